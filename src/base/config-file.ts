@@ -1,0 +1,51 @@
+import { readFileSync } from 'node:fs';
+import { errnoCode, RigError, reasonOf } from './errors.ts';
+
+/**
+ * The value in a config file: JSON, or JSON as Sai writes it (`#` comments, trailing commas, tabs).
+ *
+ * @throws {RigError} blame `config` with file, line and column
+ */
+export async function readConfigFile(path: string): Promise<unknown> {
+  const text = readText(path);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    return await parseRelaxed(path, text, reasonOf(error));
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = errnoCode(error);
+    const what =
+      code === 'ENOENT'
+        ? 'expected a config file, found none; write one or name another with --config'
+        : `cannot be read: ${reasonOf(error)}`;
+    throw new RigError('config', `${path}: ${what}`, { cause: error });
+  }
+}
+
+/** The parser costs a start-up nothing until a file needs it. */
+async function parseRelaxed(path: string, text: string, jsonReason: string): Promise<unknown> {
+  const { LineCounter, parseDocument } = await import('yaml');
+  const lineCounter = new LineCounter();
+  // YAML takes a superset: only what begins as a JSON object or array is a config.
+  const isJsonLike = /^(?:\s|#[^\n]*\n)*[{[]/.test(text);
+  const document = parseDocument(untabbed(text), { lineCounter, uniqueKeys: true });
+  const error = document.errors[0];
+  if (!isJsonLike) throw new RigError('config', `${path}: expected JSON, got ${jsonReason}`);
+  if (error) {
+    const { line, col } = lineCounter.linePos(error.pos[0]);
+    const reason = error.message.split('\n')[0]?.replace(/ at line \d+, column \d+:?$/, '');
+    throw new RigError('config', `${path}:${line}:${col}: expected JSON: ${reason}`);
+  }
+  return document.toJS() as unknown;
+}
+
+/** YAML refuses tabs as indentation; outside strings JSON takes them as any other space. */
+function untabbed(text: string): string {
+  return text.replaceAll(/^[\t ]+/gm, (indent) => ' '.repeat(indent.length));
+}

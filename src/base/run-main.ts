@@ -1,0 +1,88 @@
+/** The thin top of every command: the only place that reads the process and ends it. */
+
+import { writeSync } from 'node:fs';
+import { Diagnostics } from './diagnostics.ts';
+import { errnoCode, RigError } from './errors.ts';
+import { EXIT_BUG, EXIT_STATUS, exitStatusOfSignal } from './exit.ts';
+
+/** What a command gets from its process. Everything else it needs, it opens itself. */
+export interface Invocation {
+  /** Arguments after the command's name. */
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly diagnostics: Diagnostics;
+  /** Aborted, with a {@link Stopped} as reason, at the first signal that asks the command to stop. */
+  readonly stop: AbortSignal;
+  /** Writes to stdout, blocking until the kernel has taken all of it. */
+  readonly print: (data: string | Uint8Array) => void;
+}
+
+/** Why `stop` was aborted. */
+export class Stopped extends Error {
+  readonly signal: NodeJS.Signals;
+
+  constructor(signal: NodeJS.Signals) {
+    super(`told to stop by ${signal}`);
+    this.name = 'Stopped';
+    this.signal = signal;
+  }
+}
+
+const STOP_SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
+/**
+ * Runs a command and ends the process with its status.
+ *
+ * `signals: 'own'` leaves signals to the body; otherwise the first one aborts `stop`, and the process
+ * answers 128 + its number once the body has cleaned up, whatever the body then returns or throws.
+ */
+export async function runMain(
+  command: string,
+  body: (invocation: Invocation) => Promise<number>,
+  options: { readonly signals: 'stop' | 'own' } = { signals: 'stop' },
+): Promise<never> {
+  const stopper = new AbortController();
+  if (options.signals === 'stop') {
+    for (const signal of STOP_SIGNALS) process.on(signal, () => stopper.abort(new Stopped(signal)));
+  }
+  const diagnostics = new Diagnostics(command, (text) => writeAll(2, text));
+  let status: number;
+  try {
+    status = await body({
+      args: process.argv.slice(2),
+      env: process.env,
+      diagnostics,
+      stop: stopper.signal,
+      print: (data) => writeAll(1, data),
+    });
+  } catch (error) {
+    status = statusOfFailure(error, diagnostics, stopper.signal);
+  }
+  const reason: unknown = stopper.signal.reason;
+  process.exit(reason instanceof Stopped ? exitStatusOfSignal(reason.signal) : status);
+}
+
+function statusOfFailure(error: unknown, diagnostics: Diagnostics, stop: AbortSignal): number {
+  if (stop.aborted && error === stop.reason) return EXIT_BUG; // replaced by 128 + signal above
+  if (error instanceof RigError) {
+    diagnostics.fail(error.message);
+    return EXIT_STATUS[error.blame];
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  diagnostics.fail(`this is a bug in sai-rig, please report it: ${text}`);
+  return EXIT_BUG;
+}
+
+/** A pipe whose reader is slow answers EAGAIN on descriptors that a parent made non-blocking. */
+function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
+  let rest = typeof data === 'string' ? Buffer.from(data) : data;
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(fd, rest));
+    } catch (error) {
+      if (errnoCode(error) === 'EPIPE' || errnoCode(error) === 'EIO') return; // nobody listens any more
+      if (errnoCode(error) !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}

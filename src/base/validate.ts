@@ -1,0 +1,101 @@
+import * as v from 'valibot';
+import { type Blame, RigError } from './errors.ts';
+
+type Issue = v.BaseIssue<unknown>;
+
+/**
+ * The parsed value, or one line that says where it is wrong: `conf.json: devices.2.ttys: expected …, got …`.
+ * `where` names the file or peer; `blame` who wrote the value.
+ *
+ * @throws {RigError} with `blame`, about the first thing that is wrong
+ */
+export function parse<const S extends v.GenericSchema>(
+  schema: S,
+  value: unknown,
+  where: string,
+  blame: Blame = 'config',
+): v.InferOutput<S> {
+  const result = v.safeParse(schema, value);
+  if (result.success) return result.output;
+  const issues = result.issues.map((issue) => deepest(issue));
+  // A misspelt key shows twice, as unknown and as missing; the first tells the writer what to do.
+  const first = issues.find(isUnknownKey) ?? issues[0];
+  throw new RigError(blame, `${where}: ${first ? describeIssue(schema, first) : 'is not valid'}`);
+}
+
+/** In a union, the branch that got furthest says what was meant. */
+function deepest(issue: Issue): Issue {
+  const best = (issue.issues ?? [])
+    .map((inner) => deepest(inner))
+    .sort((a, b) => (b.path?.length ?? 0) - (a.path?.length ?? 0))[0];
+  if (!best?.path) return issue;
+  return { ...best, path: [...(issue.path ?? []), ...best.path] as [v.IssuePathItem, ...v.IssuePathItem[]] };
+}
+
+function isUnknownKey(issue: Issue): boolean {
+  return issue.type === 'strict_object' && issue.expected === 'never';
+}
+
+function describeIssue(schema: v.GenericSchema, issue: Issue): string {
+  const keys = issue.path?.map((item) => item.key) ?? [];
+  const at = (path: readonly unknown[]): string => (path.length === 0 ? '' : `${path.join('.')}: `);
+  if (isUnknownKey(issue)) {
+    const key = String(keys.at(-1));
+    const hint = didYouMean(key, knownKeys(schema, keys.slice(0, -1)));
+    return `${at(keys.slice(0, -1))}unknown key ${JSON.stringify(key)}${hint}`;
+  }
+  const got = issue.received === 'undefined' ? 'nothing' : describeValue(issue.input);
+  const isOurText = !issue.message.startsWith('Invalid ');
+  const expected = isOurText ? issue.message : `expected ${expectation(issue)}`;
+  return `${at(keys)}${expected}, got ${got}`;
+}
+
+function expectation(issue: Issue): string {
+  if (issue.type === 'strict_object') return issue.received === 'undefined' ? 'a value' : 'an object';
+  return issue.expected?.replaceAll('Object', 'object').replaceAll('Array', 'array') ?? 'another value';
+}
+
+function describeValue(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+/** The keys that the schema allows at `path`, over all branches of a union. */
+function knownKeys(schema: unknown, path: readonly unknown[]): string[] {
+  if (typeof schema !== 'object' || schema === null) return [];
+  const node = schema as {
+    entries?: object;
+    item?: unknown;
+    options?: unknown;
+    wrapped?: unknown;
+    value?: unknown;
+  };
+  if (Array.isArray(node.options)) return node.options.flatMap((option) => knownKeys(option, path));
+  if (node.wrapped) return knownKeys(node.wrapped, path);
+  if (path.length === 0) return Object.keys(node.entries ?? {});
+  const [key, ...rest] = path;
+  const entries = (node.entries ?? {}) as Record<string, unknown>;
+  return knownKeys(entries[String(key)] ?? node.item ?? node.value, rest);
+}
+
+/** ` (did you mean "ttys"?)` when one of `known` is close to `word`, else an empty string. */
+export function didYouMean(word: string, known: readonly string[]): string {
+  const near = known
+    .map((each) => ({ each, distance: editDistance(word.toLowerCase(), each.toLowerCase()) }))
+    .filter(({ each, distance }) => distance <= Math.max(1, Math.floor(each.length / 3)))
+    .sort((a, b) => a.distance - b.distance)[0];
+  return near ? ` (did you mean ${JSON.stringify(near.each)}?)` : '';
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

@@ -1,0 +1,97 @@
+import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
+import * as v from 'valibot';
+import { type Blame, errnoCode, RigError } from '../base/errors.ts';
+import { Finding, type Verdict } from '../wire/finding.ts';
+
+/** A longer write could be torn by another writer. Source: the contract of `SAI_FINDINGS`. */
+const MAX_LINE_BYTES = 4000;
+
+/** What a command knows of its failure beyond the error itself. */
+export type FindingContext = Pick<Finding, 'device' | 'tty' | 'step'>;
+
+/** The finding that a failure amounts to; anything that is not a {@link RigError} is our bug, and the rig's. */
+export function findingOf(tool: string, error: unknown, context: FindingContext = {}): Finding {
+  const blame: Blame | 'bug' = error instanceof RigError ? error.blame : 'bug';
+  const evidence = error instanceof Error ? error.message : String(error);
+  return {
+    tool,
+    verdict: blame === 'verdict' || blame === 'usage' ? 'fail' : 'infra',
+    blame,
+    ...context,
+    evidence,
+    atMs: Date.now(),
+    monotonicMs: Number(process.hrtime.bigint() / 1_000_000n),
+  };
+}
+
+/**
+ * Appends one line; without a file (the variable is unset) there is nobody to tell.
+ *
+ * @throws {RigError} blame `config` when the file cannot be written: a lost finding would turn a rig fault into a pass
+ */
+export function appendFinding(path: string | undefined, finding: Finding): void {
+  if (path === undefined || path === '') return;
+  let line = `${JSON.stringify(finding)}\n`;
+  const excess = Buffer.byteLength(line) - MAX_LINE_BYTES;
+  if (excess > 0) {
+    // Every character takes at least one byte, so cutting as many characters is always enough.
+    const kept = Math.max(0, finding.evidence.length - excess);
+    line = `${JSON.stringify({ ...finding, evidence: `${finding.evidence.slice(0, kept)} …` })}\n`;
+  }
+  try {
+    const fd = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o664);
+    try {
+      writeSync(fd, line);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw new RigError('config', `${path}: cannot append a finding: ${errnoCode(error) ?? 'failed'}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Every finding in the file; a line that is not one (cut, foreign) is itself a finding, never dropped. */
+export function readFindings(path: string): Finding[] {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => parseFinding(path, line));
+}
+
+function parseFinding(path: string, line: string): Finding {
+  try {
+    const result = v.safeParse(Finding, JSON.parse(line));
+    if (result.success) return result.output;
+  } catch {
+    // not JSON: reported below with the line itself
+  }
+  const invalid = new RigError(
+    'protocol',
+    `${path}: expected a finding, got ${JSON.stringify(line.slice(0, 120))}`,
+  );
+  return findingOf('findings', invalid);
+}
+
+/**
+ * The verdict of a step: a failed test outweighs a rig fault, and a rig fault outweighs status 0,
+ * because a pass that swallowed one is not a pass.
+ */
+export function verdictOf(status: number, findings: readonly Finding[]): Verdict {
+  if (findings.some((each) => each.verdict === 'fail')) return 'fail';
+  if (findings.some((each) => each.verdict === 'infra')) return 'infra';
+  return status === 0 ? 'pass' : 'fail';
+}
+
+/** The finding that decided: the first `fail`, else the first `infra`. */
+export function worstFinding(findings: readonly Finding[]): Finding | undefined {
+  return findings.find((each) => each.verdict === 'fail') ?? findings[0];
+}

@@ -1,0 +1,52 @@
+/** The one place that calls C: a handful of system calls that Node.js does not have, through koffi. */
+
+import { getSystemErrorName } from 'node:util';
+import koffi from 'koffi';
+
+/** What a failed system call says; shaped like Node's own system errors. */
+export class SystemError extends Error {
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+
+  constructor(syscall: string, errno: number) {
+    const code = getSystemErrorName(-errno);
+    super(`${code}: ${syscall}`);
+    this.name = 'SystemError';
+    this.code = code;
+    this.errno = errno;
+    this.syscall = syscall;
+  }
+}
+
+type NativeFunction = (...args: (number | Uint8Array | null)[]) => number;
+
+const PROTOTYPES = {
+  flock: 'int flock(int fd, int operation)',
+  ioctl: 'int ioctl(int fd, unsigned long request, void *argument)',
+  prctl: 'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
+  waitpid: 'int waitpid(int pid, void *status, int options)',
+} as const;
+
+const loaded = new Map<string, NativeFunction>();
+
+/**
+ * Calls a libc function that answers -1 and sets errno on failure.
+ * Blocks the whole process for as long as the call does: only calls that return at once are made.
+ *
+ * @throws {SystemError}
+ */
+export function callLibc(name: keyof typeof PROTOTYPES, ...args: (number | Uint8Array | null)[]): number {
+  const result = bind(name)(...args);
+  if (result === -1) throw new SystemError(name, koffi.errno());
+  return result;
+}
+
+function bind(name: keyof typeof PROTOTYPES): NativeFunction {
+  let bound = loaded.get(name);
+  if (!bound) {
+    bound = koffi.load(null).func(PROTOTYPES[name]) as NativeFunction;
+    loaded.set(name, bound);
+  }
+  return bound;
+}

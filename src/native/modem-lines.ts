@@ -1,0 +1,36 @@
+import { callLibc } from './libc.ts';
+
+/** Source: <asm-generic/ioctls.h>. */
+const TIOCMGET = 0x5415;
+const TIOCMBIS = 0x5416;
+const TIOCMBIC = 0x5417;
+
+/** Source: <asm-generic/termios.h>. */
+const BIT = { dtr: 0x002, rts: 0x004, cts: 0x020, dcd: 0x040, ri: 0x080, dsr: 0x100 } as const;
+
+/** Modem lines of a tty; true is asserted. DTR and RTS are ours to drive, the rest the peer's. */
+export type ModemLines = Readonly<Record<keyof typeof BIT, boolean>>;
+
+/** @throws {SystemError} code `ENOTTY` where there are none: every pty */
+export function readModemLines(fd: number): ModemLines {
+  const bits = Buffer.alloc(4);
+  callLibc('ioctl', fd, TIOCMGET, bits);
+  const value = bits.readInt32LE();
+  const lines = Object.entries(BIT).map(([name, bit]) => [name, (value & bit) !== 0]);
+  return Object.fromEntries(lines) as ModemLines;
+}
+
+/** Drives only the lines named, in one call a direction. @throws {SystemError} code `ENOTTY` on a pty */
+export function setModemLines(fd: number, lines: { readonly dtr?: boolean; readonly rts?: boolean }): void {
+  const bitsFor = (wanted: boolean): number =>
+    (lines.dtr === wanted ? BIT.dtr : 0) | (lines.rts === wanted ? BIT.rts : 0);
+  for (const [request, bits] of [
+    [TIOCMBIS, bitsFor(true)],
+    [TIOCMBIC, bitsFor(false)],
+  ] as const) {
+    if (bits === 0) continue;
+    const argument = Buffer.alloc(4);
+    argument.writeInt32LE(bits);
+    callLibc('ioctl', fd, request, argument);
+  }
+}

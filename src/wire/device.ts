@@ -1,0 +1,58 @@
+import * as v from 'valibot';
+
+/** A word by which a request names a device: no blanks, no commas. */
+const Word = v.pipe(v.string(), v.regex(/^[^\s,=]+$/, 'expected a word without blanks, commas or ='));
+const AbsolutePath = v.pipe(v.string(), v.regex(/^\//, 'expected an absolute path'));
+const Duration = v.pipe(
+  v.string(),
+  v.regex(/^\d+(?:\.\d+)?(?:ms|s|m|h)$/, 'expected a duration such as 300ms, 2s, 5m or 8h'),
+);
+
+const Tty = v.strictObject({
+  tty: AbsolutePath,
+  name: v.exactOptional(Word),
+  /** Baud. */
+  rate: v.exactOptional(v.pipe(v.number(), v.integer(), v.minValue(1, 'expected a positive baud rate'))),
+  /** False leaves the tty to others: it is exported, not locked. */
+  lock: v.exactOptional(v.boolean()),
+  /** True drops DTR at the last close, which resets many boards. */
+  hupcl: v.exactOptional(v.boolean()),
+  /** Known from Sai's own files; without effect there and here. */
+  initial_monitor: v.exactOptional(v.boolean()),
+});
+
+/** One pooled DUT, as the devices config lists it. */
+export const Device = v.strictObject({
+  name: Word,
+  type: Word,
+  /** Further words that a request may use: a comma list or an array. */
+  compatible: v.exactOptional(v.union([v.string(), v.array(Word)])),
+  description: v.exactOptional(v.string()),
+  tags: v.exactOptional(v.array(Word)),
+  /** In order: the first is `SAI_DEVICE_TTY0`. */
+  ttys: v.exactOptional(v.array(v.union([AbsolutePath, Tty]))),
+  /** Further files or nodes to flock, for boards that are reached by a probe only. */
+  locks: v.exactOptional(v.array(AbsolutePath)),
+  /** Exported to the command as it stands. */
+  env: v.exactOptional(v.record(v.string(), v.string())),
+  jig: v.exactOptional(
+    v.strictObject({
+      url: v.pipe(v.string(), v.url('expected a URL such as http://pi:44000')),
+      target: Word,
+    }),
+  ),
+  /** How long a request for it waits when the command line does not say. */
+  wait: v.exactOptional(v.union([v.literal('forever'), Duration])),
+  /** Longest time one lease may last. */
+  maxLease: v.exactOptional(Duration),
+});
+export type Device = v.InferOutput<typeof Device>;
+
+/** The devices config: `/etc/sai/devices/conf`, `conf/devices.example.json`. */
+export const DevicePool = v.strictObject({
+  /** Known from Sai's own files; without effect there and here. */
+  schema: v.exactOptional(v.string()),
+  home: v.exactOptional(v.string()),
+  devices: v.array(Device),
+});
+export type DevicePool = v.InferOutput<typeof DevicePool>;

@@ -1,0 +1,20 @@
+/** Names of the environment variables by which the commands meet. */
+
+/** Path of the tty with that index of the leased device, as configured. */
+export const ttyVariable = (index: number): string => `SAI_DEVICE_TTY${index}`;
+
+export const ENV = {
+  deviceName: 'SAI_DEVICE_NAME',
+  deviceType: 'SAI_DEVICE_TYPE',
+  /** `<url>/<target>` of the jig that holds the device's lines. */
+  deviceJig: 'SAI_DEVICE_JIG',
+  /** The lease's folder: absolute, unique to the lease, gone with it. Also marks every process of the lease. */
+  deviceLease: 'SAI_DEVICE_LEASE',
+  /** Decimal number that outranks every older holder of the same device. */
+  deviceFence: 'SAI_DEVICE_FENCE',
+  /** File to which each command appends its findings. */
+  findings: 'SAI_FINDINGS',
+  /** Folder of leases and tickets, shared by every user of the host. */
+  runDir: 'SAI_RUN_DIR',
+  devicesConfig: 'SAI_DEVICES_CONF',
+} as const;

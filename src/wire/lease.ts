@@ -1,0 +1,38 @@
+import * as v from 'valibot';
+
+const Integer = v.pipe(v.number(), v.integer());
+
+/**
+ * Who holds a device, in its lease files (whose flock is the truth) and as `lease.json` in the lease's folder.
+ * Kept after release, with `releasedAtMs`: the next fence and "least recently used" come from there.
+ */
+export const LeaseRecord = v.strictObject({
+  version: v.literal(1),
+  /** Absolute path of the lease's folder; the value of `SAI_DEVICE_LEASE`. */
+  folder: v.string(),
+  device: v.string(),
+  type: v.string(),
+  /** Every word a request may use to join: name, type, compatible entries. */
+  answersTo: v.array(v.string()),
+  /** Paths as configured, by tty index. */
+  ttys: v.array(v.string()),
+  /** The `sai-device` that took it; with `holderStartTicks` one process for ever. */
+  holderPid: Integer,
+  holderStartTicks: Integer,
+  user: v.string(),
+  command: v.string(),
+  /** Milliseconds since the epoch. */
+  sinceMs: Integer,
+  fence: Integer,
+  /** Folder of the lease under which this one was asked for. */
+  parent: v.exactOptional(v.string()),
+  releasedAtMs: v.exactOptional(Integer),
+});
+export type LeaseRecord = v.InferOutput<typeof LeaseRecord>;
+
+/** File in the lease's folder that holds its {@link LeaseRecord}. */
+export const LEASE_RECORD_FILE = 'lease.json';
+
+/** Files in the lease's folder, per tty: whose flock is held by the reader, and what the last one read but did not use. */
+export const consoleLockFile = (index: number): string => `console-${index}.lock`;
+export const unreadBytesFile = (index: number): string => `console-${index}.unread`;
