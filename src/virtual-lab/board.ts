@@ -1,0 +1,36 @@
+import type { Level } from '../wire/sim-chip.ts';
+
+/** A board that exists in software only: real firmware on an emulated chip, reached as a real board is. */
+export interface Board extends AsyncDisposable {
+  readonly name: string;
+  /** Stable paths, by tty index, of the ttys on which the firmware talks. They exist while the board is plugged in. */
+  readonly ttys: readonly string[];
+  /** Lines that a jig may drive or watch. */
+  readonly lines: BoardLines;
+
+  /** Resolves once the chip runs from its reset vector, or has stopped. Without power the ttys stay, and are silent. */
+  setPower(state: 'on' | 'off'): Promise<void>;
+
+  /** A pulse on the reset line, as a finger on the button gives it. */
+  reset(): Promise<void>;
+
+  /** Takes the cable out: users of the ttys see a hang-up, the paths vanish; the board keeps running. */
+  unplug(): Promise<void>;
+
+  /** Puts it back: same paths, new ttys behind them, the same session of the firmware. */
+  plug(): Promise<void>;
+}
+
+/** Electrical levels, 0 or 1, of the lines between a board and the world. */
+export interface BoardLines {
+  readonly names: readonly string[];
+  /** `input` lines are driven from outside, `output` lines by the firmware. */
+  directionOf(line: string): 'input' | 'output';
+  levelOf(line: string): Level;
+  /** Drives an input line; `released` leaves it to the board's own pull resistor. */
+  drive(line: string, level: Level | 'released'): void;
+  /** Called at each change of any line, at the moment the board saw it. Returns what ends it. */
+  onEdge(
+    listener: (edge: { readonly line: string; readonly level: Level; readonly monotonicMs: number }) => void,
+  ): () => void;
+}
