@@ -264,12 +264,7 @@ class Core {
   }
 }
 
-function watchPort(
-  cpu: CPU,
-  name: string,
-  port: AVRIOPort,
-  driven: (pin: Pin, level: Level) => void,
-): void {
+function watchPort(cpu: CPU, name: string, port: AVRIOPort, driven: (pin: Pin, level: Level) => void): void {
   let before = 0;
   port.addListener((value) => {
     const driving = cpu.readData(port.portConfig.DDR) & value;

@@ -65,7 +65,8 @@ class UnoBoard implements Board {
     this.started = this.#chip.ready;
     this.broken = new Promise((resolve) => {
       void this.#chip.ended.then((how) => {
-        if (!this.#isDisposed) resolve(new RigError('unavailable', `${name}: the chip's process ended with ${how}`));
+        if (!this.#isDisposed)
+          resolve(new RigError('unavailable', `${name}: the chip's process ended with ${how}`));
       });
     });
   }

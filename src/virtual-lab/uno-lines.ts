@@ -30,7 +30,8 @@ export class UnoLines implements BoardLines {
 
   drive(line: string, level: Level | 'released'): void {
     const known = this.#known(line);
-    if (known === 'led') throw new RigError('usage', 'led: expected a line that can be driven, it is an output');
+    if (known === 'led')
+      throw new RigError('usage', 'led: expected a line that can be driven, it is an output');
     if (level === 'released') this.#driven.delete(known);
     else this.#driven.set(known, level);
     this.#settle(known);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { consoleContract, ConsoleAtChip } from './uno-firmware.ts';
 import { packageFile } from '../../src/base/package-file.ts';
+import { ConsoleAtChip, consoleContract } from './uno-firmware.ts';
 
 const HEX = packageFile('src/virtual-lab/firmware/uno/uno.hex');
 

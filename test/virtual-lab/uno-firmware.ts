@@ -69,8 +69,7 @@ export function consoleContract(hexFile: string, compiler: string): void {
 
   test('each reset is told with its cause', () => {
     const board = new ConsoleAtChip(hexFile);
-    const banner = (cause: string): string =>
-      `\r\nsai-uno 1.0.0 (reset: ${cause})\r\nready\r\n> `;
+    const banner = (cause: string): string => `\r\nsai-uno 1.0.0 (reset: ${cause})\r\nready\r\n> `;
     expect(board.until(PROMPT)).toBe(banner('power-on'));
     expect(board.reset('external')).toBe(banner('external'));
     expect(board.reset('brown-out')).toBe(banner('brown-out'));
@@ -182,7 +181,12 @@ export function consoleContract(hexFile: string, compiler: string): void {
 
   test('the selftest passes on a sound board', () => {
     const board = booted();
-    expect(board.ask('selftest').replaceAll(/c:\d+:/g, 'c:N:').split('\r\n')).toEqual([
+    expect(
+      board
+        .ask('selftest')
+        .replaceAll(/c:\d+:/g, 'c:N:')
+        .split('\r\n'),
+    ).toEqual([
       'selftest.c:N:test_led_drives_its_pin:PASS',
       'selftest.c:N:test_timer_advances:PASS',
       'selftest.c:N:test_crc32_of_the_check_string:PASS',
