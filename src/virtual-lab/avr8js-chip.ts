@@ -129,7 +129,7 @@ export class Avr8jsChip {
     this.#cyclesBefore += old.cycles;
     this.#receiving = [];
     this.#core = this.#startCore(flags, isPowerOn ? undefined : old.data.subarray(SRAM_START));
-    for (const pin of [...this.#lastDriven.keys()]) this.#tellDriven(pin, 0);
+    for (const pin of this.#lastDriven.keys()) this.#tellDriven(pin, 0);
   }
 
   /** Bytes on their way into the USART, one after the other at the rate that the firmware has set. */

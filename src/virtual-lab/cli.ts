@@ -1,6 +1,8 @@
 import { Command, CommanderError } from 'commander';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
+import { appendFinding, findingOf } from '../findings/findings-file.ts';
+import { ENV } from '../wire/env.ts';
 import {
   actOnBoard,
   type ChipOptions,
@@ -25,10 +27,24 @@ Examples:
 
 /** @throws {RigError} blame `usage` for arguments that no command understands */
 export async function runCli(invocation: Invocation): Promise<number> {
+  try {
+    return await dispatch(invocation);
+  } catch (error) {
+    if (!invocation.stop.aborted) {
+      appendFinding(invocation.env[ENV.findings], findingOf('sai-virtual-lab', error));
+    }
+    throw error;
+  }
+}
+
+async function dispatch(invocation: Invocation): Promise<number> {
   // What `hold` runs is no option of ours, whatever it looks like.
   const split = invocation.args.indexOf('--');
   const ownArgs = split < 0 ? invocation.args : invocation.args.slice(0, split);
   const childCommand = split < 0 ? [] : invocation.args.slice(split + 1);
+  if (split >= 0 && ownArgs[0] !== 'hold') {
+    throw new RigError('usage', '--: only hold runs a command; see sai-virtual-lab --help');
+  }
   let status = 0;
   const program = define(invocation, childCommand, (ended) => {
     status = ended;
@@ -38,7 +54,9 @@ export async function runCli(invocation: Invocation): Promise<number> {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return 0; // help was asked for, and printed
-    throw new RigError('usage', error.message.replace(/^error: /, ''), { cause: error });
+    const text =
+      error.code === 'commander.help' ? 'expected a command' : error.message.replace(/^error: /, '');
+    throw new RigError('usage', `${text}; see sai-virtual-lab --help`, { cause: error });
   }
   return status;
 }

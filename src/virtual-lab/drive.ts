@@ -77,7 +77,9 @@ export async function holdLines(
   }
   using chip = await connect(options, invocation);
   await chip.request('sai-virtual-lab hold', levels);
-  return await runCommand(program, args, invocation.stop);
+  const status = await runCommand(program, args, invocation);
+  if (chip.ended.aborted) throw new RigError('hardware', `the chip went away while ${program} ran`);
+  return status;
 }
 
 export async function watchLines(
@@ -135,16 +137,20 @@ function parseAssignment(text: string): [string, Level] {
   return [match[1], match[2] === '1' ? 1 : 0];
 }
 
-function runCommand(program: string, args: readonly string[], stop: AbortSignal): Promise<number> {
-  return new Promise((resolve, reject) => {
+function runCommand(
+  program: string,
+  args: readonly string[],
+  { stop, diagnostics }: Invocation,
+): Promise<number> {
+  return new Promise((resolve) => {
     const child = spawn(program, args, { stdio: 'inherit' });
     stop.addEventListener('abort', () => {
       if (stop.reason instanceof Stopped) child.kill(stop.reason.signal);
     });
     child.once('error', (error) => {
-      const status = errnoCode(error) === 'ENOENT' ? EXIT_NOT_FOUND : EXIT_CANNOT_START;
-      if (child.pid === undefined) resolve(status);
-      else reject(new Error(`${program}: ${reasonOf(error)}`, { cause: error }));
+      if (child.pid !== undefined) return; // a signal that could not be sent: it has ended already
+      diagnostics.fail(`${program}: expected a command that can be started: ${reasonOf(error)}`);
+      resolve(errnoCode(error) === 'ENOENT' ? EXIT_NOT_FOUND : EXIT_CANNOT_START);
     });
     child.once('exit', (status, signal) => resolve(signal ? exitStatusOfSignal(signal) : (status ?? 0)));
   });

@@ -51,6 +51,7 @@ class UnoBoard implements Board {
   readonly #chip: ChipProcess;
   readonly #powerWaiters: (() => void)[] = [];
   #aheadBytes = 0;
+  #lostOnLink = 0;
   #isDisposed = false;
 
   constructor({ name, dir, firmware = packageFile(FIRMWARE), passages }: UnoBoardOptions) {
@@ -69,6 +70,10 @@ class UnoBoard implements Board {
           resolve(new RigError('unavailable', `${name}: the chip's process ended with ${how}`));
       });
     });
+  }
+
+  get lostBytes(): number {
+    return this.#tty.lostBytes + this.#lostOnLink;
   }
 
   async setPower(state: 'on' | 'off'): Promise<void> {
@@ -111,6 +116,7 @@ class UnoBoard implements Board {
   #take(message: FromChip): void {
     switch (message.event) {
       case 'usart':
+        this.#lostOnLink += message.lost;
         this.#tty.send(Buffer.from(message.data, 'base64'));
         return;
       case 'taken':

@@ -52,7 +52,7 @@ export class UnoLines implements BoardLines {
   seen(edge: LineEdge & { readonly line: Line }): void {
     if (edge.line === 'led') this.#levels.led = edge.level;
     const { line, level, monotonicMs } = edge;
-    for (const listener of [...this.#listeners]) listener({ line, level, monotonicMs });
+    for (const listener of this.#listeners) listener({ line, level, monotonicMs });
   }
 
   #settle(line: InputLine): void {
