@@ -12,9 +12,6 @@ const MAX_BACKLOG_BYTES = 64 * 1024;
 const FIRST_RETRY_MS = 1;
 const LAST_RETRY_MS = 16;
 
-/** A pty's own links; anything else at a link's place belongs to somebody. */
-const PTY_TARGET = /^\/dev\/pts\/\d+$/;
-
 /**
  * What happens to bytes between board and tty, in one direction: it calls `pass` with what goes on, now or later.
  * Every byte of that direction goes through here, which is where a lab injects faults.
@@ -166,17 +163,25 @@ function writeNow(fd: number, bytes: Buffer): number {
   }
 }
 
+/** Whether a link that a proxy made is there, of a living pty or a dead one; anything else belongs to somebody. */
+export function isTtyLink(path: string): boolean {
+  return lstatSync(path).isSymbolicLink() && /^\/dev\/pts\/\d+$/.test(readlinkSync(path));
+}
+
 /** @throws {RigError} blame `config` when what is at `path` is not a pty's link */
 function checkLinkPlace(path: string): void {
   const found = describeOccupant(path);
-  if (found) throw new RigError('config', `${path}: expected a free place for a tty's link, found ${found}`);
+  if (!found) return;
+  throw new RigError(
+    'config',
+    `${path}: expected a free place for a tty's link, found ${found}; move it away or use another folder`,
+  );
 }
 
 function describeOccupant(path: string): string | undefined {
   try {
-    const target = lstatSync(path).isSymbolicLink() ? readlinkSync(path) : undefined;
-    if (target === undefined) return 'a file that is not a link; move it away or use another folder';
-    return PTY_TARGET.test(target) ? undefined : `a link to ${target}; move it away or use another folder`;
+    if (isTtyLink(path)) return undefined;
+    return lstatSync(path).isSymbolicLink() ? `a link to ${readlinkSync(path)}` : 'a file that is not a link';
   } catch (error) {
     if (errnoCode(error) === 'ENOENT') return undefined;
     throw new RigError('config', `${path}: cannot be looked at: ${reasonOf(error)}`, { cause: error });
