@@ -16,7 +16,7 @@ const LAST_RETRY_MS = 16;
  * What happens to bytes between board and tty, in one direction: it calls `pass` with what goes on, now or later.
  * Every byte of that direction goes through here, which is where a lab injects faults.
  */
-export type Passage = (bytes: Buffer, pass: (bytes: Buffer) => void) => void;
+type Passage = (bytes: Buffer, pass: (bytes: Buffer) => void) => void;
 
 const unchanged: Passage = (bytes, pass) => pass(bytes);
 
@@ -153,12 +153,12 @@ class Cable implements Disposable {
   }
 }
 
-/** Bytes that the kernel took at once. */
+/** Bytes that the kernel took at once: none while the tty is full, or hung up by its users. */
 function writeNow(fd: number, bytes: Buffer): number {
   try {
     return writeSync(fd, bytes);
   } catch (error) {
-    if (errnoCode(error) === 'EAGAIN') return 0;
+    if (errnoCode(error) === 'EAGAIN' || errnoCode(error) === 'EIO') return 0;
     throw error;
   }
 }
