@@ -129,7 +129,7 @@ export class Avr8jsChip {
     this.#cyclesBefore += old.cycles;
     this.#receiving = [];
     this.#core = this.#startCore(flags, isPowerOn ? undefined : old.data.subarray(SRAM_START));
-    for (const pin of [...this.#lastDriven.keys()]) this.#tellDriven(pin, 0);
+    for (const pin of this.#lastDriven.keys()) this.#tellDriven(pin, 0);
   }
 
   /** Bytes on their way into the USART, one after the other at the rate that the firmware has set. */
@@ -264,12 +264,7 @@ class Core {
   }
 }
 
-function watchPort(
-  cpu: CPU,
-  name: string,
-  port: AVRIOPort,
-  driven: (pin: Pin, level: Level) => void,
-): void {
+function watchPort(cpu: CPU, name: string, port: AVRIOPort, driven: (pin: Pin, level: Level) => void): void {
   let before = 0;
   port.addListener((value) => {
     const driving = cpu.readData(port.portConfig.DDR) & value;

@@ -13,10 +13,12 @@ const PROGRAM = 'dist/virtual-lab-uno-chip.cjs';
 export class ChipProcess implements AsyncDisposable {
   /** Resolves once the firmware runs. @throws {RigError} blame `unavailable` when the process ended before */
   readonly ready: Promise<void>;
-  /** Resolves, in words, with how the process ended. */
+  /** Resolves, in words, with how the process ended, or why it is of no use any more. */
   readonly ended: Promise<string>;
+  readonly #exited: Promise<void>;
   readonly #child: ChildProcess;
   readonly #link: Socket;
+  #fail: (how: string) => void = () => {};
 
   /** `firmware` is the path of an Intel HEX file; `received` is called for every message but `ready`. */
   constructor(firmware: string, received: (message: FromChip) => void) {
@@ -28,15 +30,26 @@ export class ChipProcess implements AsyncDisposable {
     });
     this.#link = this.#child.stdio[CHIP_LINK_FD] as Socket;
     this.ended = new Promise((resolve) => {
-      this.#child.once('exit', (status, signal) => resolve(signal ?? `status ${status}`));
-      this.#child.once('error', (error) => resolve(reasonOf(error)));
+      this.#fail = resolve;
+    });
+    this.#exited = new Promise((resolve) => {
+      const end = (how: string): void => {
+        this.#fail(how);
+        resolve();
+      };
+      this.#child.once('exit', (status, signal) => end(signal ?? `status ${status}`));
+      this.#child.once('error', (error) => end(reasonOf(error)));
     });
     this.ready = new Promise((resolve, reject) => {
       const read = messageReader(FromChip);
       this.#link.on('data', (chunk) => {
-        for (const message of read(chunk)) {
-          if (message.event === 'ready') resolve();
-          else received(message);
+        try {
+          for (const message of read(chunk)) {
+            if (message.event === 'ready') resolve();
+            else received(message);
+          }
+        } catch (error) {
+          this.#fail(reasonOf(error));
         }
       });
       void this.ended.then((how) =>
@@ -54,7 +67,7 @@ export class ChipProcess implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#link.destroy();
     const force = setTimeout(() => this.#child.kill('SIGKILL'), END_GRACE_MS);
-    await this.ended;
+    await this.#exited;
     clearTimeout(force);
   }
 }

@@ -51,6 +51,7 @@ class UnoBoard implements Board {
   readonly #chip: ChipProcess;
   readonly #powerWaiters: (() => void)[] = [];
   #aheadBytes = 0;
+  #lostOnLink = 0;
   #isDisposed = false;
 
   constructor({ name, dir, firmware = packageFile(FIRMWARE), passages }: UnoBoardOptions) {
@@ -65,9 +66,14 @@ class UnoBoard implements Board {
     this.started = this.#chip.ready;
     this.broken = new Promise((resolve) => {
       void this.#chip.ended.then((how) => {
-        if (!this.#isDisposed) resolve(new RigError('unavailable', `${name}: the chip's process ended with ${how}`));
+        if (!this.#isDisposed)
+          resolve(new RigError('unavailable', `${name}: the chip's process ended with ${how}`));
       });
     });
+  }
+
+  get lostBytes(): number {
+    return this.#tty.lostBytes + this.#lostOnLink;
   }
 
   async setPower(state: 'on' | 'off'): Promise<void> {
@@ -110,6 +116,7 @@ class UnoBoard implements Board {
   #take(message: FromChip): void {
     switch (message.event) {
       case 'usart':
+        this.#lostOnLink += message.lost;
         this.#tty.send(Buffer.from(message.data, 'base64'));
         return;
       case 'taken':

@@ -11,15 +11,14 @@ const MAX_UNREAD_BYTES = 512 * 1024;
 
 const SLICE_MS = 1;
 
-void runMain('sai-virtual-lab', async ({ args: [firmware = ''], stop }) => {
+void runMain('sai-virtual-lab', async ({ args: [firmware = ''] }) => {
   const link = new Socket({ fd: CHIP_LINK_FD });
   const chip = new PacedChip(readFileSync(firmware, 'latin1'), monotonicMs, bounded(link));
   const read = messageReader(ToChip);
   const paced = pace(chip);
   link.write(encodeMessage({ event: 'ready' }));
   await new Promise<void>((resolve, reject) => {
-    stop.addEventListener('abort', () => resolve());
-    // The lab's end closes with the lab, however that ends.
+    // The lab's end closes with the lab, however that ends. Signals to stop are for the lab.
     link.on('close', () => resolve());
     link.on('error', () => resolve());
     link.on('data', (chunk) => {

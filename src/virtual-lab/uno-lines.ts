@@ -30,7 +30,8 @@ export class UnoLines implements BoardLines {
 
   drive(line: string, level: Level | 'released'): void {
     const known = this.#known(line);
-    if (known === 'led') throw new RigError('usage', 'led: expected a line that can be driven, it is an output');
+    if (known === 'led')
+      throw new RigError('usage', 'led: expected a line that can be driven, it is an output');
     if (level === 'released') this.#driven.delete(known);
     else this.#driven.set(known, level);
     this.#settle(known);
@@ -51,7 +52,7 @@ export class UnoLines implements BoardLines {
   seen(edge: LineEdge & { readonly line: Line }): void {
     if (edge.line === 'led') this.#levels.led = edge.level;
     const { line, level, monotonicMs } = edge;
-    for (const listener of [...this.#listeners]) listener({ line, level, monotonicMs });
+    for (const listener of this.#listeners) listener({ line, level, monotonicMs });
   }
 
   #settle(line: InputLine): void {
