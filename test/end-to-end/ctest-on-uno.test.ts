@@ -6,7 +6,7 @@ import { type Outcome, ROOT, type RunningLab, runCommand, startLab } from '../pe
 
 const SAMPLE = join(ROOT, 'examples/uno-ctest');
 
-/** Configures a ctest project and runs it under a lease, findings kept in `findings`. */
+/** Configures a ctest project and runs it under a lease; also gives the findings that its commands left. */
 async function ctestUnderLease(
   lab: RunningLab,
   project: string,
@@ -15,11 +15,13 @@ async function ctestUnderLease(
   const build = join(lab.folder, 'build');
   const configured = await runCommand('cmake', ['-S', project, '-B', build], lab);
   expect(configured).toMatchObject({ status: 0 });
+  // sai-device makes the findings file, and removes it with the lease: the command keeps a copy.
   const findingsFile = join(lab.folder, 'findings');
+  const ctest = 'ctest "$@"; status=$?; cp "$SAI_FINDINGS" "$COPY" 2>/dev/null || true; exit $status';
   const outcome = await runCommand(
     'sai-device',
-    ['uno', 'ctest', '--test-dir', build, '--output-on-failure', ...args],
-    { env: { ...lab.env, SAI_FINDINGS: findingsFile } },
+    ['uno', 'sh', '-c', ctest, 'sh', '--test-dir', build, '--output-on-failure', ...args],
+    { env: { ...lab.env, COPY: findingsFile } },
   );
   return { ...outcome, findings: readFindings(findingsFile) };
 }
