@@ -62,6 +62,21 @@ export function withDescendants(table: readonly ProcessInfo[], roots: Iterable<n
   return [...found.values()];
 }
 
+/**
+ * Direct children of a process, also zombies, without reading the whole table.
+ * Undefined where the kernel does not list them. Source: proc(5), /proc/pid/task/tid/children.
+ */
+export function readChildPids(pid: number): number[] | undefined {
+  try {
+    return readdirSync(`/proc/${pid}/task`)
+      .flatMap((tid) => readFileSync(`/proc/${pid}/task/${tid}/children`, 'latin1').split(' '))
+      .filter((text) => text !== '')
+      .map(Number);
+  } catch {
+    return undefined; // no such file in this kernel, or a thread that ended meanwhile: ask the table
+  }
+}
+
 /** The environment a process was started with; empty for one that is gone or belongs to somebody else. */
 export function readProcessEnvironment(pid: number): string[] {
   try {

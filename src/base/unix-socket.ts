@@ -3,7 +3,7 @@ import { connect, type Server, type Socket } from 'node:net';
 import { errnoCode, RigError, reasonOf } from './errors.ts';
 
 /** Longest path a socket can have; longer ones are cut in silence. Source: unix(7), `sun_path[108]` with its NUL. */
-export const MAX_SOCKET_PATH_BYTES = 107;
+const MAX_SOCKET_PATH_BYTES = 107;
 
 /** @throws {RigError} blame `config` when the kernel would cut the path and listen elsewhere */
 export function checkSocketPath(path: string): void {

@@ -82,7 +82,9 @@ function knownKeys(schema: unknown, path: readonly unknown[]): string[] {
 export function didYouMean(word: string, known: readonly string[]): string {
   const near = known
     .map((each) => ({ each, distance: editDistance(word.toLowerCase(), each.toLowerCase()) }))
-    .filter(({ each, distance }) => distance <= Math.max(1, Math.floor(each.length / 3)))
+    .filter(
+      ({ each, distance }) => distance < each.length && distance <= Math.max(2, Math.floor(each.length / 3)),
+    )
     .sort((a, b) => a.distance - b.distance)[0];
   return near ? ` (did you mean ${JSON.stringify(near.each)}?)` : '';
 }

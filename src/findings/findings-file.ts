@@ -31,13 +31,7 @@ export function findingOf(tool: string, error: unknown, context: FindingContext 
  */
 export function appendFinding(path: string | undefined, finding: Finding): void {
   if (path === undefined || path === '') return;
-  let line = `${JSON.stringify(finding)}\n`;
-  const excess = Buffer.byteLength(line) - MAX_LINE_BYTES;
-  if (excess > 0) {
-    // Every character takes at least one byte, so cutting as many characters is always enough.
-    const kept = Math.max(0, finding.evidence.length - excess);
-    line = `${JSON.stringify({ ...finding, evidence: `${finding.evidence.slice(0, kept)} …` })}\n`;
-  }
+  const line = lineOf(finding);
   try {
     const fd = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o664);
     try {
@@ -50,6 +44,16 @@ export function appendFinding(path: string | undefined, finding: Finding): void 
       cause: error,
     });
   }
+}
+
+/** One line, its evidence cut where the whole would be longer than one write may be. */
+function lineOf(finding: Finding): string {
+  let line = `${JSON.stringify(finding)}\n`;
+  for (let kept = finding.evidence; Buffer.byteLength(line) > MAX_LINE_BYTES; ) {
+    kept = kept.slice(0, Math.floor(kept.length * 0.9));
+    line = `${JSON.stringify({ ...finding, evidence: `${kept} …` })}\n`;
+  }
+  return line;
 }
 
 /** Every finding in the file; a line that is not one (cut, foreign) is itself a finding, never dropped. */

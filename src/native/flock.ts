@@ -4,6 +4,7 @@ import { callLibc, SystemError } from './libc.ts';
 const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
+const LOCK_UN = 8;
 
 /**
  * Takes a flock(2) on an open file, never waiting: a blocking flock cannot be interrupted from JavaScript.
@@ -22,4 +23,9 @@ export function tryFlock(fd: number, mode: 'exclusive' | 'shared' = 'exclusive')
     if (error instanceof SystemError && error.code === 'EAGAIN') return false;
     throw error;
   }
+}
+
+/** Lets go for every process that shares the open file description. @throws {SystemError} for a bad descriptor */
+export function unlock(fd: number): void {
+  callLibc('flock', fd, LOCK_UN);
 }

@@ -4,8 +4,6 @@ import { callLibc } from './libc.ts';
 const TCGETS2 = 0x80_2c_54_2a;
 const TCSETS2 = 0x40_2c_54_2b;
 const FIONREAD = 0x541b;
-const TIOCSBRK = 0x5427;
-const TIOCCBRK = 0x5428;
 
 const OFFSET = { iflag: 0, oflag: 4, cflag: 8, lflag: 12, controlChars: 17, inputSpeed: 36, outputSpeed: 40 };
 const TERMIOS2_BYTES = 44;
@@ -83,11 +81,6 @@ export function bytesWaiting(fd: number): number {
   const count = Buffer.alloc(4);
   callLibc('ioctl', fd, FIONREAD, count);
   return count.readInt32LE();
-}
-
-/** Starts or ends a break condition. Source: ioctl_tty(2). @throws {SystemError} */
-export function setBreak(fd: number, state: 'on' | 'off'): void {
-  callLibc('ioctl', fd, state === 'on' ? TIOCSBRK : TIOCCBRK, null);
 }
 
 function readTermios(fd: number): Buffer {

@@ -12,9 +12,22 @@ export interface Console extends AsyncDisposable {
   readonly bytes: AsyncIterable<Uint8Array>;
 
   /**
-   * Resolves once the kernel has taken all of `bytes`, not once the DUT has read them.
+   * Resolves once the kernel has taken all of `bytes`, not once the DUT has read them. Never blocks the process.
+   * Aborting stops the wait; how much of `bytes` the DUT gets is then unknown.
    *
    * @throws {RigError} blame `hardware` when the tty goes away
    */
   send(bytes: Uint8Array, signal?: AbortSignal): Promise<void>;
 }
+
+/** What every driver needs to open a tty: 8N1, raw, no flow control. */
+export interface ConsoleOptions {
+  /** Goes into every message. */
+  readonly label: string;
+  readonly baudRate: number;
+  /** `keep` leaves to the lease whether DTR drops at the last close; `off` lets no close reset the board. */
+  readonly hangUpOnClose: 'keep' | 'off';
+}
+
+/** Opens a tty. @throws {RigError} blame `hardware` when it is missing, refused or not a tty */
+export type OpenConsole = (path: string, options: ConsoleOptions) => Promise<Console>;

@@ -8,6 +8,18 @@ const Duration = v.pipe(
   v.regex(/^\d+(?:\.\d+)?(?:ms|s|m|h)$/, 'expected a duration such as 300ms, 2s, 5m or 8h'),
 );
 
+/** Names that a device may not export: the rig's own, and those that decide which programs run. */
+const RESERVED_VARIABLE = /^(?:SAI_.*|LD_.*|PATH)$/;
+const EnvironmentName = v.pipe(
+  v.string(),
+  v.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected the name of an environment variable'),
+  v.check((name) => !RESERVED_VARIABLE.test(name), 'expected a name other than SAI_*, LD_* and PATH'),
+);
+const EnvironmentValue = v.pipe(
+  v.string(),
+  v.check((value) => !value.includes('\0'), 'expected text without NUL'),
+);
+
 const Tty = v.strictObject({
   tty: AbsolutePath,
   name: v.exactOptional(Word),
@@ -34,7 +46,7 @@ export const Device = v.strictObject({
   /** Further files or nodes to flock, for boards that are reached by a probe only. */
   locks: v.exactOptional(v.array(AbsolutePath)),
   /** Exported to the command as it stands. */
-  env: v.exactOptional(v.record(v.string(), v.string())),
+  env: v.exactOptional(v.record(EnvironmentName, EnvironmentValue)),
   jig: v.exactOptional(
     v.strictObject({
       url: v.pipe(v.string(), v.url('expected a URL such as http://pi:44000')),

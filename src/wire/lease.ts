@@ -16,6 +16,10 @@ export const LeaseRecord = v.strictObject({
   answersTo: v.array(v.string()),
   /** Paths as configured, by tty index. */
   ttys: v.array(v.string()),
+  /** By tty index, as configured; null where the config gives none. */
+  ttyNames: v.exactOptional(v.array(v.nullable(v.string()))),
+  /** Baud, by tty index, as configured; null where the config gives none. */
+  ttyRates: v.exactOptional(v.array(v.nullable(Integer))),
   /** The `sai-device` that took it; with `holderStartTicks` one process for ever. */
   holderPid: Integer,
   holderStartTicks: Integer,

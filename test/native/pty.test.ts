@@ -3,7 +3,7 @@ import { ReadStream } from 'node:tty';
 import { afterEach, expect, test } from 'vitest';
 import { tryFlock } from '../../src/native/flock.ts';
 import { SystemError } from '../../src/native/libc.ts';
-import { readModemLines } from '../../src/native/modem-lines.ts';
+import { readModemLines, setModemLines } from '../../src/native/modem-lines.ts';
 import { openPty } from '../../src/native/pty.ts';
 import { bytesWaiting, makeRaw, readTtySettings } from '../../src/native/termios.ts';
 
@@ -62,6 +62,7 @@ test('setting a tty keeps the bytes that have already arrived', () => {
 test('a pty has no modem lines, and says so', () => {
   const { ttyFd } = ptyPair();
   expect(() => readModemLines(ttyFd)).toThrow(expect.objectContaining({ code: 'ENOTTY' }));
+  expect(() => setModemLines(ttyFd, { dtr: true })).toThrow(expect.objectContaining({ code: 'ENOTTY' }));
 });
 
 test('a hung-up tty answers EIO', () => {

@@ -1,0 +1,93 @@
+/** Gets a device: at once when one is free and nobody was there before, else through the queue. */
+
+import { RigError } from '../base/errors.ts';
+import { beginLease, type Lease } from './lease.ts';
+import { type DeviceView, describeHolder, lookAt } from './look.ts';
+import type { Place } from './place.ts';
+import type { PooledDevice } from './pool.ts';
+import { readFlocks } from './proc-locks.ts';
+import type { RunDir } from './run-dir.ts';
+import { tryLockDevice } from './tty-lock.ts';
+
+/** After a refusal that no look explains (a holder whom this pid namespace hides), opening again would reset boards. */
+const HIDDEN_HOLDER_PAUSE_MS = 2000;
+
+export interface Wanted {
+  /** In file order, never empty. */
+  readonly devices: readonly PooledDevice[];
+  /** As typed, for messages. */
+  readonly type: string;
+  readonly command: string;
+  readonly parent: string | undefined;
+  readonly runDir: RunDir | undefined;
+}
+
+export interface Sight {
+  readonly device: PooledDevice;
+  readonly view: DeviceView;
+}
+
+/** Looks at the devices that are wanted, and tries to take one. */
+export class Acquisition {
+  readonly wanted: Wanted;
+  readonly #hiddenUntilMs = new Map<string, number>();
+
+  constructor(wanted: Wanted) {
+    this.wanted = wanted;
+  }
+
+  look(): Sight[] {
+    const flocks = readFlocks();
+    return this.wanted.devices.map((device) => ({
+      device,
+      view: lookAt(device, this.wanted.runDir, flocks),
+    }));
+  }
+
+  /**
+   * The lease of the first free device that `mayTake` allows, least recently used first.
+   * Undefined when there is none, or others were faster.
+   */
+  tryTake(sights: readonly Sight[], mayTake: (sight: Sight) => boolean): Lease | undefined {
+    const free = sights.filter(({ view }) => view.state === 'free').filter((sight) => mayTake(sight));
+    const lastUsed = ({ view }: Sight): number => (view.state === 'free' ? view.lastUsedMs : 0);
+    for (const sight of free.sort((a, b) => lastUsed(a) - lastUsed(b))) {
+      const lease = this.#tryTakeOne(sight);
+      if (lease) return lease;
+    }
+    return undefined;
+  }
+
+  /** @throws {RigError} blame `hardware` when none of the devices can be used, however long one waits */
+  refuseUnusable(sights: readonly Sight[]): void {
+    const problems = sights.map(({ view }) => (view.state === 'missing' ? view.problem.text : undefined));
+    const [first] = problems;
+    if (first === undefined || problems.includes(undefined)) return;
+    const others =
+      problems.length > 1 ? ` (and ${problems.length - 1} more of type ${this.wanted.type} alike)` : '';
+    throw new RigError('hardware', `${sights[0]?.device.name}: ${first}${others}`);
+  }
+
+  #tryTakeOne({ device, view }: Sight): Lease | undefined {
+    if (view.state !== 'free' || performance.now() < (this.#hiddenUntilMs.get(device.name) ?? 0))
+      return undefined;
+    const { runDir, command, parent } = this.wanted;
+    const { places } = view;
+    const result = tryLockDevice(places, runDir);
+    if (result.lock) return beginLease({ device, places, lock: result.lock, runDir, command, parent });
+    if (result.by === 'foreigner' && !isShown(places))
+      this.#hiddenUntilMs.set(device.name, performance.now() + HIDDEN_HOLDER_PAUSE_MS);
+    return undefined;
+  }
+}
+
+function isShown(places: readonly Place[]): boolean {
+  const flocks = readFlocks();
+  return places.some((place) => flocks.holderOf(place) !== undefined);
+}
+
+/** `uno1 is held by pid 812 (…) of ann since 12:03:04; uno2 …`, at most three of them. */
+export function describeHolders(sights: readonly Sight[]): string {
+  const shown = sights.slice(0, 3).map(({ device, view }) => describeHolder(device, view));
+  return [...shown, ...(sights.length > 3 ? [`${sights.length - 3} more`] : [])].join('; ');
+}

@@ -1,0 +1,146 @@
+import { Command, CommanderError } from 'commander';
+import { parseDurationMs } from '../base/duration.ts';
+import { RigError } from '../base/errors.ts';
+import type { Invocation } from '../base/run-main.ts';
+import { ENV } from '../wire/env.ts';
+import type { Alias } from './environment.ts';
+import { parseWaitMs } from './pool.ts';
+import { type DeviceOptions, listPool, type RunRequest, runUnderLease } from './run-under-lease.ts';
+
+/** Sai's own place. */
+const DEFAULT_CONFIG = '/etc/sai/devices/conf';
+
+const DEFAULT_GRACE = '5s';
+
+const EXAMPLES = `
+Everything after the type belongs to the command:
+  sai-device uno ctest --output-on-failure -j4     run a test suite on a free Uno
+  sai-device esp32 ESPPORT=0 idf.py monitor        also export the path of tty 0 as ESPPORT
+  sai-device --wait 10m --tag rev2 uno ./flash.sh  wait ten minutes for one that has the tag
+  sai-device --no-wait uno true                    status 75 when none is free now
+  sai-device --list --json                         who has what, without touching any
+
+The command gets SAI_DEVICE_TTY0 (and 1, 2, ...), SAI_DEVICE_NAME, SAI_DEVICE_TYPE, SAI_DEVICE_JIG,
+SAI_DEVICE_LEASE, SAI_DEVICE_FENCE, SAI_FINDINGS and SAI_RUN_DIR.
+
+Status: that of the command; 64 usage, 74 device missing or gone, 75 none free in time or lease too long,
+78 config or unknown type, 126/127 command cannot start / not found, 128+signal when told to stop.`;
+
+interface Flags {
+  config?: string;
+  name?: string;
+  tag: string[];
+  /** False: `--no-wait`. */
+  wait?: string | false;
+  maxLease?: string;
+  grace: string;
+  new?: boolean;
+  list?: boolean;
+  json?: boolean;
+  force?: boolean;
+  optional?: boolean;
+  quiet?: boolean;
+  verbose?: boolean;
+}
+
+/** The command `sai-device`. `guardProgram` is what `guard-main.ts` was built into. */
+export async function saiDevice(invocation: Invocation, guardProgram: string): Promise<number> {
+  const { env, diagnostics, print } = invocation;
+  const command = commandLine();
+  try {
+    command.parse([...invocation.args], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) {
+      print(command.helpInformation());
+      return 0;
+    }
+    throw new RigError('usage', `${error.message.replace(/^error: /, '')}; see sai-device --help`, {
+      cause: error,
+    });
+  }
+  const flags = command.opts<Flags>();
+  diagnostics.verbosity = flags.quiet ? 'quiet' : flags.verbose ? 'verbose' : 'normal';
+  const options: DeviceOptions = {
+    config: flags.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG),
+    force: flags.force ?? false,
+  };
+  if (flags.list) return await listPool(options, flags.json ? 'json' : 'text', invocation);
+  if (flags.json) throw new RigError('usage', '--json: expected together with --list');
+  return await runUnderLease({ ...options, ...requestOf(command.args, flags) }, invocation, guardProgram);
+}
+
+function commandLine(): Command {
+  const collect = (value: string, before: string[]): string[] => [...before, value];
+  return (
+    new Command('sai-device')
+      .description('Runs a command while it alone has a free device of a type.')
+      .usage('[options] <type> [NAME=<ttyIndex>] [--] <command> [args...]')
+      .argument('[words...]')
+      .option('--config <file>', `devices config (default: $${ENV.devicesConfig}, else ${DEFAULT_CONFIG})`)
+      .option('--name <name>', 'only the device of that name')
+      .option('--tag <tag>', 'only devices with that tag; may be repeated', collect, [])
+      .option('--wait <duration>', 'longest wait: 30s, 10m, forever (default: 2h)')
+      .option('--no-wait', 'fail at once, with status 75, when none is free')
+      .option('--max-lease <duration>', 'end the command after that long, with status 75 (default: 8h)')
+      .option('--grace <duration>', 'time between TERM and KILL', DEFAULT_GRACE)
+      .option('--new', 'take another device even when this command runs under a lease that would do')
+      .option('--list', 'show all devices and who has them')
+      .option('--json', 'with --list: one JSON object a line')
+      .option('--optional', 'a failure of sai-device itself leaves no finding in $SAI_FINDINGS')
+      .option('--force', 'accept a run folder on a network or FUSE file system')
+      .option('-q, --quiet', 'say only what failed')
+      .option('-v, --verbose', 'say also why')
+      .helpOption('-h, --help', 'show this help')
+      .addHelpText('after', EXAMPLES)
+      // What follows the type is the command's, also what looks like an option of ours.
+      .passThroughOptions()
+      .exitOverride()
+      .configureOutput({ writeOut: () => {}, writeErr: () => {} })
+  );
+}
+
+function requestOf(words: readonly string[], flags: Flags): RunRequest {
+  const [type, ...rest] = words;
+  if (type === undefined) throw usage('expected a device type and a command, got neither');
+  if (type.includes('=')) throw usage(`expected a device type, got ${JSON.stringify(type)}`);
+  const alias = aliasIn(rest[0]);
+  if (alias) rest.shift();
+  if (rest[0] === '--') rest.shift();
+  const [program, ...args] = rest;
+  if (program === undefined)
+    throw usage(`expected a command after ${alias ? 'the alias' : `type ${type}`}, got none`);
+  return {
+    type,
+    name: flags.name,
+    tags: flags.tag,
+    alias,
+    program,
+    args,
+    waitMs: waitMsOf(flags.wait),
+    maxLeaseMs: flags.maxLease === undefined ? undefined : parseDurationMs(flags.maxLease, '--max-lease'),
+    graceMs: parseDurationMs(flags.grace, '--grace'),
+    joins: !flags.new,
+    optional: flags.optional ?? false,
+  };
+}
+
+function waitMsOf(wait: Flags['wait']): number | undefined {
+  if (wait === undefined) return undefined;
+  return wait === false ? 0 : parseWaitMs(wait, '--wait');
+}
+
+function aliasIn(word: string | undefined): Alias | undefined {
+  const match = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(word ?? '');
+  const [, name, value] = match ?? [];
+  if (name === undefined || value === undefined) return undefined;
+  if (!/^\d{1,3}$/.test(value))
+    throw usage(`${name}=${value}: expected the index of a tty, such as ${name}=0`);
+  if (/^(?:SAI_.*|LD_.*|PATH)$/.test(name))
+    throw usage(`${name}=${value}: expected a name other than SAI_*, LD_*, PATH`);
+  return { name, ttyIndex: Number(value) };
+}
+
+function usage(text: string): RigError {
+  return new RigError('usage', `${text}; see sai-device --help`);
+}

@@ -1,0 +1,50 @@
+/** What the command of a lease finds in its environment. */
+
+import { RigError } from '../base/errors.ts';
+import { ENV, ttyVariable } from '../wire/env.ts';
+import type { Lease } from './lease.ts';
+
+/** `NAME=<ttyIndex>` of the command line. */
+export interface Alias {
+  readonly name: string;
+  readonly ttyIndex: number;
+}
+
+export interface EnvironmentOptions {
+  readonly alias: Alias | undefined;
+  readonly findings: string;
+}
+
+/** `outer` plus the device; what an outer lease says of its own ttys is gone. */
+export function environmentOf(
+  outer: NodeJS.ProcessEnv,
+  lease: Lease,
+  { alias, findings }: EnvironmentOptions,
+): NodeJS.ProcessEnv {
+  const { record, device, runDir } = lease;
+  const kept = Object.entries(outer).filter(([name]) => !/^SAI_DEVICE_(?:TTY\d+|JIG)$/.test(name));
+  return {
+    ...Object.fromEntries(kept),
+    ...device.env,
+    ...Object.fromEntries(record.ttys.map((path, index) => [ttyVariable(index), path])),
+    [ENV.deviceName]: record.device,
+    [ENV.deviceType]: record.type,
+    [ENV.deviceLease]: record.folder,
+    [ENV.deviceFence]: String(record.fence),
+    [ENV.findings]: findings,
+    ...(device.jig === undefined ? {} : { [ENV.deviceJig]: device.jig }),
+    ...(runDir === undefined ? {} : { [ENV.runDir]: runDir.path }),
+    ...aliasOf(alias, record.ttys),
+  };
+}
+
+/** @throws {RigError} blame `usage` when the device has no such tty */
+export function aliasOf(alias: Alias | undefined, ttys: readonly string[]): Record<string, string> {
+  if (!alias) return {};
+  const path = ttys[alias.ttyIndex];
+  if (path !== undefined) return { [alias.name]: path };
+  throw new RigError(
+    'usage',
+    `${alias.name}=${alias.ttyIndex}: expected the index of a tty, found ${ttys.length} ttys`,
+  );
+}

@@ -1,0 +1,49 @@
+/**
+ * The guard of one lease: a process that shares the lease's locks with the holder and outlives it. It waits for the
+ * end of its standard input, which means that the holder vanished, ends what the command left, and lets go.
+ * A holder that ends in order kills its guard first.
+ *
+ * The end of input comes only when no process has the other end any more: not even a child of the holder that was
+ * killed between fork and exec. From then on every process of the command bears the lease's mark in its environment.
+ */
+
+import { closeSync, rmSync } from 'node:fs';
+import { ByteLines } from '../base/byte-lines.ts';
+import { runMain } from '../base/run-main.ts';
+import { ENV } from '../wire/env.ts';
+import { type GuardOrder, parseKnownLine } from './guard-order.ts';
+import { released, writeLeaseRecord } from './lease-record.ts';
+import { endTree, ProcessTree } from './process-tree.ts';
+import { wakeWaiters } from './run-dir.ts';
+
+/** Thousands of pids: more than one look of the holder can find. */
+const MAX_LINE_BYTES = 1_000_000;
+
+void runMain('sai-device-guard', ({ args }) => guard(JSON.parse(args[0] ?? '') as GuardOrder), {
+  signals: 'own',
+});
+
+async function guard(order: GuardOrder): Promise<number> {
+  // Whoever stops the command must not stop its guard.
+  for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM'] as const) process.on(signal, () => {});
+  const { record, runDir, leaseFileFds, otherFds } = order;
+  const tree = new ProcessTree(`${ENV.deviceLease}=${record.folder}`, record.holderStartTicks);
+  await learnUntilHolderVanishes(tree);
+  await endTree({ scan: () => tree.scan(), graceMs: order.graceMs });
+  for (const fd of leaseFileFds) writeLeaseRecord(fd, released(record));
+  rmSync(record.folder, { recursive: true, force: true });
+  for (const fd of [...otherFds, ...leaseFileFds]) closeSync(fd);
+  wakeWaiters(runDir);
+  return 0;
+}
+
+function learnUntilHolderVanishes(tree: ProcessTree): Promise<void> {
+  const lines = new ByteLines(MAX_LINE_BYTES);
+  process.stdin.on('data', (chunk: Buffer) => {
+    for (const line of lines.push(chunk)) for (const known of parseKnownLine(line)) tree.know(known);
+  });
+  return new Promise((resolve) => {
+    process.stdin.once('close', resolve);
+    process.stdin.once('error', () => resolve());
+  });
+}

@@ -1,0 +1,97 @@
+/** The holder's side of the guard: a small process that keeps the lease until nothing of the command lives. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { type GuardOrder, knownLine } from './guard-order.ts';
+import type { Lease } from './lease.ts';
+import { GUARD_VARIABLE, type KnownProcess } from './process-tree.ts';
+
+/** A guard that cannot live (killed at once, each time) must not keep its holder busy for ever. */
+const MAX_GUARDS = 100;
+
+export interface GuardOptions {
+  /** The program that `guard-main.ts` was built into. */
+  readonly program: string;
+  readonly graceMs: number;
+  /** Told when another guard had to be started. */
+  readonly onReplaced?: () => void;
+}
+
+/**
+ * Guards a lease from the moment this is made: the descriptors are inherited when the process is forked, so it holds
+ * the lease before it has started. Replaced when it dies. `end` it before the lease is released.
+ */
+export class Guard implements AsyncDisposable {
+  readonly #lease: Lease;
+  readonly #options: GuardOptions;
+  readonly #known = new Map<number, KnownProcess>();
+  #child: ChildProcess;
+  #started = 1;
+  #ending = false;
+
+  constructor(lease: Lease, options: GuardOptions) {
+    this.#lease = lease;
+    this.#options = options;
+    this.#child = this.#start();
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** Tells it about processes of the command that it might not find by itself: daemons that gave up their environment. */
+  know(processes: readonly KnownProcess[]): void {
+    const fresh = processes.filter((each) => this.#known.get(each.pid)?.startTicks !== each.startTicks);
+    if (fresh.length === 0) return;
+    for (const each of fresh) this.#known.set(each.pid, each);
+    this.#child.stdin?.write(knownLine(fresh));
+  }
+
+  /** Resolves once it has ended, and with it its share of the lease. */
+  async end(): Promise<void> {
+    if (this.#ending) return;
+    this.#ending = true;
+    const child = this.#child;
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exit = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exit;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.end();
+  }
+
+  #start(): ChildProcess {
+    const { descriptors, record, runDir } = this.#lease;
+    const inherited = [...descriptors.leaseFiles, ...descriptors.others];
+    const numbers = inherited.map((_fd, index) => 3 + index);
+    const order: GuardOrder = {
+      record,
+      leaseFileFds: numbers.slice(0, descriptors.leaseFiles.length),
+      otherFds: numbers.slice(descriptors.leaseFiles.length),
+      runDir,
+      graceMs: this.#options.graceMs,
+    };
+    const child = spawn(process.execPath, [this.#options.program, JSON.stringify(order)], {
+      cwd: '/',
+      // Neither the lease's mark, by which it would end itself, nor NODE_OPTIONS of the command.
+      env: { [GUARD_VARIABLE]: String(process.pid) },
+      // Out of reach of the terminal, and of a signal to the holder's group.
+      detached: true,
+      stdio: ['pipe', 'ignore', 'ignore', ...inherited],
+    });
+    child.on('error', () => {}); // the same is seen as an exit, or as a missing pid
+    child.stdin?.on('error', () => {}); // it ended: replaced below
+    child.on('exit', () => this.#replace());
+    if (this.#known.size > 0) child.stdin?.write(knownLine([...this.#known.values()]));
+    return child;
+  }
+
+  #replace(): void {
+    if (this.#ending || this.#started >= MAX_GUARDS) return;
+    this.#started += 1;
+    this.#child = this.#start();
+    this.#options.onReplaced?.();
+  }
+}

@@ -1,0 +1,160 @@
+/** Holding a device: its locks, the record of who holds it, and the folder that the command's tools share. */
+
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fchmodSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+} from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
+import { readProcess } from '../base/process-table.ts';
+import { tryFlock } from '../native/flock.ts';
+import { LEASE_RECORD_FILE, type LeaseRecord } from '../wire/lease.ts';
+import { readLeaseFile, readLiveLease } from './lease-file.ts';
+import { released, writeLeaseRecord } from './lease-record.ts';
+import type { Place } from './place.ts';
+import type { PooledDevice } from './pool.ts';
+import { type RunDir, wakeWaiters } from './run-dir.ts';
+import type { DeviceLock } from './tty-lock.ts';
+
+/** People read it in one line of a waiter. */
+const MAX_COMMAND_CHARACTERS = 200;
+
+export interface LeaseRequest {
+  readonly device: PooledDevice;
+  readonly places: readonly Place[];
+  readonly lock: DeviceLock;
+  readonly runDir: RunDir | undefined;
+  /** The command line, for people. */
+  readonly command: string;
+  /** Folder of the lease under which this one was asked for. */
+  readonly parent: string | undefined;
+}
+
+/** A held device. Ends by `release`, or with the last of holder and guard. */
+export class Lease implements Disposable {
+  readonly record: LeaseRecord;
+  readonly device: PooledDevice;
+  readonly #lock: DeviceLock;
+  readonly #recordFd: number;
+  readonly #runDir: RunDir | undefined;
+  #released = false;
+
+  constructor(request: LeaseRequest, record: LeaseRecord, recordFd: number) {
+    this.record = record;
+    this.device = request.device;
+    this.#lock = request.lock;
+    this.#runDir = request.runDir;
+    this.#recordFd = recordFd;
+  }
+
+  /** What keeps the lease alive in whoever inherits it; no stream ever gets one. */
+  get descriptors(): { readonly leaseFiles: readonly number[]; readonly others: readonly number[] } {
+    return {
+      leaseFiles: this.#lock.leaseDescriptors,
+      others: [this.#recordFd, ...this.#lock.nodeDescriptors],
+    };
+  }
+
+  get runDir(): RunDir | undefined {
+    return this.#runDir;
+  }
+
+  /** The first tty that has been unplugged, as configured. */
+  hungUpTty(): string | undefined {
+    return this.#lock.hungUpTty();
+  }
+
+  /** Only once nothing of the command lives any more. Twice is fine. */
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    for (const fd of this.#lock.leaseDescriptors) writeLeaseRecord(fd, released(this.record));
+    rmSync(this.record.folder, { recursive: true, force: true });
+    closeSync(this.#recordFd);
+    this.#lock.release();
+    wakeWaiters(this.#runDir);
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
+
+/** Turns locks into a lease. The locks are let go when that fails. */
+export function beginLease(request: LeaseRequest): Lease {
+  const { places, lock, runDir } = request;
+  let folder: string | undefined;
+  try {
+    const previous = runDir ? places.map((place) => readLeaseFile(runDir, place)) : [];
+    const fence = Math.max(Date.now() * 1000, ...previous.map((record) => (record?.fence ?? 0) + 1));
+    folder = makeFolder(runDir, fence);
+    const recordFd = openSync(
+      join(folder, LEASE_RECORD_FILE),
+      constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
+    );
+    fchmodSync(recordFd, 0o600);
+    tryFlock(recordFd);
+    const record = recordOf(request, folder, fence);
+    for (const fd of [recordFd, ...lock.leaseDescriptors]) writeLeaseRecord(fd, record);
+    for (const old of previous) removeLeftover(runDir, old);
+    return new Lease(request, record, recordFd);
+  } catch (error) {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    lock.release();
+    throw error;
+  }
+}
+
+function makeFolder(runDir: RunDir | undefined, fence: number): string {
+  if (!runDir) return mkdtempSync(join(tmpdir(), 'sai-lease-'));
+  const folder = join(runDir.leases, `${fence}-${process.pid}`);
+  mkdirSync(folder, { mode: 0o700 });
+  return folder;
+}
+
+function recordOf(request: LeaseRequest, folder: string, fence: number): LeaseRecord {
+  const { device, command, parent } = request;
+  return {
+    version: 1,
+    folder,
+    device: device.name,
+    type: device.type,
+    answersTo: [...device.answersTo],
+    ttys: device.ttys.map((tty) => tty.path),
+    holderPid: process.pid,
+    holderStartTicks: readProcess(process.pid)?.startTicks ?? 0,
+    user: userName(),
+    command:
+      command.length > MAX_COMMAND_CHARACTERS ? `${command.slice(0, MAX_COMMAND_CHARACTERS)} …` : command,
+    sinceMs: Date.now(),
+    fence,
+    ...(parent === undefined ? {} : { parent }),
+  };
+}
+
+/** Login name, or the number of a user without one, as in many containers. */
+export function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? 'unknown');
+  }
+}
+
+/** Holder and guard of the last lease were both killed at once: its folder is of no use to anybody. */
+function removeLeftover(runDir: RunDir | undefined, record: LeaseRecord | undefined): void {
+  if (!runDir || !record || record.releasedAtMs !== undefined) return;
+  const { folder } = record;
+  if (dirname(folder) !== runDir.leases || !existsSync(folder) || readLiveLease(folder)) return;
+  try {
+    rmSync(folder, { recursive: true, force: true });
+  } catch {
+    // another user's: it stays until that user, or a reboot, removes it
+  }
+}

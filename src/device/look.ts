@@ -1,0 +1,83 @@
+/** What a device's state is, found without opening or locking anything of it. */
+
+import { statSync } from 'node:fs';
+import { isAlive } from '../base/process-table.ts';
+import type { LeaseRecord } from '../wire/lease.ts';
+import { leaseFilePath, readLeaseFile } from './lease-file.ts';
+import { type Place, type PlaceProblem, surveyPlaces } from './place.ts';
+import type { PooledDevice } from './pool.ts';
+import { type FlockTable, readFlocks } from './proc-locks.ts';
+import type { RunDir } from './run-dir.ts';
+
+export type DeviceView =
+  | {
+      readonly state: 'free';
+      readonly places: readonly Place[];
+      /** Milliseconds since the epoch; 0 when nobody is known to have used it. */
+      readonly lastUsedMs: number;
+    }
+  /** `record` is undefined while the holder writes it. */
+  | { readonly state: 'held'; readonly places: readonly Place[]; readonly record: LeaseRecord | undefined }
+  /** Locked by a program that takes no lease: flock(1), tio, esptool, Sai's own. 0: the kernel does not say who. */
+  | { readonly state: 'foreign'; readonly places: readonly Place[]; readonly pid: number }
+  | { readonly state: 'missing'; readonly problem: PlaceProblem };
+
+/** One look; `flocks` lets many devices share it. */
+export function lookAt(
+  device: PooledDevice,
+  runDir: RunDir | undefined,
+  flocks: FlockTable = readFlocks(),
+): DeviceView {
+  const { places, problem } = surveyPlaces(device);
+  if (problem) return { state: 'missing', problem };
+  const records = runDir ? places.map((place) => readLeaseFile(runDir, place)) : [];
+  const leased = runDir
+    ? places.findIndex((place, index) => isLeased(runDir, place, records[index], flocks))
+    : -1;
+  if (leased >= 0) return { state: 'held', places, record: records[leased] };
+  for (const place of places) {
+    const pid = flocks.holderOf(place);
+    if (pid !== undefined) return { state: 'foreign', places, pid };
+  }
+  return {
+    state: 'free',
+    places,
+    lastUsedMs: Math.max(0, ...records.map((record) => record?.releasedAtMs ?? 0)),
+  };
+}
+
+/** From inside a pid namespace /proc/locks hides who is outside: then the record speaks, if its holder can be seen. */
+function isLeased(
+  runDir: RunDir,
+  place: Place,
+  record: LeaseRecord | undefined,
+  flocks: FlockTable,
+): boolean {
+  const file = statSync(leaseFilePath(runDir, place), { throwIfNoEntry: false });
+  if (!file) return false;
+  if (flocks.holderOf(file) !== undefined) return true;
+  return (
+    record !== undefined &&
+    record.releasedAtMs === undefined &&
+    isAlive({ pid: record.holderPid, startTicks: record.holderStartTicks })
+  );
+}
+
+/** Who has it, for people: `uno1 is held by pid 812 (ctest -j4) of ann since 12:03:04`. */
+export function describeHolder(device: PooledDevice, view: DeviceView): string {
+  switch (view.state) {
+    case 'free':
+      return `${device.name} is free`;
+    case 'missing':
+      return `${device.name} is not usable: ${view.problem.text}`;
+    case 'foreign':
+      return `${device.name} is locked by ${view.pid > 0 ? `pid ${view.pid}` : 'a program'} outside sai-rig`;
+    case 'held': {
+      const { record } = view;
+      if (!record || record.releasedAtMs !== undefined) return `${device.name} is being taken`;
+      const since = new Date(record.sinceMs).toTimeString().slice(0, 8);
+      const whose = record.device === device.name ? '' : ` as ${record.device}`;
+      return `${device.name} is held${whose} by pid ${record.holderPid} (${record.command}) of ${record.user} since ${since}`;
+    }
+  }
+}

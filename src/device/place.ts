@@ -1,0 +1,142 @@
+/** A place is one thing that can be locked: a tty, or another file that stands for a board. */
+
+import { accessSync, constants, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { errnoCode } from '../base/errors.ts';
+import type { PooledDevice, PooledTty } from './pool.ts';
+import { type FileId, splitDeviceNumber } from './proc-locks.ts';
+
+/** Character devices that are ptys. Source: Linux Documentation/admin-guide/devices.txt. */
+const FIRST_PTY_MAJOR = 136;
+const LAST_PTY_MAJOR = 143;
+
+/** A longer name would not leave room in a file name of 255 bytes. */
+const MAX_NAME_BYTES = 200;
+
+export interface Place extends FileId {
+  /** As configured. */
+  readonly path: string;
+  /**
+   * Same for every user and container of the host, and for a board that was unplugged and plugged in again;
+   * usable as a file name. Places are locked in the order of their names.
+   */
+  readonly name: string;
+  readonly rdev: number;
+  /** How to set it once locked; undefined for what is not a tty of the device. */
+  readonly tty: PooledTty | undefined;
+}
+
+/** Why a place cannot be used, with the cure. */
+export interface PlaceProblem {
+  readonly path: string;
+  readonly kind: 'missing' | 'forbidden';
+  readonly text: string;
+}
+
+export type Survey =
+  | { readonly places: readonly Place[]; readonly problem?: undefined }
+  | { readonly places?: undefined; readonly problem: PlaceProblem };
+
+/** The places of a device, sorted, each once; or the first that cannot be used. Opens nothing. */
+export function surveyPlaces(device: PooledDevice): Survey {
+  const places = new Map<string, Place>();
+  for (const { path, tty } of lockables(device)) {
+    const found = survey(path, tty);
+    if ('kind' in found) return { problem: found };
+    if (!places.has(found.name)) places.set(found.name, found);
+  }
+  return { places: [...places.values()].sort((a, b) => (a.name < b.name ? -1 : 1)) };
+}
+
+/** What a ticket lists, so that waiters with other configs can tell whether they want the same. */
+export function claimsOf(device: PooledDevice): string[] {
+  const places = surveyPlaces(device).places ?? [];
+  return [...lockables(device).map(({ path }) => `path:${path}`), ...places.map(({ name }) => name)];
+}
+
+function lockables(device: PooledDevice): { path: string; tty: PooledTty | undefined }[] {
+  return [
+    ...device.ttys.filter((tty) => tty.locked).map((tty) => ({ path: tty.path, tty })),
+    ...device.locks.map((path) => ({ path, tty: undefined })),
+  ];
+}
+
+function survey(path: string, tty: PooledTty | undefined): Place | PlaceProblem {
+  let stat: Stats;
+  try {
+    stat = statSync(path);
+    accessSync(path, tty ? constants.R_OK | constants.W_OK : constants.R_OK);
+  } catch (error) {
+    return problemOf(path, error);
+  }
+  return { path, name: nameOf(stat), dev: stat.dev, ino: stat.ino, rdev: stat.rdev, tty };
+}
+
+function problemOf(path: string, error: unknown): PlaceProblem {
+  const code = errnoCode(error);
+  if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') {
+    return { path, kind: 'missing', text: `${path}: no such tty; plug the board in, or correct the config` };
+  }
+  if (code !== 'EACCES' && code !== 'EPERM') throw error;
+  return { path, kind: 'forbidden', text: `${path}: no permission; ${cureOf(path)}` };
+}
+
+function cureOf(path: string): string {
+  try {
+    const group = groupName(statSync(path).gid);
+    return `add this user to group ${group} (usermod -aG ${group} USER, then log in again)`;
+  } catch {
+    return 'make its folder accessible to this user';
+  }
+}
+
+function groupName(gid: number): string {
+  try {
+    const line = readFileSync('/etc/group', 'utf8')
+      .split('\n')
+      .find((each) => each.split(':')[2] === String(gid));
+    return line?.split(':')[0] ?? String(gid);
+  } catch {
+    return String(gid);
+  }
+}
+
+function nameOf(stat: Stats): string {
+  if (!stat.isCharacterDevice()) return inodeName(stat);
+  const { major, minor } = splitDeviceNumber(stat.rdev);
+  if (major >= FIRST_PTY_MAJOR && major <= LAST_PTY_MAJOR) return inodeName(stat);
+  const physical = physicalPath(`${major}:${minor}`);
+  const name = physical?.replaceAll('/', '!');
+  return name && Buffer.byteLength(name) <= MAX_NAME_BYTES ? name : `char-${major}-${minor}`;
+}
+
+function inodeName(stat: Stats): string {
+  return `inode-${stat.dev.toString(16)}-${stat.ino}`;
+}
+
+/** The socket behind a device number: an adapter that comes back as ttyUSB3 instead of ttyUSB0 is the same place. */
+function physicalPath(number: string): string | undefined {
+  let path: string;
+  try {
+    path = realpathSync(`/sys/dev/char/${number}`);
+  } catch {
+    return undefined; // no sysfs here, or a node without a driver
+  }
+  const withoutRoot = path.replace(/^\/sys\/devices\//, '');
+  if (!/\/usb\d+\//.test(path)) return withoutRoot;
+  const node = basename(path);
+  const port = dirname(dirname(path));
+  // usb-serial has `…/1-1:1.0/ttyUSB0/tty/ttyUSB0`, cdc-acm `…/1-1:1.0/tty/ttyACM0`: only the number changes.
+  if (basename(dirname(path)) !== 'tty') return withoutRoot;
+  const usbInterface = basename(port) === node ? dirname(port) : port;
+  return `${usbInterface.replace(/^\/sys\/devices\//, '')}#${portNumber(port)}`;
+}
+
+/** Which of several ttys behind one USB interface. */
+function portNumber(port: string): string {
+  try {
+    return readFileSync(`${port}/port_number`, 'latin1').trim();
+  } catch {
+    return '0'; // cdc-acm: one tty an interface
+  }
+}

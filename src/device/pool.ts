@@ -1,0 +1,153 @@
+/** The devices of this host as the config lists them, and which of them a request means. */
+
+import { readConfigFile } from '../base/config-file.ts';
+import { parseDurationMs } from '../base/duration.ts';
+import { RigError } from '../base/errors.ts';
+import { didYouMean, parse } from '../base/validate.ts';
+import { type Device, DevicePool } from '../wire/device.ts';
+
+/** Source: what most UARTs boot with, and the only speed that Sai's own tools know. */
+const DEFAULT_BAUD_RATE = 115_200;
+
+export interface PooledTty {
+  /** As configured, never resolved: a by-id link says which board it is. */
+  readonly path: string;
+  readonly name: string | undefined;
+  readonly baudRate: number;
+  /** False: exported, left to others. */
+  readonly locked: boolean;
+  readonly hangUpOnClose: boolean;
+}
+
+/** One device with every default filled in. */
+export interface PooledDevice {
+  readonly name: string;
+  readonly type: string;
+  /** Every word by which a request may name it: name, type, compatible entries. */
+  readonly answersTo: readonly string[];
+  readonly tags: readonly string[];
+  readonly ttys: readonly PooledTty[];
+  readonly locks: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** `<url>/<target>`. */
+  readonly jig: string | undefined;
+  /** Undefined: the command decides. `Infinity`: for ever. */
+  readonly waitMs: number | undefined;
+  readonly maxLeaseMs: number | undefined;
+}
+
+/** What the command line asks for. */
+export interface DeviceRequest {
+  readonly type: string;
+  readonly name?: string | undefined;
+  readonly tags: readonly string[];
+}
+
+export interface DeviceMatch {
+  /** In file order, never empty. */
+  readonly devices: readonly PooledDevice[];
+  /** The entry that matched as the beginning of the request, when none matched as a whole. */
+  readonly prefix: string | undefined;
+}
+
+/** @throws {RigError} blame `config` with file, path inside it, expected, found */
+export async function loadPool(path: string): Promise<PooledDevice[]> {
+  const config = parse(DevicePool, await readConfigFile(path), path);
+  const devices = config.devices.map((device) => fillIn(device));
+  for (const [index, device] of devices.entries()) {
+    if (devices.findIndex((other) => other.name === device.name) !== index) {
+      throw new RigError(
+        'config',
+        `${path}: devices.${index}.name: expected a name of its own, got ${JSON.stringify(device.name)} again`,
+      );
+    }
+    if (device.locks.length === 0 && !device.ttys.some((tty) => tty.locked)) {
+      throw new RigError(
+        'config',
+        `${path}: devices.${index}: expected at least one tty or one entry in locks, got nothing to lock`,
+      );
+    }
+  }
+  return devices;
+}
+
+/**
+ * The devices that a request means: whole words first; if the whole config knows no such word, Sai's rule that an
+ * entry may be the beginning of the request, up to the end of one of its words.
+ *
+ * @throws {RigError} blame `config` when there is none, naming what there is
+ */
+export function matchDevices(pool: readonly PooledDevice[], request: DeviceRequest): DeviceMatch {
+  const exact = pool.filter((device) => device.answersTo.includes(request.type));
+  if (exact.length > 0) return { devices: narrow(exact, request), prefix: undefined };
+  const prefix = longestPrefix(pool, request.type);
+  if (prefix === undefined) throw unknownType(pool, request.type);
+  const devices = pool.filter((device) => device.answersTo.includes(prefix));
+  return { devices: narrow(devices, request), prefix };
+}
+
+function fillIn(device: Device): PooledDevice {
+  const compatible = typeof device.compatible === 'string' ? device.compatible.split(',') : device.compatible;
+  const words = [device.name, device.type, ...(compatible ?? []).map((word) => word.trim())];
+  return {
+    name: device.name,
+    type: device.type,
+    answersTo: [...new Set(words.filter((word) => word !== ''))],
+    tags: device.tags ?? [],
+    ttys: (device.ttys ?? []).map((tty) => fillInTty(typeof tty === 'string' ? { tty } : tty)),
+    locks: device.locks ?? [],
+    env: device.env ?? {},
+    jig: device.jig && `${device.jig.url.replace(/\/+$/, '')}/${device.jig.target}`,
+    waitMs: device.wait === undefined ? undefined : parseWaitMs(device.wait, 'wait'),
+    maxLeaseMs: device.maxLease === undefined ? undefined : parseDurationMs(device.maxLease, 'maxLease'),
+  };
+}
+
+type ConfiguredTty = Exclude<NonNullable<Device['ttys']>[number], string>;
+
+function fillInTty(tty: ConfiguredTty): PooledTty {
+  return {
+    path: tty.tty,
+    name: tty.name,
+    baudRate: tty.rate ?? DEFAULT_BAUD_RATE,
+    locked: tty.lock ?? true,
+    hangUpOnClose: tty.hupcl ?? false,
+  };
+}
+
+/** `forever` is `Infinity`. @throws {RigError} blame `usage`, naming `what` */
+export function parseWaitMs(text: string, what: string): number {
+  return text === 'forever' ? Number.POSITIVE_INFINITY : parseDurationMs(text, what);
+}
+
+function narrow(devices: readonly PooledDevice[], request: DeviceRequest): PooledDevice[] {
+  const { name, tags } = request;
+  const narrowed = devices.filter(
+    (device) =>
+      (name === undefined || device.name === name) && tags.every((tag) => device.tags.includes(tag)),
+  );
+  if (narrowed.length > 0) return narrowed;
+  const wanted = [name && `name ${name}`, ...tags.map((tag) => `tag ${tag}`)].filter(Boolean).join(', ');
+  const there = devices.map(({ name, tags }) => (tags.length > 0 ? `${name} (${tags.join(', ')})` : name));
+  throw new RigError(
+    'config',
+    `no device of type ${request.type} has ${wanted}; devices of that type: ${there.join(', ')}`,
+  );
+}
+
+function longestPrefix(pool: readonly PooledDevice[], request: string): string | undefined {
+  return pool
+    .flatMap((device) => device.answersTo)
+    .filter((word) => request.startsWith(word) && /^[^A-Za-z0-9]/.test(request.slice(word.length)))
+    .sort((a, b) => b.length - a.length)[0];
+}
+
+function unknownType(pool: readonly PooledDevice[], type: string): RigError {
+  const types = [...new Set(pool.map((device) => device.type))];
+  const words = [...new Set(pool.flatMap((device) => device.answersTo))];
+  const known = types.length > 0 ? `types: ${types.join(', ')}` : 'the config lists no devices';
+  return new RigError(
+    'config',
+    `unknown device type ${JSON.stringify(type)}${didYouMean(type, words)}; ${known}`,
+  );
+}

@@ -1,0 +1,41 @@
+/** Which files are flocked, as /proc/locks shows it: looking that neither opens nor locks anything. */
+
+import { readFileSync } from 'node:fs';
+
+/** A file as the kernel knows it. */
+export interface FileId {
+  /** `st_dev`. */
+  readonly dev: number;
+  readonly ino: number;
+}
+
+/** The flocks of one moment. */
+export interface FlockTable {
+  /**
+   * Pid of the process that took the flock (it may have ended: the lock is its open file's); 0 when the kernel
+   * does not say. Undefined when the file is not flocked, or by somebody whom this pid namespace does not show.
+   */
+  holderOf(file: FileId): number | undefined;
+}
+
+/** Source: proc(5), /proc/locks. */
+export function readFlocks(): FlockTable {
+  const holders = new Map<string, number>();
+  for (const line of readFileSync('/proc/locks', 'latin1').split('\n')) {
+    // `1: FLOCK  ADVISORY  WRITE 6605 fe:00:2146461 0 EOF`; a waiter has `->` in front and holds nothing.
+    const match = /^\d+: FLOCK\s+\S+\s+\S+\s+(-?\d+) ([0-9a-f]+:[0-9a-f]+:\d+) /.exec(line);
+    if (match?.[1] && match[2]) holders.set(match[2], Math.max(0, Number(match[1])));
+  }
+  return { holderOf: (file) => holders.get(keyOf(file)) };
+}
+
+function keyOf({ dev, ino }: FileId): string {
+  const { major, minor } = splitDeviceNumber(dev);
+  const hex = (value: number): string => value.toString(16).padStart(2, '0');
+  return `${hex(major)}:${hex(minor)}:${ino}`;
+}
+
+/** Source: glibc <sys/sysmacros.h>; the upper halves are only used by numbers over 32 bits. */
+export function splitDeviceNumber(dev: number): { readonly major: number; readonly minor: number } {
+  return { major: (dev >>> 8) & 0xfff, minor: (dev & 0xff) | ((dev >>> 12) & 0xfff00) };
+}

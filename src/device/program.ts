@@ -1,0 +1,34 @@
+/** Whether a command can be started, found out before anybody waits for a device. */
+
+import { accessSync, constants, statSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { EXIT_CANNOT_START, EXIT_NOT_FOUND } from '../base/exit.ts';
+
+/** Source: POSIX sh, 2.9.1.4: what a shell uses when PATH is unset is up to it. */
+const DEFAULT_PATH = '/usr/local/bin:/usr/bin:/bin';
+
+/** Undefined for a command that can be started, else the status a shell would give, and why. */
+export function refusalOf(
+  program: string,
+  env: NodeJS.ProcessEnv,
+): { readonly status: number; readonly text: string } | undefined {
+  const candidates = program.includes('/')
+    ? [program]
+    : (env['PATH'] ?? DEFAULT_PATH).split(delimiter).map((folder) => join(folder || '.', program));
+  const there = candidates.filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile());
+  if (there.some((path) => isExecutable(path))) return undefined;
+  if (there.length > 0)
+    return { status: EXIT_CANNOT_START, text: `${program}: cannot be started: not executable` };
+  const isFolder = program.includes('/') && statSync(program, { throwIfNoEntry: false }) !== undefined;
+  if (isFolder) return { status: EXIT_CANNOT_START, text: `${program}: cannot be started: not a file` };
+  return { status: EXIT_NOT_FOUND, text: `${program}: command not found` };
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false; // the whole question
+  }
+}

@@ -1,0 +1,193 @@
+/** Runs the command of a lease and leaves nothing of it behind. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { isatty } from 'node:tty';
+import { errnoCode, reasonOf } from '../base/errors.ts';
+import { EXIT_CANNOT_START, EXIT_NOT_FOUND, exitStatusOfSignal } from '../base/exit.ts';
+import { readChildPids, readProcess } from '../base/process-table.ts';
+import { reap } from '../native/process.ts';
+import type { Guard } from './guard.ts';
+import { endTree, type KnownProcess, knownProcess, livingTree, signalEach } from './process-tree.ts';
+import type { SignalDesk } from './signals.ts';
+
+/** How often the ttys are asked whether they are still there. */
+const CHECK_EVERY_MS = 500;
+
+/** How long a command may take to notice by itself that its tty is gone. */
+const UNPLUG_PATIENCE_MS = 10_000;
+
+/** Signals after which a command is expected to end. */
+const ENDING_SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
+export interface CommandLine {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** What a command's lease adds: without it (a command that joins its parent's lease) strays are the parent's business. */
+export interface Custody {
+  readonly guard: Guard;
+  /** The first tty that has been unplugged, as configured. */
+  readonly hungUpTty: () => string | undefined;
+  readonly maxLeaseMs: number;
+}
+
+export interface RunOptions {
+  readonly custody: Custody | undefined;
+  readonly signals: SignalDesk;
+  /** From TERM to KILL. */
+  readonly graceMs: number;
+  readonly say: (text: string) => void;
+  readonly unplugPatienceMs?: number;
+}
+
+/** How a command ended, and what ended it when it was not itself. */
+export interface CommandEnd {
+  /** Its own, 128 + signal, 126 or 127. */
+  readonly status: number;
+  readonly cause: 'itself' | 'not started' | 'stopped' | 'overtime' | 'unplugged';
+  /** Why it could not start, or the tty that went away. */
+  readonly detail?: string;
+}
+
+/** Resolves once the command and, in custody, everything it started has ended. */
+export async function runCommand(line: CommandLine, options: RunOptions): Promise<CommandEnd> {
+  const { signals } = options;
+  signals.stop.throwIfAborted();
+  const hasTerminal = isatty(0);
+  const child = spawn(line.program, line.args, {
+    env: line.env,
+    stdio: 'inherit',
+    // On a terminal the command stays in our group: the terminal signals both, and job control works.
+    detached: !hasTerminal,
+  });
+  const run = new Run(child, options, hasTerminal);
+  using _relay = signals.relayTo((signal) => run.relay(signal));
+  return await run.finished();
+}
+
+class Run {
+  readonly #child: ChildProcess;
+  readonly #options: RunOptions;
+  readonly #hasTerminal: boolean;
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #hurry = new AbortController();
+  #stoppedBy: NodeJS.Signals | undefined;
+  #isOvertime = false;
+  #goneTty: string | undefined;
+  #hasExited = false;
+
+  constructor(child: ChildProcess, options: RunOptions, hasTerminal: boolean) {
+    this.#child = child;
+    this.#options = options;
+    this.#hasTerminal = hasTerminal;
+  }
+
+  async finished(): Promise<CommandEnd> {
+    const { custody } = this.#options;
+    const exit = this.#exit();
+    const self = this.#child.pid === undefined ? undefined : knownProcess(this.#child.pid);
+    if (custody && self) {
+      custody.guard.know([self]);
+      this.#timers.push(setInterval(() => this.#check(custody), CHECK_EVERY_MS));
+      if (Number.isFinite(custody.maxLeaseMs)) {
+        this.#timers.push(setTimeout(() => this.#endOvertime(), custody.maxLeaseMs));
+      }
+    }
+    const end = await exit;
+    for (const timer of this.#timers) clearTimeout(timer);
+    if (custody) {
+      this.#goneTty ??= custody.hungUpTty();
+      await this.#endLeftovers();
+    }
+    return this.#judge(end);
+  }
+
+  /** A signal that this process got. */
+  relay(signal: NodeJS.Signals): void {
+    if (this.#hasExited) {
+      if (ENDING_SIGNALS.includes(signal)) this.#hurry.abort(); // told twice: leftovers get no more grace
+      return;
+    }
+    // The terminal has sent these to the command too.
+    if (this.#hasTerminal && (signal === 'SIGINT' || signal === 'SIGQUIT')) return;
+    if (ENDING_SIGNALS.includes(signal)) {
+      this.#stoppedBy ??= signal;
+      this.#killAfterGrace();
+    }
+    signalEach(this.#tree(), signal);
+  }
+
+  #exit(): Promise<Pick<CommandEnd, 'status' | 'detail'>> {
+    return new Promise((resolve) => {
+      this.#child.once('error', (error) => {
+        const status = errnoCode(error) === 'ENOENT' ? EXIT_NOT_FOUND : EXIT_CANNOT_START;
+        resolve({ status, detail: reasonOf(error) });
+      });
+      this.#child.once('exit', (code, signal) => {
+        this.#hasExited = true;
+        resolve({ status: signal ? exitStatusOfSignal(signal) : (code ?? EXIT_CANNOT_START) });
+      });
+    });
+  }
+
+  #judge(end: Pick<CommandEnd, 'status' | 'detail'>): CommandEnd {
+    if (end.detail !== undefined) return { ...end, cause: 'not started' };
+    if (this.#goneTty !== undefined) return { status: end.status, cause: 'unplugged', detail: this.#goneTty };
+    if (this.#isOvertime) return { status: end.status, cause: 'overtime' };
+    if (this.#stoppedBy) return { status: exitStatusOfSignal(this.#stoppedBy), cause: 'stopped' };
+    return { status: end.status, cause: 'itself' };
+  }
+
+  #check(custody: Custody): void {
+    custody.guard.know(this.#strays());
+    if (this.#goneTty !== undefined) return;
+    this.#goneTty = custody.hungUpTty();
+    if (this.#goneTty === undefined) return;
+    this.#options.say(`${this.#goneTty}: went away while the command runs`);
+    const hangUp = (): void => {
+      signalEach(this.#tree(), 'SIGHUP');
+      this.#killAfterGrace();
+    };
+    this.#timers.push(setTimeout(hangUp, this.#options.unplugPatienceMs ?? UNPLUG_PATIENCE_MS));
+  }
+
+  #endOvertime(): void {
+    this.#isOvertime = true;
+    signalEach(this.#tree(), 'SIGTERM');
+    this.#killAfterGrace();
+  }
+
+  #killAfterGrace(): void {
+    this.#timers.push(setTimeout(() => signalEach(this.#tree(), 'SIGKILL'), this.#options.graceMs));
+  }
+
+  async #endLeftovers(): Promise<void> {
+    await endTree({
+      scan: () => (this.#strays().length === 0 ? [] : this.#tree()),
+      graceMs: this.#options.graceMs,
+      hurry: this.#hurry.signal,
+      onForbidden: (pids) =>
+        this.#options.say(
+          `the device stays held until these processes of another user end: ${pids.join(', ')}`,
+        ),
+    });
+  }
+
+  /** Everything that the command started and that still lives. */
+  #tree(): ReturnType<typeof livingTree> {
+    return livingTree(this.#options.custody ? process.pid : (this.#child.pid ?? process.pid));
+  }
+
+  /** Orphans of the command that became our children; the ended ones are taken out of the process table. */
+  #strays(): KnownProcess[] {
+    const ours = new Set([this.#child.pid, this.#options.custody?.guard.pid]);
+    const pids = readChildPids(process.pid) ?? livingTree(process.pid).map((each) => each.pid);
+    return pids
+      .filter((pid) => !ours.has(pid) || (pid === this.#child.pid && this.#hasExited))
+      .filter((pid) => !(readProcess(pid)?.state === 'Z' && reap(pid)))
+      .map((pid) => knownProcess(pid))
+      .filter((each) => each !== undefined);
+  }
+}

@@ -1,0 +1,193 @@
+/** The one folder a host in which leases and tickets live, shared by all its users. */
+
+import {
+  accessSync,
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { isAbsolute, join } from 'node:path';
+import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+
+/** Made by the tmpfiles.d file of the package. */
+const SYSTEM_RUN_DIR = '/run/sai';
+const FALLBACK_PARENT = '/run/lock';
+
+/** Group-writable; new files keep the group; nobody removes what another user made. */
+const SHARED_MODE = 0o3775;
+
+/** Source: statfs(2), <linux/magic.h>. Locks there are not this host's alone, or not locks at all. */
+const FOREIGN_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
+  [0x6969, 'NFS'],
+  [0xff53_4d42, 'CIFS'],
+  [0xfe53_4d42, 'SMB2'],
+  [0x517b, 'SMB'],
+  [0x6573_5546, 'FUSE'],
+  [0x0102_1997, '9p'],
+  [0x00c3_6400, 'Ceph'],
+]);
+
+export interface RunDir {
+  readonly path: string;
+  /** Lease files stand in `path` itself, named after the place. */
+  readonly leases: string;
+  readonly queue: string;
+}
+
+/** Where leases and tickets may live, or why nowhere. */
+export type RunDirSearch =
+  | { readonly runDir: RunDir }
+  | { readonly runDir: undefined; readonly reason: string };
+
+export interface RunDirOptions {
+  /** `$SAI_RUN_DIR`. */
+  readonly configured: string | undefined;
+  /** Group of the ttys, which every user of the rig is in. */
+  readonly ttyGid: number | undefined;
+  /** Accept network and FUSE file systems. */
+  readonly force: boolean;
+}
+
+/**
+ * Finds the shared folder and makes what is missing in it.
+ * Never falls back to another one when the first in order exists but cannot be used: that would split the queue.
+ *
+ * @throws {RigError} blame `config` for a `$SAI_RUN_DIR` that cannot be used, or on a network file system
+ */
+export function openRunDir(options: RunDirOptions): RunDirSearch {
+  const { configured, force } = options;
+  if (configured !== undefined && configured !== '') return { runDir: openConfigured(configured, force) };
+  const path = exists(SYSTEM_RUN_DIR) ? SYSTEM_RUN_DIR : fallbackPath(options.ttyGid);
+  if (path === undefined) return { runDir: undefined, reason: `${SYSTEM_RUN_DIR}: no such folder` };
+  try {
+    if (!exists(path)) makeShared(path, options.ttyGid);
+    refuseForeignFileSystem(path, force);
+    return { runDir: withFolders(path) };
+  } catch (error) {
+    if (error instanceof RigError) throw error;
+    return { runDir: undefined, reason: `${path}: ${reasonOf(error)}` };
+  }
+}
+
+/** The shared folder if there is one; makes nothing. */
+export function findRunDir(options: Pick<RunDirOptions, 'configured' | 'ttyGid'>): RunDir | undefined {
+  const path = options.configured || (exists(SYSTEM_RUN_DIR) ? SYSTEM_RUN_DIR : fallbackPath(options.ttyGid));
+  return path !== undefined && exists(path) ? foldersOf(path) : undefined;
+}
+
+/** Opens a file that any user of the rig may have made, or makes it so that all may use it. */
+export function openShared(path: string): number {
+  // Without O_CREAT first: in a sticky folder the kernel refuses it on a file of another user.
+  // Source: Linux Documentation/admin-guide/sysctl/fs.rst, protected_regular.
+  for (;;) {
+    try {
+      return openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+    } catch (error) {
+      if (errnoCode(error) !== 'ENOENT') throw error;
+    }
+    try {
+      const fd = openSync(
+        path,
+        constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+        0o664,
+      );
+      fchmodSync(fd, 0o664); // whatever the umask is
+      return fd;
+    } catch (error) {
+      if (errnoCode(error) !== 'EEXIST') throw error;
+    }
+  }
+}
+
+/** Wakes every waiter: something came free. */
+export function wakeWaiters(runDir: RunDir | undefined): void {
+  if (!runDir) return;
+  try {
+    const fd = openShared(wakeFile(runDir));
+    writeSync(fd, '\n', 0);
+    closeSync(fd);
+  } catch {
+    // the waiters' own safety check finds out within a second
+  }
+}
+
+export const WAKE_FILE_NAME = 'wake';
+const wakeFile = (runDir: RunDir): string => join(runDir.queue, WAKE_FILE_NAME);
+
+function openConfigured(path: string, force: boolean): RunDir {
+  if (!isAbsolute(path)) {
+    throw new RigError('config', `SAI_RUN_DIR: expected an absolute path, got ${JSON.stringify(path)}`);
+  }
+  try {
+    if (!exists(path)) mkdirSync(path, { recursive: true });
+    refuseForeignFileSystem(path, force);
+    return withFolders(path);
+  } catch (error) {
+    if (error instanceof RigError) throw error;
+    throw new RigError('config', `SAI_RUN_DIR: ${path}: cannot be used: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function fallbackPath(ttyGid: number | undefined): string | undefined {
+  return ttyGid !== undefined && exists(FALLBACK_PARENT) ? join(FALLBACK_PARENT, `sai-${ttyGid}`) : undefined;
+}
+
+/** Appears whole, with its rights, or not at all: two users may be the first at the same time. */
+function makeShared(path: string, gid: number | undefined): void {
+  const scratch = mkdtempSync(`${path}.`);
+  try {
+    if (gid !== undefined) chownSync(scratch, -1, gid);
+    chmodSync(scratch, SHARED_MODE);
+    withFolders(scratch);
+    renameSync(scratch, path); // fails on a folder that is not empty, which a finished one never is
+  } catch (error) {
+    rmSync(scratch, { recursive: true, force: true });
+    if (!exists(path)) throw error;
+  }
+}
+
+function withFolders(path: string): RunDir {
+  const runDir = foldersOf(path);
+  for (const folder of [runDir.leases, runDir.queue]) {
+    if (exists(folder)) continue;
+    try {
+      mkdirSync(folder);
+      chmodSync(folder, SHARED_MODE);
+    } catch (error) {
+      if (errnoCode(error) !== 'EEXIST') throw error;
+    }
+  }
+  for (const folder of [path, runDir.leases, runDir.queue]) {
+    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+  }
+  return runDir;
+}
+
+function foldersOf(path: string): RunDir {
+  return { path, leases: join(path, 'leases'), queue: join(path, 'queue') };
+}
+
+function refuseForeignFileSystem(path: string, force: boolean): void {
+  const name = FOREIGN_FILE_SYSTEMS.get(statfsSync(path).type >>> 0);
+  if (name === undefined || force) return;
+  throw new RigError(
+    'config',
+    `${path}: expected a local file system for leases, found ${name}; set SAI_RUN_DIR to a local folder, or use --force`,
+  );
+}
+
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}

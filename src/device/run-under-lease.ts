@@ -1,0 +1,274 @@
+/** What `sai-device <type> <command>` does: gets a device, runs the command, says what came of it. */
+
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { formatDuration } from '../base/duration.ts';
+import { RigError } from '../base/errors.ts';
+import { EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
+import { type Invocation, Stopped } from '../base/run-main.ts';
+import {
+  appendFinding,
+  findingOf,
+  readFindings,
+  verdictOf,
+  worstFinding,
+} from '../findings/findings-file.ts';
+import { becomeSubreaper } from '../native/process.ts';
+import { ENV } from '../wire/env.ts';
+import type { LeaseRecord } from '../wire/lease.ts';
+import { type Alias, aliasOf, environmentOf } from './environment.ts';
+import { Guard } from './guard.ts';
+import type { Lease } from './lease.ts';
+import { listDevices } from './list.ts';
+import { readAncestorLeases, withoutAncestors } from './nested.ts';
+import { type DeviceRequest, loadPool, matchDevices, type PooledDevice } from './pool.ts';
+import { refusalOf } from './program.ts';
+import { acquire } from './queue.ts';
+import { type CommandEnd, runCommand } from './run-command.ts';
+import { findRunDir, openRunDir, type RunDir } from './run-dir.ts';
+import { SignalDesk } from './signals.ts';
+
+const DEFAULT_WAIT_MS = 2 * 3_600_000;
+const DEFAULT_MAX_LEASE_MS = 8 * 3_600_000;
+
+const FINDINGS_FILE = 'findings.jsonl';
+
+export interface DeviceOptions {
+  readonly config: string;
+  /** Accept a run folder on a network file system. */
+  readonly force: boolean;
+}
+
+export interface RunRequest extends DeviceRequest {
+  readonly alias: Alias | undefined;
+  readonly program: string;
+  readonly args: readonly string[];
+  /** Undefined: as the devices say, else two hours. 0: do not wait. */
+  readonly waitMs: number | undefined;
+  /** Undefined: as the device says, else eight hours. */
+  readonly maxLeaseMs: number | undefined;
+  readonly graceMs: number;
+  /** Under a lease that would do, run there. */
+  readonly joins: boolean;
+  /** Leave no finding about a failure of our own. */
+  readonly optional: boolean;
+}
+
+/** Prints every device and who has it. */
+export async function listPool(
+  options: DeviceOptions,
+  format: 'text' | 'json',
+  { env, print }: Invocation,
+): Promise<number> {
+  const pool = await loadPool(options.config);
+  const runDir = findRunDir({ configured: env[ENV.runDir], ttyGid: ttyGidOf(pool) });
+  for (const { device, text } of listDevices(pool, runDir)) {
+    print(`${format === 'json' ? JSON.stringify(device) : text}\n`);
+  }
+  return 0;
+}
+
+/** The status of the command, or of what kept it from running to its end. */
+export async function runUnderLease(
+  request: RunRequest & DeviceOptions,
+  invocation: Invocation,
+  guardProgram: string,
+): Promise<number> {
+  const run = new DeviceRun(request, invocation, guardProgram);
+  try {
+    return await run.status();
+  } catch (error) {
+    if (error instanceof Stopped) return exitStatusOfSignal(error.signal);
+    if (!request.optional) appendFinding(invocation.env[ENV.findings], findingOf('sai-device', error));
+    throw error;
+  }
+}
+
+class DeviceRun {
+  readonly #request: RunRequest & DeviceOptions;
+  readonly #invocation: Invocation;
+  readonly #guardProgram: string;
+  readonly #signals = new SignalDesk();
+
+  constructor(request: RunRequest & DeviceOptions, invocation: Invocation, guardProgram: string) {
+    this.#request = request;
+    this.#invocation = invocation;
+    this.#guardProgram = guardProgram;
+  }
+
+  async status(): Promise<number> {
+    const { program, type, joins } = this.#request;
+    const { env } = this.#invocation;
+    const ancestors = readAncestorLeases(env[ENV.deviceLease]);
+    const own = ancestors[0];
+    if (own && joins && this.#isSureToJoin(own)) return await this.#join(own);
+    const devices = await this.#match();
+    if (own && joins && devices.some((each) => each.name === own.device)) return await this.#join(own);
+    const refusal = refusalOf(program, env);
+    if (refusal) return this.#notStarted(refusal.status, refusal.text, env[ENV.findings]);
+    return await this.#reserve(withoutAncestors(devices, ancestors, type), own);
+  }
+
+  /** The lease itself says that it serves the request: no config needed, as in a container that has none. */
+  #isSureToJoin(lease: LeaseRecord): boolean {
+    const { type, name, tags } = this.#request;
+    return (
+      lease.answersTo.includes(type) && tags.length === 0 && (name === undefined || name === lease.device)
+    );
+  }
+
+  async #match(): Promise<readonly PooledDevice[]> {
+    const { config, alias, type } = this.#request;
+    const { devices, prefix } = matchDevices(await loadPool(config), this.#request);
+    if (prefix !== undefined) {
+      this.#invocation.diagnostics.say(
+        `no device is of type ${type}; taking ${prefix}, which it begins with`,
+      );
+    }
+    if (!alias) return devices;
+    const withTty = devices.filter((device) => device.ttys.length > alias.ttyIndex);
+    if (withTty.length === 0) aliasOf(alias, devices[0]?.ttys.map((tty) => tty.path) ?? []);
+    return withTty;
+  }
+
+  async #join(lease: LeaseRecord): Promise<number> {
+    const { program, args, alias, graceMs } = this.#request;
+    const { env, diagnostics } = this.#invocation;
+    diagnostics.detail(`runs under the lease of ${lease.device} that it was started in`);
+    const end = await runCommand(
+      { program, args, env: { ...env, ...aliasOf(alias, lease.ttys) } },
+      { custody: undefined, signals: this.#signals, graceMs, say: (text) => diagnostics.say(text) },
+    );
+    if (end.cause !== 'not started') return end.status;
+    return this.#notStarted(end.status, `${program}: ${end.detail}`, env[ENV.findings]);
+  }
+
+  async #reserve(devices: readonly PooledDevice[], parent: LeaseRecord | undefined): Promise<number> {
+    const { program, args, type } = this.#request;
+    const { diagnostics } = this.#invocation;
+    const runDir = this.#openRunDir(devices);
+    becomeSubreaper();
+    const wanted = {
+      devices,
+      type,
+      command: [program, ...args].join(' '),
+      parent: parent?.folder,
+      runDir,
+    };
+    using lease = await acquire(wanted, {
+      waitMs: this.#waitMs(devices),
+      stop: this.#signals.stop,
+      say: (text) => diagnostics.say(text),
+    });
+    diagnostics.detail(`acquired device '${lease.record.device}' (${lease.record.type})`);
+    return await this.#runWith(lease);
+  }
+
+  #openRunDir(devices: readonly PooledDevice[]): RunDir | undefined {
+    const { env, diagnostics } = this.#invocation;
+    const configured = env[ENV.runDir];
+    const search = openRunDir({ configured, ttyGid: ttyGidOf(devices), force: this.#request.force });
+    if (!search.runDir) {
+      diagnostics.say(
+        `no shared run folder (${search.reason}): locking without queue; set SAI_RUN_DIR, or make /run/sai`,
+      );
+    }
+    return search.runDir;
+  }
+
+  #waitMs(devices: readonly PooledDevice[]): number {
+    return this.#request.waitMs ?? Math.max(...devices.map((device) => device.waitMs ?? DEFAULT_WAIT_MS));
+  }
+
+  async #runWith(lease: Lease): Promise<number> {
+    const { program, args, alias, graceMs } = this.#request;
+    const { env, diagnostics } = this.#invocation;
+    const outerFindings = env[ENV.findings] || undefined;
+    const findings = outerFindings ?? join(lease.record.folder, FINDINGS_FILE);
+    const maxLeaseMs = this.#request.maxLeaseMs ?? lease.device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS;
+    await using guard = new Guard(lease, {
+      program: this.#guardProgram,
+      graceMs,
+      onReplaced: () => diagnostics.detail('the guard of the lease ended; started another'),
+    });
+    const line = { program, args, env: environmentOf(env, lease, { alias, findings }) };
+    const end = await runCommand(line, {
+      custody: { guard, hungUpTty: () => lease.hungUpTty(), maxLeaseMs },
+      signals: this.#signals,
+      graceMs,
+      say: (text) => diagnostics.say(text),
+    });
+    const status = this.#conclude(end, { findings, maxLeaseMs, device: lease.record.device });
+    if (outerFindings === undefined) this.#sayVerdict(status, findings);
+    return status;
+  }
+
+  #conclude(end: CommandEnd, { findings, maxLeaseMs, device }: LeaseContext): number {
+    switch (end.cause) {
+      case 'itself':
+      case 'stopped':
+        return end.status;
+      case 'not started':
+        return this.#notStarted(end.status, `${this.#request.program}: ${end.detail}`, findings);
+      case 'unplugged':
+        return this.#fail(
+          new RigError(
+            'hardware',
+            `${device}: ${end.detail} went away while the command ran; check cable and power`,
+          ),
+          { findings, device, tty: end.detail },
+        );
+      case 'overtime':
+        return this.#fail(
+          new RigError(
+            'busy',
+            `${device}: lease ended after ${formatDuration(maxLeaseMs)}; allow more with --max-lease`,
+          ),
+          { findings, device },
+        );
+    }
+  }
+
+  #fail(error: RigError, context: { findings: string; device: string; tty?: string | undefined }): number {
+    const { findings, device, tty } = context;
+    this.#invocation.diagnostics.fail(error.message);
+    const finding = findingOf('sai-device', error, { device, ...(tty === undefined ? {} : { tty }) });
+    if (!this.#request.optional) appendFinding(findings, finding);
+    return EXIT_STATUS[error.blame];
+  }
+
+  /** Who typed the command has to act; the status is the one that a shell would give. */
+  #notStarted(status: number, text: string, findings: string | undefined): number {
+    this.#invocation.diagnostics.fail(text);
+    if (!this.#request.optional)
+      appendFinding(findings, findingOf('sai-device', new RigError('usage', text)));
+    return status;
+  }
+
+  #sayVerdict(status: number, findings: string): void {
+    const all = readFindings(findings);
+    const worst = worstFinding(all);
+    if (!worst) return;
+    const tty = worst.tty === undefined ? '' : `${worst.tty}: `;
+    this.#invocation.diagnostics.fail(
+      `verdict ${verdictOf(status, all)}: ${worst.tool}: ${tty}${worst.evidence}`,
+    );
+  }
+}
+
+interface LeaseContext {
+  readonly findings: string;
+  readonly maxLeaseMs: number;
+  readonly device: string;
+}
+
+/** The group of the first tty that is there: whoever may use the rig is in it. */
+function ttyGidOf(devices: readonly PooledDevice[]): number | undefined {
+  for (const { ttys } of devices) {
+    for (const { path } of ttys) {
+      const stat = statSync(path, { throwIfNoEntry: false });
+      if (stat) return stat.gid;
+    }
+  }
+  return undefined;
+}

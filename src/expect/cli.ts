@@ -1,0 +1,224 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { Verbosity } from '../base/diagnostics.ts';
+import { parseDurationMs } from '../base/duration.ts';
+import { RigError } from '../base/errors.ts';
+import { ByteRegex } from './byte-regex.ts';
+import type { ArmedText, Script, Step } from './script.ts';
+import { bytesOfText, ESCAPES_HELP, quoted } from './text.ts';
+
+/** What a command line asks for. */
+export interface Request {
+  readonly script: Script;
+  /** As given; undefined for the default ttys. */
+  readonly tty: string | undefined;
+  readonly baudRate: number | undefined;
+  readonly timeoutMs: number | 'never';
+  readonly driver: 'tty' | 'serialport';
+  readonly echo: 'always' | 'on a terminal';
+  readonly findings: 'wanted' | 'optional';
+  readonly onFail: 'tail' | 'everything';
+  readonly verbosity: Verbosity;
+}
+
+/** A text that was asked for instead. */
+export interface Help {
+  readonly help: string;
+}
+
+const STEPS_TIMEOUT = '60s';
+const DEFAULT_MODE_TIMEOUT = '15m';
+const DEFAULT_PASS = 'Completed: PASS';
+const DEFAULT_FAIL = 'Completed: FAIL';
+
+const LINE_ENDS = { lf: '\n', cr: '\r', crlf: '\r\n', none: '' } as const;
+type LineEnd = keyof typeof LINE_ENDS;
+
+const EXAMPLES = String.raw`
+Without steps it reads the ttys of the leased device ($SAI_DEVICE_TTY0 and, if set, TTY1) at 115200 baud until one
+says "Completed: PASS" (status 0) or "Completed: FAIL" (status 1), for at most 15 minutes.
+
+TEXT is UTF-8 with the escapes ${ESCAPES_HELP}. RE is a JavaScript regular
+expression over bytes: ^ and $ are ends of lines, it sees at most the last 4 KiB, and is decided at the end of a line
+or when the board has been quiet for 50 ms. Each match uses up what it matched; the next step looks at what follows.
+A --pass text ends the session at once, also while steps are left, unless a --fresh is still to come; with steps done
+and no --pass text, the session has passed.
+
+Under a lease, what was read and not used is there for the next sai-expect. Put --fresh before what provokes an answer:
+what had arrived by then can no longer match.
+
+Examples:
+  sai-device esp32 sai-expect
+  sai-expect --tty /dev/ttyUSB0 --line version --expect '1.2.'
+  sai-expect --expect 'login: ' --line root --regex '^# ?$' --timeout 90s
+  sai-expect --fresh --line selftest --pass 'ALL OK' --fail 'FAILED' --timeout 5m
+  sai-expect --send '\x03' --expect '=> ' --line 'boot' --expect 'Linux version'
+
+Exit status: 0 pass; 1 fail text, crash or silence; 64 usage; 69 the lease is over; 74 tty gone, missing or refused;
+75 another sai-expect reads the console; 128+n told to stop.`;
+
+/**
+ * @throws {RigError} blame `usage`
+ */
+export function parseCommandLine(args: readonly string[]): Request | Help {
+  const steps: RawStep[] = [];
+  const command = describe(steps);
+  let help = '';
+  command.configureOutput({ writeOut: (text) => (help += text), writeErr: () => {} });
+  try {
+    command.parse(args, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return { help };
+    throw new RigError('usage', `${error.message.replace(/^error: /, '')}; see sai-expect --help`, {
+      cause: error,
+    });
+  }
+  return requestOf(steps, command.opts());
+}
+
+interface Flags {
+  readonly pass?: readonly string[];
+  readonly fail?: readonly string[];
+  readonly tty?: string;
+  readonly baud?: number;
+  readonly eol: LineEnd;
+  readonly timeout?: string;
+  readonly driver: Request['driver'];
+  readonly crash?: Script['crash'];
+  readonly echo?: boolean;
+  readonly optional?: boolean;
+  readonly verboseOnFail?: boolean;
+  readonly quiet?: boolean;
+  readonly verbose?: boolean;
+}
+
+/** A step before escapes and the end of line are applied, which may be set after it. */
+interface RawStep {
+  readonly flag: 'send' | 'line' | 'expect' | 'regex' | 'pause' | 'fresh';
+  readonly value: string;
+}
+
+function describe(steps: RawStep[]): Command {
+  const step = (flags: string, text: string, flag: RawStep['flag']): Option =>
+    new Option(flags, text).argParser((value: string) => {
+      steps.push({ flag, value });
+      return undefined;
+    });
+  const collect = (value: string, all: readonly string[] = []): readonly string[] => [...all, value];
+  const command = new Command('sai-expect')
+    .description('Talks to a board over its tty and tells whether it passed.')
+    .helpOption('-h, --help', 'show this')
+    .optionsGroup('Steps, in the order given, each as often as needed:')
+    .addOption(step('--send <text>', 'send TEXT as it stands', 'send'))
+    .addOption(step('--line <text>', 'send TEXT and the end of line', 'line'))
+    .addOption(step('--expect <text>', 'wait for TEXT', 'expect'))
+    .addOption(step('--regex <re>', 'wait for a match of RE', 'regex'))
+    .addOption(step('--pause <time>', 'wait that long: 200ms, 2s', 'pause'))
+    .addOption(new Option('--fresh', 'from here on, only what arrives from now on can match'))
+    .optionsGroup('Armed all the time, each as often as needed:')
+    .option('--pass <text>', `pass as soon as TEXT comes (without steps: "${DEFAULT_PASS}")`, collect)
+    .option('--fail <text>', `fail as soon as TEXT comes (without steps: "${DEFAULT_FAIL}")`, collect)
+    .addOption(
+      new Option(
+        '--crash <which>',
+        'fail at what crashing firmware prints (default: auto with steps)',
+      ).choices(['auto', 'none']),
+    )
+    .optionsGroup('Where and how:')
+    .option('--tty <which>', 'index or name of a tty of the leased device, or a path (default: 0)')
+    .option('--baud <rate>', 'speed (default: what the lease says, else 115200)', parseBaudRate)
+    .addOption(
+      new Option('--eol <end>', 'end of line of --line').choices(Object.keys(LINE_ENDS)).default('lf'),
+    )
+    .option('--timeout <time>', `for the whole, or never (default: ${STEPS_TIMEOUT} with steps, else 15m)`)
+    .addOption(
+      new Option('--driver <name>', 'how the tty is read').choices(['tty', 'serialport']).default('tty'),
+    )
+    .optionsGroup('What is told:')
+    .option('--echo', 'show what the board says on stdout, as it is (default on a terminal)')
+    .option(
+      '--verbose-on-fail',
+      'on failure show all that is kept of what the board said, not the last lines',
+    )
+    .option('--optional', 'write no finding to $SAI_FINDINGS')
+    .option('-q, --quiet', 'say nothing but failures')
+    .option('-v, --verbose', 'say what is going on')
+    .addOption(new Option('-d <loglevel>', 'taken from Sai, without effect').hideHelp())
+    .addHelpText('after', EXAMPLES)
+    .allowExcessArguments(false)
+    .exitOverride();
+  command.on('option:fresh', () => steps.push({ flag: 'fresh', value: '' }));
+  return command;
+}
+
+function requestOf(rawSteps: readonly RawStep[], flags: Flags): Request {
+  const steps = rawSteps.map((raw) => stepOf(raw, LINE_ENDS[flags.eol]));
+  const isDefaultMode = steps.length === 0;
+  const timeout = flags.timeout ?? (isDefaultMode ? DEFAULT_MODE_TIMEOUT : STEPS_TIMEOUT);
+  const texts = (given: readonly string[], flag: string, whenNone: string): ArmedText[] =>
+    (given.length === 0 && isDefaultMode ? [whenNone] : given).map((text) => armedText(text, flag));
+  return {
+    script: {
+      steps,
+      pass: texts(flags.pass ?? [], '--pass', DEFAULT_PASS),
+      fail: texts(flags.fail ?? [], '--fail', DEFAULT_FAIL),
+      crash: flags.crash ?? (isDefaultMode ? 'none' : 'auto'),
+    },
+    tty: flags.tty ?? (isDefaultMode ? undefined : '0'),
+    baudRate: flags.baud,
+    timeoutMs: timeout === 'never' ? 'never' : parseDurationMs(timeout, '--timeout'),
+    driver: flags.driver,
+    echo: flags.echo === true ? 'always' : 'on a terminal',
+    findings: flags.optional === true ? 'optional' : 'wanted',
+    onFail: flags.verboseOnFail === true ? 'everything' : 'tail',
+    verbosity: flags.quiet === true ? 'quiet' : flags.verbose === true ? 'verbose' : 'normal',
+  };
+}
+
+function stepOf({ flag, value }: RawStep, lineEnd: string): Step {
+  const text = flag === 'fresh' ? '--fresh' : `--${flag} ${JSON.stringify(value)}`;
+  switch (flag) {
+    case 'send':
+      return { kind: 'send', text, bytes: someBytes(value, '--send') };
+    case 'line':
+      return {
+        kind: 'send',
+        text,
+        bytes: Buffer.concat([bytesOfText(value, '--line'), Buffer.from(lineEnd)]),
+      };
+    case 'expect': {
+      const bytes = someBytes(value, '--expect');
+      return { kind: 'expect', text, pattern: { kind: 'literal', bytes }, shown: quoted(bytes) };
+    }
+    case 'regex':
+      return {
+        kind: 'expect',
+        text,
+        pattern: { kind: 'regex', regex: new ByteRegex(value, '--regex') },
+        shown: `/${value}/`,
+      };
+    case 'pause':
+      return { kind: 'pause', text: `--pause ${value}`, pauseMs: parseDurationMs(value, '--pause') };
+    case 'fresh':
+      return { kind: 'fresh', text };
+  }
+}
+
+function armedText(text: string, flag: string): ArmedText {
+  const bytes = someBytes(text, flag);
+  return { bytes, shown: quoted(bytes) };
+}
+
+function someBytes(text: string, flag: string): Uint8Array {
+  const bytes = bytesOfText(text, flag);
+  if (bytes.length === 0)
+    throw new RigError('usage', `${flag}: expected at least one byte of text, got none`);
+  return bytes;
+}
+
+function parseBaudRate(text: string): number {
+  const rate = Number(text);
+  if (!/^\d+$/.test(text) || rate < 1 || rate > 0xffff_ffff)
+    throw new InvalidArgumentError('Expected a baud rate such as 115200.');
+  return rate;
+}

@@ -1,0 +1,282 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { formatDuration } from '../base/duration.ts';
+import { RigError } from '../base/errors.ts';
+import type { Console } from '../tty/console.ts';
+import { crashPatterns } from './crash.ts';
+import { QuietTimer } from './quiet-timer.ts';
+import type { Script, Step } from './script.ts';
+import { StreamWatch, type WatchEvent } from './stream-watch.ts';
+import { quoted } from './text.ts';
+import { Transcript } from './transcript.ts';
+import type { UnreadBytes } from './unread-bytes.ts';
+import { ExpectationError, TimeUp } from './verdict.ts';
+
+/** Lines of the tail in a failure's message. */
+const TAIL_LINES = 5;
+
+/** A fresh step takes everything that the kernel may hold: at most this. Source: TTYB_DEFAULT_MEM_LIMIT, 640 KiB. */
+const FRESH_LIMIT_BYTES = 1024 * 1024;
+
+/** A board that never pauses: by then all that had arrived before has long been read. */
+const FRESH_LIMIT_MS = 500;
+
+/** What a session is given; it opens nothing itself. */
+export interface SessionParts {
+  readonly console: Console;
+  readonly script: Script;
+  /** Kept from the last session of the lease, and for the next one. */
+  readonly unread: UnreadBytes;
+  /** Called with each chunk as it arrives. */
+  readonly onBytes: (chunk: Uint8Array) => void;
+  /** What goes on, for `-v`. */
+  readonly detail: (text: string) => void;
+  /** A loss that did not change the outcome. */
+  readonly onLoss: (loss: RigError) => void;
+}
+
+/** Runs one script on one console, once. */
+export class Session {
+  readonly transcript = new Transcript();
+  readonly #parts: SessionParts;
+  readonly #watch: StreamWatch;
+  readonly #quiet = new QuietTimer(() => this.#onQuiet());
+  readonly #over = new AbortController();
+  #current: Step | undefined;
+  #freshLeft: number;
+  #discarding: { sizeBytes: number; readonly done: () => void } | undefined;
+  #stepDone: (() => void) | undefined;
+  #settle: ((failure: unknown) => void) | undefined;
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    const { script } = parts;
+    this.#freshLeft = script.steps.filter((step) => step.kind === 'fresh').length;
+    this.#watch = new StreamWatch(
+      {
+        pass: script.pass.map(({ bytes }) => bytes),
+        fail: script.fail.map(({ bytes }) => bytes),
+        crash: script.crash === 'auto' ? crashPatterns() : [],
+      },
+      this.#freshLeft > 0 ? 'when released' : 'at once',
+    );
+  }
+
+  /**
+   * Resolves when the script has passed. Releases the console in any case, and leaves what no pattern used.
+   *
+   * @throws {ExpectationError} the board failed, stayed silent, or its tty went away
+   * @throws the reason of `until`
+   */
+  async run(until: AbortSignal): Promise<void> {
+    const { console, unread } = this.#parts;
+    const settled = new Promise<unknown>((resolve) => {
+      this.#settle = resolve;
+    });
+    const onAbort = (): void => this.#finish(this.#aborted(until.reason));
+    const early = unread.load();
+    if (early.length > 0) {
+      this.transcript.push(early);
+      this.#watch.push(early);
+    }
+    const reading = this.#read();
+    until.addEventListener('abort', onAbort, { once: true });
+    if (until.aborted) onAbort();
+    void this.#perform();
+    const failure = await settled;
+    until.removeEventListener('abort', onAbort);
+    this.#quiet.stop();
+    await console[Symbol.asyncDispose]();
+    await reading; // what was read after the verdict is for the next one
+    this.#tellLoss();
+    try {
+      unread.replace(this.#watch.unread);
+    } catch (error) {
+      throw failure ?? error;
+    }
+    if (failure !== undefined) throw failure;
+  }
+
+  async #read(): Promise<void> {
+    try {
+      for await (const chunk of this.#parts.console.bytes) this.#arrived(chunk);
+    } catch (error) {
+      this.#finish(this.#because(error));
+    }
+  }
+
+  #arrived(chunk: Uint8Array): void {
+    this.transcript.push(chunk);
+    this.#parts.onBytes(chunk);
+    if (this.#discarding) this.#discard(this.#discarding, chunk);
+    const isKept = this.#discarding !== undefined || this.#parts.unread.append(chunk);
+    this.#handle(this.#watch.push(chunk));
+    if (!isKept) this.#parts.unread.replace(this.#watch.unread);
+    if (this.#discarding || this.#watch.caresForQuiet) this.#quiet.restart();
+  }
+
+  #discard(discarding: { sizeBytes: number; readonly done: () => void }, chunk: Uint8Array): void {
+    discarding.sizeBytes += chunk.length;
+    if (discarding.sizeBytes >= FRESH_LIMIT_BYTES) discarding.done();
+  }
+
+  async #perform(): Promise<void> {
+    try {
+      for (const step of this.#parts.script.steps) {
+        this.#over.signal.throwIfAborted();
+        this.#current = step;
+        this.#parts.detail(`${this.#parts.console.label}: ${step.text}`);
+        await this.#performStep(step);
+      }
+      this.#over.signal.throwIfAborted();
+      this.#current = undefined;
+      if (this.#parts.script.pass.length === 0) this.#finish(undefined);
+      else this.#handle(this.#watch.finish());
+    } catch (error) {
+      this.#finish(this.#because(error));
+    }
+  }
+
+  async #performStep(step: Step): Promise<void> {
+    switch (step.kind) {
+      case 'expect':
+        return await this.#expect(step);
+      case 'fresh':
+        return await this.#fresh();
+      case 'send':
+        this.#handle(this.#watch.idle());
+        return await this.#parts.console.send(step.bytes, this.#over.signal);
+      case 'pause':
+        this.#handle(this.#watch.idle());
+        return await sleep(step.pauseMs, undefined, { signal: this.#over.signal });
+    }
+  }
+
+  async #expect(step: Step & { readonly kind: 'expect' }): Promise<void> {
+    await this.#untilDone((resolve) => {
+      this.#stepDone = resolve;
+      this.#handle(this.#watch.expect(step.pattern));
+      if (this.#watch.caresForQuiet) this.#quiet.restart();
+    });
+    this.#quiet.stop();
+  }
+
+  async #fresh(): Promise<void> {
+    this.#watch.discard();
+    this.#parts.unread.replace(new Uint8Array());
+    const limit = setTimeout(() => setImmediate(() => this.#discarding?.done()), FRESH_LIMIT_MS);
+    try {
+      await this.#untilDone((resolve) => {
+        this.#discarding = { sizeBytes: 0, done: resolve };
+        this.#quiet.restart();
+      });
+    } finally {
+      clearTimeout(limit);
+      this.#quiet.stop();
+      this.#discarding = undefined;
+    }
+    this.#freshLeft--;
+    this.#watch.releaseFresh(this.#freshLeft === 0 ? 'from now on' : 'not yet');
+  }
+
+  /** A promise that `start` is told how to resolve, and that the session's end rejects. */
+  #untilDone(start: (resolve: () => void) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stop = (): void => reject(this.#over.signal.reason as Error);
+      this.#over.signal.addEventListener('abort', stop, { once: true });
+      start(() => {
+        this.#over.signal.removeEventListener('abort', stop);
+        resolve();
+      });
+    });
+  }
+
+  #onQuiet(): void {
+    try {
+      if (this.#discarding) this.#discarding.done();
+      else this.#handle(this.#watch.quiet());
+    } catch (error) {
+      this.#finish(error);
+    }
+  }
+
+  #handle(event: WatchEvent | undefined): void {
+    if (!event) return;
+    this.#parts.unread.replace(this.#watch.unread);
+    const { script } = this.#parts;
+    switch (event.kind) {
+      case 'step':
+        this.#stepDone?.();
+        return;
+      case 'pass':
+        this.#finish(undefined);
+        return;
+      case 'fail':
+        this.#finish(
+          this.#failure('verdict', `the board said ${script.fail[event.index]?.shown}, a fail text,`),
+        );
+        return;
+      case 'crash':
+        this.#finish(this.#failure('verdict', crashText(event)));
+    }
+  }
+
+  /** The first call decides; `undefined` is a pass. */
+  #finish(failure: unknown): void {
+    if (this.#over.signal.aborted) return;
+    this.#over.abort(failure ?? new Error('the session has passed'));
+    this.#settle?.(failure);
+  }
+
+  #because(error: unknown): unknown {
+    if (!(error instanceof RigError) || error instanceof ExpectationError) return error;
+    if (error.blame !== 'hardware') return error;
+    return this.#failure('hardware', error.message.replace(`${this.#parts.console.label}: `, ''), error);
+  }
+
+  #aborted(reason: unknown): unknown {
+    if (!(reason instanceof TimeUp)) return reason;
+    const crash = this.#watch.crashInUnfinishedLine();
+    if (crash?.kind === 'crash') {
+      return this.#failure('verdict', crashText(crash));
+    }
+    return this.#failure(
+      'verdict',
+      `expected ${this.#waitedFor()} within ${formatDuration(reason.timeoutMs)}`,
+    );
+  }
+
+  #failure(blame: 'verdict' | 'hardware', what: string, cause?: unknown): ExpectationError {
+    const { label } = this.#parts.console;
+    const isAlsoWaiting = !what.startsWith('expected ');
+    const message = isAlsoWaiting
+      ? `${label}: ${what} while waiting for ${this.#waitedFor()}`
+      : `${label}: ${what}`;
+    const tail = this.transcript.lines(TAIL_LINES);
+    return new ExpectationError(blame, message, { step: this.#current?.text, tail, cause });
+  }
+
+  /** What the session is at, for messages. */
+  #waitedFor(): string {
+    const step = this.#current;
+    if (!step) return this.#parts.script.pass.map(({ shown }) => shown).join(' or ') || 'the steps to begin';
+    if (step.kind === 'expect') return step.shown;
+    if (step.kind === 'send') return `the tty to take what ${step.text} sends`;
+    return `${step.text} to end`;
+  }
+
+  #tellLoss(): void {
+    const { droppedBytes } = this.#watch;
+    if (droppedBytes === 0) return;
+    const { label } = this.#parts.console;
+    this.#parts.onLoss(
+      new RigError(
+        'hardware',
+        `${label}: ${droppedBytes} bytes came during a pause or a send, too many to keep for the step after it; expect them instead`,
+      ),
+    );
+  }
+}
+
+function crashText(crash: WatchEvent & { readonly kind: 'crash' }): string {
+  return `the board crashed (${crash.family}): ${quoted(Buffer.from(crash.line, 'latin1'), 200)}`;
+}

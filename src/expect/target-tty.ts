@@ -1,0 +1,155 @@
+/** Which tty is meant: an index or a name of the leased device, or any path. */
+
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { didYouMean, parse } from '../base/validate.ts';
+import { ENV, ttyVariable } from '../wire/env.ts';
+import { consoleLockFile, LEASE_RECORD_FILE, LeaseRecord, unreadBytesFile } from '../wire/lease.ts';
+import type { ConsoleLockPlace } from './console-lock.ts';
+import { NoUnreadBytes, type UnreadBytes, UnreadFile } from './unread-bytes.ts';
+
+const DEFAULT_BAUD_RATE = 115_200;
+
+/** One tty, and where its lease keeps things. */
+export interface TargetTty {
+  readonly path: string;
+  /** As messages name it: `tty0 (/dev/ttyUSB0)`, or the path alone without a lease. */
+  readonly label: string;
+  /** What the lease says, else 115200. */
+  readonly baudRate: number;
+  readonly hangUpOnClose: 'keep' | 'off';
+  readonly lock: ConsoleLockPlace | undefined;
+  /** To be used by who holds `lock` only. */
+  readonly unread: UnreadBytes;
+}
+
+/** What the environment says about the lease this process runs under. */
+interface Lease {
+  readonly folder: string;
+  readonly record: LeaseRecord | undefined;
+}
+
+/**
+ * The tty that `wanted` means; opens none.
+ *
+ * @throws {RigError} blame `usage` for an index or name that there is not, `unavailable` when the lease is over
+ */
+export function resolveTty(wanted: string, env: NodeJS.ProcessEnv): TargetTty {
+  const lease = currentLease(env);
+  const ttys = leasedTtys(env, lease);
+  if (wanted.includes('/')) {
+    const index = ttys.indexOf(wanted);
+    return index < 0 ? plainTty(wanted, env) : targetTty(index, wanted, env, lease);
+  }
+  const index = /^\d+$/.test(wanted) ? Number(wanted) : (lease?.record?.ttyNames ?? []).indexOf(wanted);
+  const path = ttys[index];
+  if (path === undefined) throw noSuchTty(wanted, index, ttys, lease);
+  return targetTty(index, path, env, lease);
+}
+
+/** Ttys that Sai's own mode reads: the first, and the second where there is one. */
+export function defaultTtys(env: NodeJS.ProcessEnv): string[] {
+  return [ttyVariable(0), ttyVariable(1)].flatMap((name, index) => (env[name] ? [String(index)] : []));
+}
+
+function currentLease(env: NodeJS.ProcessEnv): Lease | undefined {
+  const folder = env[ENV.deviceLease];
+  if (!folder) return undefined;
+  const path = join(folder, LEASE_RECORD_FILE);
+  try {
+    statSync(folder);
+  } catch (error) {
+    throw new RigError(
+      'unavailable',
+      `${folder}: expected the folder of the lease that this command runs under, found none (${errnoCode(error)}); the lease has ended`,
+      { cause: error },
+    );
+  }
+  try {
+    return { folder, record: parse(LeaseRecord, JSON.parse(readFileSync(path, 'utf8')), path, 'protocol') };
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') return { folder, record: undefined };
+    if (error instanceof RigError) throw error;
+    throw new RigError('protocol', `${path}: expected a lease's record: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** By index. The variables win over the record: they are what the command was given. */
+function leasedTtys(env: NodeJS.ProcessEnv, lease: Lease | undefined): string[] {
+  const ttys: string[] = [...(lease?.record?.ttys ?? [])];
+  for (let index = 0; env[ttyVariable(index)]; index++) ttys[index] = env[ttyVariable(index)] ?? '';
+  return ttys;
+}
+
+function noSuchTty(
+  wanted: string,
+  index: number,
+  ttys: readonly string[],
+  lease: Lease | undefined,
+): RigError {
+  if (ttys.length === 0) {
+    const variable = ttyVariable(Math.max(0, index));
+    return new RigError(
+      'usage',
+      `--tty ${wanted}: expected ${variable} to name a tty, it is not set; run under sai-device, or give --tty PATH`,
+    );
+  }
+  const names = (lease?.record?.ttyNames ?? []).filter((name) => name !== null);
+  const known = [...ttys.map((_path, index) => String(index)), ...names];
+  return new RigError(
+    'usage',
+    `--tty ${wanted}: expected one of ${known.join(', ')}, or a path${didYouMean(wanted, names)}`,
+  );
+}
+
+function targetTty(index: number, path: string, env: NodeJS.ProcessEnv, lease: Lease | undefined): TargetTty {
+  if (!lease) return { ...plainTty(path, env), label: `tty${index} (${path})` };
+  return {
+    path,
+    label: `tty${index} (${path})`,
+    baudRate: lease.record?.ttyRates?.[index] ?? DEFAULT_BAUD_RATE,
+    hangUpOnClose: 'keep',
+    lock: { path: join(lease.folder, consoleLockFile(index)), atRelease: 'keep' },
+    unread: new UnreadFile(join(lease.folder, unreadBytesFile(index))),
+  };
+}
+
+function plainTty(path: string, env: NodeJS.ProcessEnv): TargetTty {
+  return {
+    path,
+    label: path,
+    baudRate: DEFAULT_BAUD_RATE,
+    hangUpOnClose: 'off',
+    lock: plainLockPlace(path, env),
+    unread: new NoUnreadBytes(),
+  };
+}
+
+/** One file for all names of a tty, in a folder that every user of the host shares; undefined for a missing tty. */
+function plainLockPlace(path: string, env: NodeJS.ProcessEnv): ConsoleLockPlace | undefined {
+  try {
+    const { dev, ino } = statSync(path);
+    return { path: join(lockFolder(env), `sai-console-${dev}-${ino}.lock`), atRelease: 'remove' };
+  } catch {
+    return undefined; // opening it is what tells why
+  }
+}
+
+function lockFolder(env: NodeJS.ProcessEnv): string {
+  const runDir = env[ENV.runDir];
+  if (runDir) return runDir;
+  return ['/run/sai', '/run/lock'].find((folder) => isWritable(folder)) ?? tmpdir();
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,127 @@
+/** The default driver: our own termios, and one duplex `tty.ReadStream`, asynchronous both ways. */
+
+import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
+import type { ConnectOpts, SocketConstructorOpts } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ReadStream } from 'node:tty';
+import { errnoCode } from '../base/errors.ts';
+import { makeRaw, readTtySettings } from '../native/termios.ts';
+import { ChunkQueue } from './chunk-queue.ts';
+import type { Console, ConsoleOptions } from './console.ts';
+import { consoleReleased, ttyGone, ttyRefused } from './tty-errors.ts';
+
+/** The kernel hands out at most 4 kB of a tty a read. Source: N_TTY_BUF_SIZE in the kernel's n_tty.c. */
+const READ_BYTES = 4096;
+
+/** Between tries of a write that cannot wait for the kernel's word. */
+const RETRY_MS = 2;
+
+/**
+ * Opens a tty without waiting for carrier and without flushing: what the board said before is read first.
+ *
+ * Holds no lock and takes none away: the lock of a lease lives on a descriptor of its own.
+ *
+ * @throws {RigError} blame `hardware` when it is missing, refused or not a tty
+ */
+export async function openTtyConsole(path: string, options: ConsoleOptions): Promise<Console> {
+  let fd: number | undefined;
+  try {
+    // O_APPEND means nothing to a tty; it tells our open file description from the one libuv makes of it.
+    fd = openSync(path, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK | constants.O_APPEND);
+    const hangUpOnClose = options.hangUpOnClose === 'keep' && readTtySettings(fd).hangUpOnClose;
+    // Before the stream: libuv opens the tty anew, and would wait for carrier without CLOCAL.
+    makeRaw(fd, { baudRate: options.baudRate, hangUpOnClose });
+    return new TtyConsole(fd, options.label);
+  } catch (error) {
+    if (fd !== undefined) closeSync(fd);
+    throw ttyRefused(options.label, error);
+  }
+}
+
+/** A console over an open, raw, non-blocking tty. Owns `fd`, which must hold no lock: libuv may replace what is behind it. */
+export class TtyConsole implements Console {
+  readonly label: string;
+  readonly #fd: number;
+  readonly #stream: ReadStream;
+  readonly #queue = new ChunkQueue(() => this.#stream.resume());
+  readonly #ended = new AbortController();
+  readonly #closed: Promise<void>;
+  /** libuv could not open the tty anew: its writes would spin until the DUT reads, so it must not write. */
+  readonly #writesItself: boolean;
+
+  constructor(fd: number, label: string) {
+    this.label = label;
+    this.#fd = fd;
+    // The constructor hands every option to net.Socket; its types know the half of them.
+    const options: SocketConstructorOpts & ConnectOpts = {
+      writable: true,
+      onread: {
+        buffer: Buffer.alloc(READ_BYTES),
+        callback: (sizeBytes, buffer) => this.#queue.push(Uint8Array.from(buffer.subarray(0, sizeBytes))),
+      },
+    };
+    this.#stream = new ReadStream(fd, options);
+    this.#writesItself = isSameOpenFile(fd);
+    this.#closed = new Promise((resolve) => this.#stream.once('close', () => resolve()));
+    this.#stream.on('error', (error) => this.#end(ttyGone(label, error)));
+    this.#stream.on('end', () => this.#end(ttyGone(label)));
+    this.#stream.on('close', () => this.#end(ttyGone(label)));
+    this.#stream.resume();
+  }
+
+  get bytes(): AsyncIterable<Uint8Array> {
+    return this.#queue;
+  }
+
+  async send(bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
+    const until = signal ? AbortSignal.any([this.#ended.signal, signal]) : this.#ended.signal;
+    until.throwIfAborted();
+    if (bytes.length === 0) return;
+    if (this.#writesItself) await this.#writeInPieces(bytes, until);
+    else await this.#writeByStream(bytes, until);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended.abort(consoleReleased(this.label));
+    this.#queue.end();
+    this.#stream.destroy();
+    await this.#closed;
+  }
+
+  #end(error: Error): void {
+    this.#ended.abort(error);
+    this.#queue.end(error);
+    this.#stream.destroy();
+  }
+
+  #writeByStream(bytes: Uint8Array, until: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stop = (): void => reject(until.reason as Error);
+      until.addEventListener('abort', stop, { once: true });
+      this.#stream.write(bytes, (error) => {
+        until.removeEventListener('abort', stop);
+        if (!error) resolve();
+        else reject(until.aborted ? (until.reason as Error) : ttyGone(this.label, error));
+      });
+    });
+  }
+
+  async #writeInPieces(bytes: Uint8Array, until: AbortSignal): Promise<void> {
+    let rest = bytes;
+    while (rest.length > 0) {
+      until.throwIfAborted();
+      try {
+        rest = rest.subarray(writeSync(this.#fd, rest));
+      } catch (error) {
+        if (errnoCode(error) !== 'EAGAIN') throw ttyGone(this.label, error);
+        await sleep(RETRY_MS); // nothing tells when there is room: libuv watches this tty for reading only
+      }
+    }
+  }
+}
+
+/** Whether `fd` still is the open file description that {@link openTtyConsole} made. Source: proc(5), fdinfo. */
+function isSameOpenFile(fd: number): boolean {
+  const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
+  return flags !== undefined && (Number.parseInt(flags, 8) & constants.O_APPEND) !== 0;
+}

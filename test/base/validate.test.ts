@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest';
+import { didYouMean, parse } from '../../src/base/validate.ts';
+import { DevicePool } from '../../src/wire/device.ts';
+
+const device = { name: 'uno-1', type: 'uno', ttys: ['/dev/ttyACM0'] };
+
+test('a valid value comes back typed', () => {
+  expect(parse(DevicePool, { devices: [device] }, 'conf').devices[0]?.name).toBe('uno-1');
+});
+
+test.each([
+  [{ devices: [{ ...device, tty: '/dev/x' }] }, 'conf: devices.0: unknown key "tty" (did you mean "ttys"?)'],
+  [{ device: [device] }, 'conf: unknown key "device" (did you mean "devices"?)'],
+  [{ devices: [{ type: 'uno' }] }, 'conf: devices.0.name: expected a value, got nothing'],
+  [{ devices: [{ ...device, name: 7 }] }, 'conf: devices.0.name: expected string, got 7'],
+  [
+    { devices: [{ ...device, name: 'a b' }] },
+    'conf: devices.0.name: expected a word without blanks, commas or =, got "a b"',
+  ],
+  [
+    { devices: [{ ...device, ttys: [{ tty: 'ttyACM0' }] }] },
+    'conf: devices.0.ttys.0.tty: expected an absolute path, got "ttyACM0"',
+  ],
+  [
+    { devices: [{ ...device, ttys: [{ tty: '/dev/x', baud: 9600 }] }] },
+    'conf: devices.0.ttys.0: unknown key "baud"',
+  ],
+  [{ devices: [{ ...device, ttys: [5] }] }, 'conf: devices.0.ttys.0: expected (string | object), got 5'],
+  [[], 'conf: devices: expected a value, got nothing'],
+  ['x', 'conf: expected an object, got "x"'],
+])('%j is refused by naming path, expected and found', (value, message) => {
+  expect(() => parse(DevicePool, value, 'conf')).toThrow(
+    expect.objectContaining({ blame: 'config', message }),
+  );
+});
+
+test('only near misses are suggested', () => {
+  expect(didYouMean('nmae', ['name', 'type'])).toBe(' (did you mean "name"?)');
+  expect(didYouMean('colour', ['name', 'type'])).toBe('');
+});

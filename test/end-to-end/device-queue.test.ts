@@ -1,0 +1,198 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { Bench, SAI_DEVICE } from '../peers/bench.ts';
+
+const WAITERS = 20;
+
+/** A program that knows only the tty's own lock. Resolves once it has it. */
+async function foreigner(ttyPath: string): Promise<ChildProcess> {
+  const child = spawn('flock', [ttyPath, 'sh', '-c', 'echo up; cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  return child;
+}
+
+/** Ends when its input does. */
+const HOLD = ['sh', '-c', 'echo up; exec cat'];
+
+test(`${WAITERS} waiters get the device in the order in which they came, and hardly use the processor`, async () => {
+  await using bench = new Bench();
+  const log = bench.file('order');
+  const holder = bench.start(['uno', ...HOLD]);
+  await holder.says(/up/);
+  const waiters = [];
+  for (let index = 1; index <= WAITERS; index++) {
+    const waiter = bench.start(['uno', 'sh', '-c', `echo ${index} >> ${log}`]);
+    await waiter.says(new RegExp(`position ${index}: uno1 is held by pid ${holder.pid} `));
+    waiters.push(waiter);
+  }
+  expect(readdirSync(`${bench.runDir}/queue`).filter((name) => name !== 'wake')).toHaveLength(WAITERS);
+  const ticksBefore = waiters.map((waiter) => cpuTicks(waiter.pid));
+  spawnSync('sleep', ['2']); // the time during which the processor is not used
+  const ticks = waiters.map((waiter, index) => cpuTicks(waiter.pid) - (ticksBefore[index] ?? 0));
+  expect(ticks.reduce((sum, each) => sum + each, 0)).toBeLessThan(40); // of 200 that one core has in 2 s
+  holder.closeInput();
+  const ended = await Promise.all(waiters.map((waiter) => waiter.ended));
+  expect(ended.map((each) => each.status)).toEqual(ended.map(() => 0));
+  expect(readFileSync(log, 'utf8').trim().split('\n').map(Number)).toEqual(
+    waiters.map((_waiter, index) => index + 1),
+  );
+  expect(bench.leftBehind()).toEqual([]);
+});
+
+test('a waiter hears its position and who has the device, and hears again when that changes', async () => {
+  await using bench = new Bench();
+  const first = bench.start(['uno', ...HOLD]);
+  await first.says(/up/);
+  const second = bench.start(['uno', ...HOLD]);
+  await second.says(/position 1: uno1 is held by pid/);
+  const third = bench.start(['uno', 'true']);
+  await third.says(
+    /position 2: uno1 is held by pid \d+ \(sh -c echo up; exec cat\) of \S+ since \d\d:\d\d:\d\d\n/,
+  );
+  first.closeInput();
+  await third.says(new RegExp(`position 1: uno1 is held by pid ${second.pid} `));
+  second.closeInput();
+  expect((await third.ended).status).toBe(0);
+});
+
+test('an uno waiter is not behind an esp32 waiter', async () => {
+  await using bench = new Bench({ type: 'uno' }, { type: 'esp32' });
+  const uno = bench.start(['uno', ...HOLD]);
+  const esp32 = bench.start(['esp32', ...HOLD]);
+  await Promise.all([uno.says(/up/), esp32.says(/up/)]);
+  const waitsForEsp32 = bench.start(['esp32', 'true']);
+  await waitsForEsp32.says(/position 1/);
+  const waitsForUno = bench.start(['uno', 'true']);
+  await waitsForUno.says(/position 1/);
+  uno.closeInput();
+  expect((await waitsForUno.ended).status).toBe(0);
+  esp32.closeInput();
+  expect((await waitsForEsp32.ended).status).toBe(0);
+});
+
+test('the device that was used longest ago comes first', async () => {
+  await using bench = new Bench({}, {}, {});
+  const names = [];
+  for (let run = 0; run < 6; run++) {
+    names.push((await bench.run(['uno', 'sh', '-c', 'echo $SAI_DEVICE_NAME'])).stdout.trim());
+  }
+  expect(names).toEqual(['uno1', 'uno2', 'uno3', 'uno1', 'uno2', 'uno3']);
+});
+
+test('a foreign lock is respected, waited for, and named', async () => {
+  await using bench = new Bench();
+  const other = await foreigner(bench.board.ttyPath);
+  const refused = await bench.run(['--no-wait', 'uno', 'true']);
+  expect(refused.status).toBe(75);
+  expect(refused.stderr).toMatch(
+    /^sai-device: no free device of type uno: uno1 is locked by pid \d+ outside sai-rig\n$/,
+  );
+  const waiter = bench.start(['uno', 'true']);
+  await waiter.says(/position 1: uno1 is locked by pid/);
+  other.stdin?.end();
+  expect((await waiter.ended).status).toBe(0);
+});
+
+test('a wait has an end, and the line at its end names the holder', async () => {
+  await using bench = new Bench();
+  const findings = bench.file('findings');
+  const holder = bench.start(['uno', ...HOLD]);
+  await holder.says(/up/);
+  const { status, stderr } = await bench.run(['-q', '--wait', '300ms', 'uno', 'true'], {
+    SAI_FINDINGS: findings,
+  });
+  expect(status).toBe(75);
+  expect(stderr).toMatch(
+    new RegExp(
+      `^sai-device: no free device of type uno after 300 ms: uno1 is held by pid ${holder.pid} .*\n$`,
+    ),
+  );
+  expect(JSON.parse(readFileSync(findings, 'utf8'))).toMatchObject({ verdict: 'infra', blame: 'busy' });
+  const optional = ['--optional', '--no-wait', 'uno', 'true'];
+  expect((await bench.run(optional, { SAI_FINDINGS: bench.file('none') })).status).toBe(75);
+  expect(() => readFileSync(bench.file('none'))).toThrow('ENOENT');
+  holder.closeInput();
+});
+
+test('a waiter that is stopped when its turn comes is overtaken, and keeps its place', async () => {
+  await using bench = new Bench();
+  const holder = bench.start(['uno', ...HOLD]);
+  await holder.says(/up/);
+  const stopped = bench.start(['uno', 'echo', 'late']);
+  await stopped.says(/position 1/);
+  const next = bench.start(['uno', ...HOLD]);
+  await next.says(/position 2/);
+  stopped.kill('SIGSTOP');
+  holder.closeInput();
+  await next.says(/up/);
+  const last = bench.start(['uno', ...HOLD]);
+  await last.says(/position 2/);
+  stopped.kill('SIGCONT');
+  await stopped.says(new RegExp(`position 1: uno1 is held by pid ${next.pid} `));
+  next.closeInput();
+  expect((await stopped.ended).stdout).toBe('late\n');
+  await last.says(/up/);
+  last.closeInput();
+});
+
+test('a dead ticket and a malformed one hold nobody up', async () => {
+  await using bench = new Bench();
+  const holder = bench.start(['uno', ...HOLD]);
+  await holder.says(/up/);
+  const dead = bench.start(['uno', 'true']);
+  await dead.says(/position 1/);
+  dead.kill('SIGKILL');
+  await dead.ended;
+  writeFileSync(`${bench.runDir}/queue/0000000000-1-abc`, 'not a ticket');
+  writeFileSync(`${bench.runDir}/queue/readme`, 'not even named like one');
+  const waiter = bench.start(['uno', 'true']);
+  await waiter.says(/position 1/);
+  holder.closeInput();
+  expect((await waiter.ended).status).toBe(0);
+});
+
+test('a waiter in the middle that is killed lets those behind it move up', async () => {
+  await using bench = new Bench();
+  const holder = bench.start(['uno', ...HOLD]);
+  await holder.says(/up/);
+  const middle = bench.start(['uno', 'true']);
+  await middle.says(/position 1/);
+  const waiter = bench.start(['uno', 'true']);
+  await waiter.says(/position 2/);
+  middle.kill('SIGKILL');
+  await waiter.says(/position 1/);
+  holder.closeInput();
+  expect((await waiter.ended).status).toBe(0);
+});
+
+test('two requests for a free device at the same moment: one runs, the other waits', async () => {
+  await using bench = new Bench();
+  const witness = bench.file('witness');
+  const command = ['flock', '-n', '-E', '99', witness, 'sleep', '0.05'];
+  const runs = Array.from({ length: 6 }, () => bench.start(['-q', 'uno', ...command]));
+  const ended = await Promise.all(runs.map((run) => run.ended));
+  expect(ended.map(({ status, stderr }) => ({ status, stderr }))).toEqual(
+    runs.map(() => ({ status: 0, stderr: '' })),
+  );
+});
+
+test('without a shared folder devices are still locked, and one line says that there is no queue', async () => {
+  await using bench = new Bench();
+  // A mount namespace of its own in which nobody can write to /run.
+  const inside = `mount -t tmpfs -o ro none /run && exec "$@"`;
+  const env: NodeJS.ProcessEnv = { ...bench.env, TMPDIR: bench.folder };
+  delete env['SAI_RUN_DIR'];
+  const arguments_ = ['uno', 'sh', '-c', 'flock -n $SAI_DEVICE_TTY0 true; echo $?; echo $SAI_DEVICE_LEASE'];
+  const command = ['--mount', 'sh', '-c', inside, 'sh', process.execPath, SAI_DEVICE, ...arguments_];
+  const { status, stdout, stderr } = spawnSync('unshare', command, { env, encoding: 'utf8' });
+  expect(status).toBe(0);
+  expect(stdout).toMatch(new RegExp(`^1\n${bench.folder}/sai-lease-`));
+  expect(stderr).toMatch(/^sai-device: no shared run folder \(.*\): locking without queue; .*\n$/);
+});
+
+function cpuTicks(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
+  return Number(fields[11]) + Number(fields[12]);
+}

@@ -1,0 +1,63 @@
+import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { ROOT, runCommand, startLab } from '../peers/running-lab.ts';
+
+/** Commands that these tests cannot start, and what does. */
+const RUN_ELSEWHERE = new Map([
+  ['npm run demo', 'test/end-to-end/demo.test.ts'],
+  ['npm test', 'whoever runs this test'],
+  ['npm run check', 'whoever checks a change; it would run this test again'],
+]);
+
+interface Block {
+  readonly name: string;
+  readonly commands: string;
+  readonly fails: boolean;
+}
+
+/** Every fence marked `sh` (or `sh fails`, for a command that is meant to fail) in a document. */
+function blocksOf(document: string): Block[] {
+  const text = readFileSync(join(ROOT, document), 'utf8');
+  return [...text.matchAll(/^```sh( fails)?\n(.*?)^```$/gms)].map((match) => {
+    const line = text.slice(0, match.index).split('\n').length;
+    const commands = (match[2] ?? '').split('\n').filter((command) => !RUN_ELSEWHERE.has(command));
+    return {
+      name: `${document}:${line}`,
+      commands: commands.join('\n').trim(),
+      fails: match[1] !== undefined,
+    };
+  });
+}
+
+/** Markdown at the top, and everywhere below these folders. */
+const documents = [
+  ...readdirSync(ROOT),
+  ...['docs', 'examples', 'hardware']
+    .filter((folder) => existsSync(join(ROOT, folder)))
+    .flatMap((folder) =>
+      readdirSync(join(ROOT, folder), { recursive: true }).map((name) => join(folder, String(name))),
+    ),
+].filter((path) => path.endsWith('.md'));
+
+test.each(documents)(
+  'every command in %s does what the document says',
+  { timeout: 60_000 },
+  async (document) => {
+    const blocks = blocksOf(document).filter((block) => block.commands !== '');
+    if (blocks.length === 0) return;
+    const lab = await startLab();
+    // The reader stands in a clone; what the commands build there is built in a folder that goes away.
+    const clone = join(lab.folder, 'clone');
+    await runCommand('mkdir', [clone], lab);
+    for (const entry of readdirSync(ROOT)) {
+      if (!entry.startsWith('.')) symlinkSync(join(ROOT, entry), join(clone, entry));
+    }
+    for (const block of blocks) {
+      const outcome = await runCommand('bash', ['-eu', '-c', block.commands], { env: lab.env, cwd: clone });
+      const said = `${block.name}\n${outcome.stdout}${outcome.stderr}`;
+      if (block.fails) expect(outcome.status, said).not.toBe(0);
+      else expect(outcome.status, said).toBe(0);
+    }
+  },
+);

@@ -1,0 +1,55 @@
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect, test } from 'vitest';
+import { tempFolder } from '../temp-folder.ts';
+
+const ROOT = new URL('../..', import.meta.url).pathname;
+
+/** Whether the linter takes `import … from target` in a file planted at `path` of a tree under our rules. */
+function isAllowed(path: string, target: string): boolean {
+  const tree = tempFolder();
+  copyFileSync(join(ROOT, 'biome.json'), join(tree, 'biome.json'));
+  mkdirSync(dirname(join(tree, path)), { recursive: true });
+  writeFileSync(join(tree, path), `import { thing } from '${target}';\n\nthing();\n`);
+  const biome = join(ROOT, 'node_modules/.bin/biome');
+  const only = ['--only=style/noRestrictedImports', '--vcs-enabled=false'];
+  const { status, stdout, stderr } = spawnSync(biome, ['lint', ...only, path], {
+    cwd: tree,
+    encoding: 'utf8',
+  });
+  const refused = stderr.includes('noRestrictedImports');
+  expect(status, stdout + stderr).toBe(refused ? 1 : 0);
+  return !refused;
+}
+
+test.each([
+  ['src/device/lease.ts', '../base/errors.ts'],
+  ['src/device/lease.ts', '../native/flock.ts'],
+  ['src/device/lease.ts', '../findings/findings-file.ts'],
+  ['src/expect/session.ts', '../tty/console.ts'],
+  ['src/tty/tty-console.ts', '../native/termios.ts'],
+  ['src/findings/findings-file.ts', '../wire/finding.ts'],
+  ['src/native/libc.ts', 'koffi'],
+  ['src/tty/serial-console.ts', 'serialport'],
+  ['src/device/cli.ts', 'commander'],
+  ['src/virtual-lab/avr8js-chip.ts', 'avr8js'],
+])('%s may import %s', (path, target) => {
+  expect(isAllowed(path, target)).toBe(true);
+});
+
+test.each([
+  ['src/device/lease.ts', '../expect/session.ts', 'commands do not import each other'],
+  ['src/expect/session.ts', '../virtual-lab/board.ts', 'commands do not import each other'],
+  ['src/tty/tty-console.ts', '../expect/session.ts', 'shared parts know no command'],
+  ['src/tty/tty-console.ts', '../findings/findings-file.ts', 'shared parts do not know each other'],
+  ['src/native/flock.ts', '../wire/env.ts', 'native knows only base'],
+  ['src/wire/env.ts', '../base/errors.ts', 'the leaves do not know each other'],
+  ['src/base/errors.ts', '../wire/env.ts', 'the leaves do not know each other'],
+  ['src/native/flock.ts', 'koffi', 'one file calls C'],
+  ['src/tty/tty-console.ts', 'serialport', 'one file per outside dependency'],
+  ['src/device/lease.ts', 'commander', 'only a cli.ts knows commander'],
+  ['src/base/validate.ts', 'yaml', 'one file per outside dependency'],
+])('%s may not import %s: %s', (path, target) => {
+  expect(isAllowed(path, target)).toBe(false);
+});

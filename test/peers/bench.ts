@@ -1,0 +1,185 @@
+/** A bench for sai-device: boards that are ptys, a config, a run folder of its own, and the built command. */
+
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { closeSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { readProcessEnvironment, readProcessTable } from '../../src/base/process-table.ts';
+import { openPty, type PtyPair } from '../../src/native/pty.ts';
+
+export const SAI_DEVICE = fileURLToPath(new URL('../../bin/sai-device', import.meta.url));
+
+/** For conditions that raise no event; only ever an upper bound. */
+const PATIENCE_MS = 20_000;
+const LOOK_EVERY_MS = 10;
+
+export interface Ended {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** One running sai-device. */
+export class Started {
+  readonly pid: number;
+  readonly ended: Promise<Ended>;
+  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
+  readonly #listeners = new Set<() => void>();
+  #stdout = '';
+  #stderr = '';
+
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv) {
+    this.#child = spawn(process.execPath, [SAI_DEVICE, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+    this.pid = this.#child.pid ?? 0;
+    this.#child.stdin.on('error', () => {}); // it ended first
+    this.#child.stdout.on('data', (chunk: Buffer) => this.#heard(() => (this.#stdout += chunk.toString())));
+    this.#child.stderr.on('data', (chunk: Buffer) => this.#heard(() => (this.#stderr += chunk.toString())));
+    this.ended = new Promise((resolve) => {
+      this.#child.once('close', (status, signal) => {
+        resolve({ status, signal, stdout: this.#stdout, stderr: this.#stderr });
+      });
+    });
+  }
+
+  /** Resolves once stdout and stderr together match. */
+  async says(pattern: RegExp): Promise<void> {
+    const heard = new Promise<void>((resolve) => {
+      const listen = (): void => {
+        if (!pattern.test(this.#stdout) && !pattern.test(this.#stderr)) return;
+        this.#listeners.delete(listen);
+        resolve();
+      };
+      this.#listeners.add(listen);
+      listen();
+    });
+    const end = this.ended.then((ended) => {
+      if (pattern.test(ended.stdout) || pattern.test(ended.stderr)) return;
+      throw new Error(`ended before it said ${String(pattern)}: ${JSON.stringify(ended)}`);
+    });
+    await Promise.race([heard, end]);
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** End of input: what a command that reads to the end waits for. */
+  closeInput(): void {
+    this.#child.stdin.end();
+  }
+
+  #heard(append: () => void): void {
+    append();
+    for (const listen of this.#listeners) listen();
+  }
+}
+
+export interface BenchDevice {
+  readonly name?: string;
+  readonly type?: string;
+  readonly [key: string]: unknown;
+}
+
+export class Bench implements AsyncDisposable {
+  readonly folder = mkdtempSync('/tmp/bench-');
+  readonly runDir = join(this.folder, 'run');
+  readonly config = join(this.folder, 'conf');
+  readonly boards: readonly PtyPair[];
+  readonly #unplugged = new Set<PtyPair>();
+  readonly #started: Started[] = [];
+
+  /** A device `uno1…n` of type `uno` for each set of extra keys, each on its own pty. */
+  constructor(...devices: readonly BenchDevice[]) {
+    this.boards = (devices.length > 0 ? devices : [{}]).map(() => openPty());
+    const listed = this.boards.map((board, index) => {
+      return { name: `uno${index + 1}`, type: 'uno', ttys: [board.ttyPath], ...devices[index] };
+    });
+    this.configure({ devices: listed });
+  }
+
+  get board(): PtyPair {
+    const [board] = this.boards;
+    if (!board) throw new Error('a bench has at least one board');
+    return board;
+  }
+
+  configure(config: unknown): void {
+    writeFileSync(this.config, typeof config === 'string' ? config : JSON.stringify(config));
+  }
+
+  /** Hangs the tty up and removes its node. */
+  unplug(board: PtyPair = this.board): void {
+    if (this.#unplugged.has(board)) return;
+    this.#unplugged.add(board);
+    closeSync(board.masterFd);
+    closeSync(board.ttyFd);
+  }
+
+  /** Nothing of ours but what points to this bench. */
+  get env(): NodeJS.ProcessEnv {
+    return { PATH: process.env['PATH'], SAI_DEVICES_CONF: this.config, SAI_RUN_DIR: this.runDir };
+  }
+
+  start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
+    const started = new Started(args, { ...this.env, ...env });
+    this.#started.push(started);
+    return started;
+  }
+
+  async run(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> {
+    return await this.start(args, env).ended;
+  }
+
+  file(name: string): string {
+    return join(this.folder, name);
+  }
+
+  /** Folders of leases, and tickets, that somebody left behind. */
+  leftBehind(): string[] {
+    return [...readdirSync(join(this.runDir, 'leases')), ...readdirSync(join(this.runDir, 'queue'))].filter(
+      (name) => name !== 'wake',
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const started of this.#started) started.kill('SIGTERM');
+    await Promise.all(this.#started.map((started) => started.ended));
+    await until(() => guardsOf(this.runDir).length === 0, 'the last guard has ended');
+    for (const board of this.boards) this.unplug(board);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Pids of the guards of a run folder, or of one holder. */
+export function guardsOf(of: string | number): number[] {
+  return readProcessTable()
+    .filter((each) => each.state !== 'Z')
+    .map((each) => ({ pid: each.pid, ppid: each.ppid, environment: readProcessEnvironment(each.pid) }))
+    .filter(({ environment }) => environment.some((entry) => entry.startsWith('SAI_DEVICE_GUARD=')))
+    .filter(({ pid, environment }) => {
+      return typeof of === 'number'
+        ? environment.includes(`SAI_DEVICE_GUARD=${of}`)
+        : commandLineOf(pid).includes(of);
+    })
+    .map(({ pid }) => pid);
+}
+
+function commandLineOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return ''; // ended meanwhile
+  }
+}
+
+/** Waits for something that raises no event. @throws when it does not come true */
+export async function until(condition: () => boolean, what: string): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
+    await delay(LOOK_EVERY_MS);
+  }
+}

@@ -1,0 +1,72 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import { tempFolder } from '../temp-folder.ts';
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** A virtual lab with one Uno, as `sai-virtual-lab up` starts it, and the environment to use it by. */
+export interface RunningLab {
+  readonly folder: string;
+  readonly tty: string;
+  readonly chip: string;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** Up until the test is finished. */
+export async function startLab(): Promise<RunningLab> {
+  const folder = tempFolder();
+  const args = ['up', '--json', '--with-parent', '--dir', join(folder, 'lab'), 'uno:uno-1'];
+  const child = spawn(join(ROOT, 'bin/sai-virtual-lab'), args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = once(child, 'exit');
+  onTestFinished(async () => {
+    child.kill('SIGTERM');
+    await ended;
+  });
+  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
+  const board = JSON.parse(line) as { ttys: [string]; chip: string; devices: string };
+  const runDir = join(folder, 'run');
+  mkdirSync(runDir);
+  const { SAI_FINDINGS: _ours, SAI_DEVICE_LEASE: _lease, ...inherited } = process.env;
+  return {
+    folder,
+    tty: board.ttys[0],
+    chip: board.chip,
+    env: {
+      ...inherited,
+      PATH: `${join(ROOT, 'bin')}:${process.env['PATH']}`,
+      SAI_DEVICES_CONF: board.devices,
+      SAI_RUN_DIR: runDir,
+      SIM_CHIP: board.chip,
+    },
+  };
+}
+
+/** How a command ended, and all that it said. */
+export interface Outcome {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command to its end. */
+export async function runCommand(
+  command: string,
+  args: readonly string[],
+  options: { readonly env: NodeJS.ProcessEnv; readonly cwd?: string },
+): Promise<Outcome> {
+  const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  const text = { stdout: '', stderr: '' };
+  child.stdout.on('data', (chunk: Buffer) => {
+    text.stdout += chunk.toString();
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    text.stderr += chunk.toString();
+  });
+  const [status] = (await once(child, 'close')) as [number | null];
+  return { status, ...text };
+}
