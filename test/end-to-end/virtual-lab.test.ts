@@ -22,7 +22,7 @@ import {
 } from '../../src/base/process-table.ts';
 import { readFindings } from '../../src/findings/findings-file.ts';
 import { DevicePool } from '../../src/wire/device.ts';
-import { eventually } from '../virtual-lab/eventually.ts';
+import { eventually } from '../eventually.ts';
 import { TtyUser } from '../virtual-lab/tty-user.ts';
 
 const PROGRAM = packageFile('bin/sai-virtual-lab');

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { packageFile } from '../../src/base/package-file.ts';
 import { consoleContract } from './uno-firmware.ts';
 
@@ -17,26 +17,28 @@ test('the note beside the image is about that image', () => {
   expect(createHash('sha256').update(readFileSync(HEX)).digest('hex')).toBe(committed.sha256);
 });
 
-describe.skipIf(compiler === undefined)(
-  `the firmware rebuilt${compiler ? ` with ${compiler}` : ', skipped: no avr-gcc here'}`,
-  () => {
-    const scratch = mkdtempSync('/tmp/sai-uno-');
-    const rebuilt = join(scratch, 'uno.hex');
-    afterAll(() => rmSync(scratch, { recursive: true }));
-    if (compiler !== undefined) execFileSync(join(FOLDER, 'build.sh'), [rebuilt], { cwd: '/' });
+describe('the firmware, rebuilt', () => {
+  if (compiler === undefined) {
+    test('is the committed one', ({ skip }) => skip('there is no avr-gcc here'));
+    return;
+  }
+  const scratch = mkdtempSync('/tmp/sai-uno-');
+  const rebuilt = join(scratch, 'uno.hex');
+  beforeAll(() => {
+    execFileSync(join(FOLDER, 'build.sh'), [rebuilt], { cwd: '/' });
+  });
+  afterAll(() => rmSync(scratch, { recursive: true }));
 
-    test.skipIf(compiler !== committed.compiler)(
-      `is byte for byte the committed one (skipped unless built with ${committed.compiler})`,
-      () => {
-        expect(readFileSync(rebuilt)).toEqual(readFileSync(HEX));
-        expect(readFileSync(`${rebuilt}.json`)).toEqual(readFileSync(`${HEX}.json`));
-      },
-    );
-
-    // The same bytes behave the same; another compiler's have to show it.
-    if (compiler !== undefined && compiler !== committed.compiler) consoleContract(rebuilt, compiler);
-  },
-);
+  if (compiler === committed.compiler) {
+    test('is the committed one, byte for byte', () => {
+      expect(readFileSync(rebuilt, 'utf8')).toBe(readFileSync(HEX, 'utf8'));
+      expect(readFileSync(`${rebuilt}.json`, 'utf8')).toBe(readFileSync(`${HEX}.json`, 'utf8'));
+    });
+  } else {
+    // Another compiler's bytes differ; what they do must not.
+    consoleContract(rebuilt, compiler);
+  }
+});
 
 function installedCompiler(): string | undefined {
   try {
