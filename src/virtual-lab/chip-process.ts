@@ -26,7 +26,6 @@ export class ChipProcess implements AsyncDisposable {
       stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
       // Ctrl-C is for the lab, which then ends its boards in order.
       detached: true,
-      env: {},
     });
     this.#link = this.#child.stdio[CHIP_LINK_FD] as Socket;
     this.ended = new Promise((resolve) => {

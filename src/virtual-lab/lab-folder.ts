@@ -136,7 +136,7 @@ function checkDevicesFile(path: string): void {
 function isOurs(text: string): boolean {
   try {
     const { devices } = v.parse(DevicePool, JSON.parse(text));
-    return devices.every((device) => device.env?.['SIM_CHIP'] !== undefined);
+    return devices.length > 0 && devices.every((device) => device.env?.['SIM_CHIP'] !== undefined);
   } catch {
     return false; // whatever it is, no lab wrote it
   }

@@ -202,7 +202,7 @@ describe('sai-virtual-lab up', () => {
   test.each([
     [
       'devices.json',
-      (path: string) => writeFileSync(path, '{"devices":[]'),
+      (path: string) => writeFileSync(path, '{"devices":[]}'),
       'expected none or that of a virtual lab',
     ],
     ['uno-1.tty0', (path: string) => writeFileSync(path, 'x'), 'expected a free place'],

@@ -26,9 +26,10 @@ export class TtyUser implements AsyncDisposable {
     });
   }
 
-  /** Short texts only: a tty that nobody reads takes no more than a few kilobytes. */
+  /** Short texts only. @throws when the tty does not take all of it at once: the kernel keeps a few kilobytes */
   type(text: string): void {
-    writeSync(this.#fd, text);
+    const taken = writeSync(this.#fd, text);
+    if (taken < Buffer.byteLength(text)) throw new Error(`the tty took ${taken} bytes of ${text.length}`);
   }
 
   /** Everything up to and with `text`; what comes after it is left for the next call. */
