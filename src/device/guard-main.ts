@@ -8,6 +8,7 @@
  */
 
 import { closeSync, rmSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ByteLines } from '../base/byte-lines.ts';
 import { runMain } from '../base/run-main.ts';
 import { ENV } from '../wire/env.ts';
@@ -15,6 +16,8 @@ import { type GuardOrder, parseKnownLine } from './guard-order.ts';
 import { released, writeLeaseRecord } from './lease-record.ts';
 import { endTree, ProcessTree } from './process-tree.ts';
 import { wakeWaiters } from './run-dir.ts';
+
+const RETRY_AFTER_MS = 200;
 
 /** Thousands of pids: more than one look of the holder can find. */
 const MAX_LINE_BYTES = 1_000_000;
@@ -29,12 +32,23 @@ async function guard(order: GuardOrder): Promise<number> {
   const { record, runDir, leaseFileFds, otherFds } = order;
   const tree = new ProcessTree(`${ENV.deviceLease}=${record.folder}`, record.holderStartTicks);
   await learnUntilHolderVanishes(tree);
-  await endTree({ scan: () => tree.scan(), graceMs: order.graceMs });
+  await endSurely(tree, order.graceMs);
   for (const fd of leaseFileFds) writeLeaseRecord(fd, released(record));
   rmSync(record.folder, { recursive: true, force: true });
   for (const fd of [...otherFds, ...leaseFileFds]) closeSync(fd);
   wakeWaiters(runDir);
   return 0;
+}
+
+/** An error of the system (no descriptor, no memory left) must not let go of a device whose command may live. */
+async function endSurely(tree: ProcessTree, graceMs: number): Promise<void> {
+  for (;;) {
+    try {
+      return await endTree({ scan: () => tree.scan(), graceMs });
+    } catch {
+      await delay(RETRY_AFTER_MS);
+    }
+  }
 }
 
 function learnUntilHolderVanishes(tree: ProcessTree): Promise<void> {

@@ -37,7 +37,7 @@ export interface LeaseRequest {
 }
 
 /** A held device. Ends by `release`, or with the last of holder and guard. */
-export class Lease implements Disposable {
+export class Lease {
   readonly record: LeaseRecord;
   readonly device: PooledDevice;
   readonly #lock: DeviceLock;
@@ -74,15 +74,14 @@ export class Lease implements Disposable {
   release(): void {
     if (this.#released) return;
     this.#released = true;
-    for (const fd of this.#lock.leaseDescriptors) writeLeaseRecord(fd, released(this.record));
-    rmSync(this.record.folder, { recursive: true, force: true });
-    closeSync(this.#recordFd);
-    this.#lock.release();
-    wakeWaiters(this.#runDir);
-  }
-
-  [Symbol.dispose](): void {
-    this.release();
+    try {
+      for (const fd of this.#lock.leaseDescriptors) writeLeaseRecord(fd, released(this.record));
+      rmSync(this.record.folder, { recursive: true, force: true });
+    } finally {
+      closeSync(this.#recordFd);
+      this.#lock.release();
+      wakeWaiters(this.#runDir);
+    }
   }
 }
 

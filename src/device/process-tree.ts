@@ -15,7 +15,7 @@ export const GUARD_VARIABLE = 'SAI_DEVICE_GUARD';
 
 /** A stray process that leaves its parents between two looks is seen by the next one. */
 const FIRST_LOOK_MS = 5;
-const LATER_LOOK_MS = 50;
+const LATER_LOOK_MS = 100;
 
 /** A process for ever, also when its pid is given to another. */
 export interface KnownProcess {

@@ -51,10 +51,11 @@ export interface CommandEnd {
   readonly detail?: string;
 }
 
-/** Resolves once the command and, in custody, everything it started has ended. */
+/**
+ * Resolves once the command and, in custody, everything it started has ended.
+ * When it throws, which is our bug, the command may live: the guard's business.
+ */
 export async function runCommand(line: CommandLine, options: RunOptions): Promise<CommandEnd> {
-  const { signals } = options;
-  signals.stop.throwIfAborted();
   const hasTerminal = isatty(0);
   const child = spawn(line.program, line.args, {
     env: line.env,
@@ -63,7 +64,7 @@ export async function runCommand(line: CommandLine, options: RunOptions): Promis
     detached: !hasTerminal,
   });
   const run = new Run(child, options, hasTerminal);
-  using _relay = signals.relayTo((signal) => run.relay(signal));
+  using _relay = options.signals.relayTo((signal) => run.relay(signal));
   return await run.finished();
 }
 

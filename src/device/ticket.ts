@@ -10,6 +10,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
@@ -34,6 +35,9 @@ export type TicketContent = v.InferOutput<typeof TicketContent>;
 
 /** `<number>-<pid>-<random>`: names in the order of the queue, because the number has leading zeros. */
 const NAME = /^(\d{10})-\d+-[a-z0-9]+$/;
+
+/** Writing a ticket takes less than a millisecond. */
+const ABANDONED_AFTER_MS = 60_000;
 
 export interface Ticket {
   readonly name: string;
@@ -72,6 +76,7 @@ export class OwnTicket implements Disposable {
 
 /** Joins the queue at its end. The ticket is flocked before anybody can see it. */
 export function drawTicket(queueFolder: string, content: TicketContent): OwnTicket {
+  removeAbandonedScratch(queueFolder);
   const number = Math.max(0, ...ticketNames(queueFolder).map((name) => Number(name.slice(0, 10)))) + 1;
   const random = Math.random().toString(36).slice(2, 10);
   const name = `${String(number).padStart(10, '0')}-${process.pid}-${random}`;
@@ -126,6 +131,18 @@ export class TicketLine {
     if (!this.#contents.has(name)) this.#contents.set(name, readTicket(join(this.#folder, name)));
     const content = this.#contents.get(name);
     return content && { name, content };
+  }
+}
+
+/** A waiter that was killed while it wrote its ticket leaves the scratch file, which nobody else would remove. */
+function removeAbandonedScratch(folder: string): void {
+  for (const name of readdirSync(folder).filter((each) => NAME.test(each.slice(1)))) {
+    const path = join(folder, name);
+    try {
+      if (Date.now() - statSync(path).mtimeMs > ABANDONED_AFTER_MS) unlinkSync(path);
+    } catch {
+      // finished meanwhile, or another user's
+    }
   }
 }
 
