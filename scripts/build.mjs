@@ -52,7 +52,8 @@ function entryPoints() {
   for (const folder of readdirSync(join(root, 'src'))) {
     for (const file of readdirSync(join(root, 'src', folder))) {
       const part = /^(?:(.+)-)?main\.ts$/.exec(file);
-      if (part && folder !== 'base') entries[part[1] ? `${folder}-${part[1]}` : folder] = join('src', folder, file);
+      if (part && folder !== 'base')
+        entries[part[1] ? `${folder}-${part[1]}` : folder] = join('src', folder, file);
     }
   }
   return entries;

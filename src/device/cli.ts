@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { parseDurationMs } from '../base/duration.ts';
-import { RigError } from '../base/errors.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFinding, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
@@ -63,7 +63,7 @@ async function obey(command: Command, invocation: Invocation, guardProgram: stri
     command.parse([...args], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode !== 0) throw usage(error.message.replace(/^error: /, ''));
+    if (error.exitCode !== 0) throw usage(reasonOf(error).replace(/^error: /, ''));
     print(command.helpInformation() + EXAMPLES);
     return 0;
   }

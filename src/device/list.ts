@@ -8,7 +8,7 @@ import type { PooledDevice } from './pool.ts';
 import { readFlocks } from './proc-locks.ts';
 import type { RunDir } from './run-dir.ts';
 
-export interface ListedDevice {
+interface ListedDevice {
   readonly name: string;
   readonly type: string;
   readonly state: DeviceView['state'];

@@ -1,7 +1,7 @@
 /** What a device's state is, found without opening or locking anything of it. */
 
-import { statSync } from 'node:fs';
 import { isAlive } from '../base/process-table.ts';
+import { statIfVisible } from '../base/visible-file.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
 import { leaseFilePath, readLeaseFile } from './lease-file.ts';
 import { type Place, type PlaceProblem, surveyPlaces } from './place.ts';
@@ -53,7 +53,7 @@ function isLeased(
   record: LeaseRecord | undefined,
   flocks: FlockTable,
 ): boolean {
-  const file = statSync(leaseFilePath(runDir, place), { throwIfNoEntry: false });
+  const file = statIfVisible(leaseFilePath(runDir, place));
   if (!file) return false;
   if (flocks.holderOf(file) !== undefined) return true;
   return (

@@ -26,7 +26,7 @@ export interface CommandLine {
 }
 
 /** What a command's lease adds: without it (a command that joins its parent's lease) strays are the parent's business. */
-export interface Custody {
+interface Custody {
   readonly guard: Guard;
   /** The first tty that has been unplugged, as configured. */
   readonly hungUpTty: () => string | undefined;

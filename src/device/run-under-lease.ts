@@ -1,11 +1,11 @@
 /** What `sai-device <type> <command>` does: gets a device, runs the command, says what came of it. */
 
-import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import { EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
 import { type Invocation, Stopped } from '../base/run-main.ts';
+import { statIfVisible } from '../base/visible-file.ts';
 import {
   appendFinding,
   findingOf,
@@ -291,7 +291,7 @@ interface LeaseContext {
 function ttyGidOf(devices: readonly PooledDevice[]): number | undefined {
   for (const { ttys } of devices) {
     for (const { path } of ttys) {
-      const stat = statSync(path, { throwIfNoEntry: false });
+      const stat = statIfVisible(path);
       if (stat) return stat.gid;
     }
   }

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { readProcess } from '../../src/base/process-table.ts';
 import { readTtySettings } from '../../src/native/termios.ts';
 import { Bench, guardsOf, SAI_DEVICE, until } from '../peers/bench.ts';
+import { needsProgram } from '../peers/needs.ts';
 
 /** Told apart from every other sleep of this machine. */
 const SLEEP_SECONDS = 98_765 + process.pid;
@@ -197,7 +198,8 @@ describe('a signal', () => {
     expect(bench.leftBehind()).toEqual([]);
   });
 
-  test('from the terminal reaches the command once, and the command decides what it means', async () => {
+  test('from the terminal reaches the command once, and the command decides what it means', async (context) => {
+    needsProgram(context, 'script');
     await using bench = new Bench();
     const program = bench.file('program');
     const script =

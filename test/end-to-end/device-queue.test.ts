@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { Bench, SAI_DEVICE } from '../peers/bench.ts';
+import { needsProgram, needsRoot } from '../peers/needs.ts';
 
 const WAITERS = 20;
 
@@ -178,7 +179,9 @@ test('two requests for a free device at the same moment: one runs, the other wai
   );
 });
 
-test('without a shared folder devices are still locked, and one line says that there is no queue', async () => {
+test('without a shared folder devices are still locked, and one line says that there is no queue', async (context) => {
+  needsRoot(context, 'to hide /run');
+  needsProgram(context, 'unshare');
   await using bench = new Bench();
   // A mount namespace of its own in which nobody can write to /run.
   const inside = `mount -t tmpfs -o ro none /run && exec "$@"`;
