@@ -4,7 +4,8 @@
  * A holder that ends in order kills its guard first.
  *
  * The end of input comes only when no process has the other end any more: not even a child of the holder that was
- * killed between fork and exec. From then on every process of the command bears the lease's mark in its environment.
+ * killed between fork and exec. So every process of the command bears the lease's mark in its environment, or is
+ * about to.
  */
 
 import { closeSync, rmSync } from 'node:fs';
@@ -16,6 +17,12 @@ import { type GuardOrder, parseKnownLine } from './guard-order.ts';
 import { released, writeLeaseRecord } from './lease-record.ts';
 import { endTree, ProcessTree } from './process-tree.ts';
 import { wakeWaiters } from './run-dir.ts';
+
+/**
+ * A command whose holder was killed while it executed its program has no environment for a moment: the descriptors
+ * are closed first. Far longer than that moment lasts, also where the program comes from a slow disk.
+ */
+const SETTLE_MS = 150;
 
 const RETRY_AFTER_MS = 200;
 
@@ -44,7 +51,7 @@ async function guard(order: GuardOrder): Promise<number> {
 async function endSurely(tree: ProcessTree, graceMs: number): Promise<void> {
   for (;;) {
     try {
-      return await endTree({ scan: () => tree.scan(), graceMs });
+      return await endTree({ scan: () => tree.scan(), graceMs, settleMs: SETTLE_MS });
     } catch {
       await delay(RETRY_AFTER_MS);
     }

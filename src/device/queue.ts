@@ -43,7 +43,9 @@ export async function acquire(wanted: Wanted, options: WaitOptions): Promise<Lea
   acquisition.refuseUnusable(sights);
   const { runDir } = wanted;
   const line = runDir && new TicketLine(runDir.queue);
-  const lease = acquisition.tryTake(sights, (sight) => !line || claimants(line.living(), sight).length === 0);
+  const isAnyFree = sights.some(({ view }) => view.state === 'free');
+  const inFront = isAnyFree && line ? line.living() : [];
+  const lease = acquisition.tryTake(sights, (sight) => claimants(inFront, sight).length === 0);
   if (lease) return lease;
   if (!runDir || !line || options.waitMs === 0) {
     throw new RigError(
@@ -73,6 +75,7 @@ class Waiter implements Disposable {
   #ticket: OwnTicket;
   /** Living tickets in front that want any of our devices, as of the last full look. */
   #inFront: readonly Ticket[] = [];
+  #hasLineMoved = true;
   #said = '';
   #saidAtMs = Number.NEGATIVE_INFINITY;
 
@@ -91,15 +94,15 @@ class Waiter implements Disposable {
     const ring = (): void => this.#alarm.ring();
     stop.addEventListener('abort', ring);
     try {
-      for (let isFull = true; ; ) {
+      for (;;) {
         stop.throwIfAborted();
         const sights = this.#look();
-        const lease = isFull || this.#needsFullLook(sights) ? this.#tryTake(sights) : undefined;
+        const lease = this.#needsFullLook(sights) ? this.#tryTake(sights) : undefined;
         if (lease) return lease;
         const leftMs = this.#startedMs + waitMs - performance.now();
         if (leftMs <= 0) throw this.#timeIsUp(sights);
         this.#report(sights);
-        isFull = await this.#alarm.rings(Math.min(this.#pauseMs(sights), leftMs));
+        await this.#alarm.rings(Math.min(this.#pauseMs(sights), leftMs));
       }
     } finally {
       stop.removeEventListener('abort', ring);
@@ -122,6 +125,7 @@ class Waiter implements Disposable {
 
   #tryTake(sights: readonly Sight[]): Lease | undefined {
     if (!this.#ticket.isThere()) this.#ticket = this.#draw(); // somebody sent us to the end of the queue
+    this.#hasLineMoved = false;
     const living = this.#line.living(this.#ticket.name);
     this.#inFront = living.filter((ticket) => sights.some((sight) => claimants([ticket], sight).length > 0));
     return this.#acquisition.tryTake(sights, (sight) => this.#mayTake(sight));
@@ -137,6 +141,7 @@ class Waiter implements Disposable {
 
   /** The small look that each check affords: only the nearest ticket in front, and what we might take. */
   #needsFullLook(sights: readonly Sight[]): boolean {
+    if (this.#hasLineMoved) return true;
     const nearest = this.#inFront.at(-1);
     if (nearest && !this.#line.isAlive(nearest.name)) return true;
     if (!this.#ticket.isThere()) return true;
@@ -184,7 +189,10 @@ class Waiter implements Disposable {
   #watch(): FSWatcher | undefined {
     try {
       const watcher = watch(this.#folder, (_event, name) => {
-        if (name === null || this.#concerns(name)) this.#alarm.ring();
+        if (name !== WAKE_FILE_NAME && name !== null && !this.#concerns(name)) return;
+        // A device that came free matters to whoever may take it; a ticket that went, to all behind it.
+        if (name !== WAKE_FILE_NAME) this.#hasLineMoved = true;
+        this.#alarm.ring();
       });
       watcher.on('error', () => {}); // the folder went away: the checks tell
       return watcher;
@@ -194,7 +202,6 @@ class Waiter implements Disposable {
   }
 
   #concerns(name: string): boolean {
-    if (name === WAKE_FILE_NAME) return true;
     return name === this.#ticket.name || this.#inFront.some((ticket) => ticket.name === name);
   }
 }
@@ -209,8 +216,8 @@ class Alarm {
     this.#wake?.();
   }
 
-  /** True as soon as it rings, false after `ms`. */
-  async rings(ms: number): Promise<boolean> {
+  /** Resolves as soon as it rings, or after `ms`. */
+  async rings(ms: number): Promise<void> {
     if (!this.#hasRung) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, ms);
@@ -221,8 +228,6 @@ class Alarm {
       });
     }
     this.#wake = undefined;
-    const hasRung = this.#hasRung;
     this.#hasRung = false;
-    return hasRung;
   }
 }

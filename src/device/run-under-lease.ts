@@ -21,6 +21,7 @@ import { Guard } from './guard.ts';
 import type { Lease } from './lease.ts';
 import { listDevices } from './list.ts';
 import { readAncestorLeases, withoutAncestors } from './nested.ts';
+import { oneLine } from './one-line.ts';
 import { type DeviceRequest, loadPool, matchDevices, type PooledDevice } from './pool.ts';
 import { refusalOf } from './program.ts';
 import { acquire } from './queue.ts';
@@ -153,7 +154,7 @@ class DeviceRun {
     const wanted = {
       devices,
       type,
-      command: [program, ...args].join(' '),
+      command: oneLine([program, ...args].join(' ')),
       parent: parent?.folder,
       runDir,
     };

@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { RigError, reasonOf } from '../base/errors.ts';
 import { tryFlock } from '../native/flock.ts';
 import { isFlocked } from './lease-file.ts';
 
@@ -74,7 +75,11 @@ export class OwnTicket implements Disposable {
   }
 }
 
-/** Joins the queue at its end. The ticket is flocked before anybody can see it. */
+/**
+ * Joins the queue at its end. The ticket is flocked before anybody can see it.
+ *
+ * @throws {RigError} blame `unavailable` when it cannot be written
+ */
 export function drawTicket(queueFolder: string, content: TicketContent): OwnTicket {
   removeAbandonedScratch(queueFolder);
   const number = Math.max(0, ...ticketNames(queueFolder).map((name) => Number(name.slice(0, 10)))) + 1;
@@ -82,18 +87,21 @@ export function drawTicket(queueFolder: string, content: TicketContent): OwnTick
   const name = `${String(number).padStart(10, '0')}-${process.pid}-${random}`;
   const scratch = join(queueFolder, `.${name}`);
   const path = join(queueFolder, name);
-  const fd = openSync(scratch, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o664);
+  let fd: number | undefined;
   try {
+    fd = openSync(scratch, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o664);
     fchmodSync(fd, 0o664); // whatever the umask is: others look whether we live
     tryFlock(fd);
     writeSync(fd, `${JSON.stringify(content)}\n`);
     renameSync(scratch, path);
+    return new OwnTicket(name, path, fd);
   } catch (error) {
     rmSync(scratch, { force: true });
-    closeSync(fd);
-    throw error;
+    if (fd !== undefined) closeSync(fd);
+    throw new RigError('unavailable', `${queueFolder}: cannot write a ticket: ${reasonOf(error)}`, {
+      cause: error,
+    });
   }
-  return new OwnTicket(name, path, fd);
 }
 
 /** The queue as one waiter sees it. Contents are read once: a ticket never changes. */
