@@ -27,7 +27,7 @@ export interface CommandLine {
 
 /** What a command's lease adds: without it (a command that joins its parent's lease) strays are the parent's business. */
 interface Custody {
-  readonly guard: Guard;
+  readonly guard: Pick<Guard, 'know' | 'pid'>;
   /** The first tty that has been unplugged, as configured. */
   readonly hungUpTty: () => string | undefined;
   readonly maxLeaseMs: number;
@@ -35,7 +35,7 @@ interface Custody {
 
 export interface RunOptions {
   readonly custody: Custody | undefined;
-  readonly signals: SignalDesk;
+  readonly signals: Pick<SignalDesk, 'relayTo'>;
   /** From TERM to KILL. */
   readonly graceMs: number;
   readonly say: (text: string) => void;

@@ -99,11 +99,35 @@ describe('a command under a lease', () => {
     expect((await started.ended).status).toBe(0);
   });
 
-  test('and everything it starts hold no descriptor of the lock', async () => {
+  test('and everything it starts get no descriptor of ours', async () => {
     await using bench = new Bench();
-    const list = 'ls -l /proc/self/fd | grep -e pts -e lease; true';
-    const { stdout } = await bench.run(['uno', 'sh', '-c', `${list}; sh -c '${list}'`]);
-    expect(stdout).toBe('');
+    const command = ['sh', '-c', 'ls /proc/self/fd; sh -c "ls /proc/self/fd; true"'] as const;
+    const { stdout } = await bench.run(['uno', ...command]);
+    // The same without us: whoever started the tests may have left something open.
+    expect(stdout).toBe(spawnSync('sh', command.slice(1), { encoding: 'utf8' }).stdout);
+  });
+
+  test('has a tty that lets DTR fall at the last close where the config says so', async () => {
+    await using bench = new Bench();
+    const { ttyPath, ttyFd } = bench.board;
+    bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys: [{ tty: ttyPath, hupcl: true }] }] });
+    expect((await bench.run(['uno', 'true'])).status).toBe(0);
+    expect(readTtySettings(ttyFd).hangUpOnClose).toBe(true);
+  });
+
+  test('has a probe to itself where the device is reached by nothing else', async () => {
+    await using bench = new Bench();
+    const probe = bench.file('probe');
+    writeFileSync(probe, '');
+    bench.configure({ devices: [{ name: 'nrf1', type: 'nrf52', locks: [probe] }] });
+    const inside = await bench.run([
+      'nrf52',
+      'sh',
+      '-c',
+      `env | grep SAI_DEVICE_TTY; flock -n ${probe} true; echo $?`,
+    ]);
+    expect(inside).toMatchObject({ status: 0, stdout: '1\n' });
+    expect(flockStatus(probe)).toBe(0);
   });
 
   test('gets a fence that is higher than that of every lease before', async () => {
@@ -131,6 +155,21 @@ describe('when the command ends', () => {
     expect(spawnSync('pgrep', ['-f', `sleep ${SLEEP_SECONDS}`], { encoding: 'utf8' }).stdout).toBe('');
     expect(flockStatus(bench.board.ttyPath)).toBe(0);
     expect(bench.leftBehind()).toEqual([]);
+  });
+
+  test('what a shell had started before it became sai-device lives on', async () => {
+    await using bench = new Bench();
+    const script = `sleep ${SLEEP_SECONDS} & echo $! > "$1"; shift; exec "$@"`;
+    const pidFile = bench.file('pid');
+    const sai = [process.execPath, SAI_DEVICE, 'uno', 'true'];
+    const { status } = spawnSync('sh', ['-c', script, 'sh', pidFile, ...sai], {
+      env: bench.env,
+      stdio: 'ignore', // the sleep would keep a pipe open
+    });
+    const pid = Number(readFileSync(pidFile, 'utf8'));
+    const isThere = readProcess(pid) !== undefined;
+    process.kill(pid, 'SIGKILL');
+    expect({ status, isThere }).toEqual({ status: 0, isThere: true });
   });
 
   test('no guard, no lease folder and no ticket is left', async () => {
@@ -232,6 +271,17 @@ test('a lease that lasts too long is ended with status 75 and a finding', async 
     blame: 'busy',
     device: 'uno1',
   });
+});
+
+test('a device may limit its leases and the wait for it; the command line outranks it', async () => {
+  await using bench = new Bench({ maxLease: '200ms', wait: '100ms' });
+  expect((await bench.run(['--max-lease', '1h', 'uno', 'sleep', '0.4'])).status).toBe(0);
+  expect((await bench.run(['uno', 'sleep', '1000'])).status).toBe(75);
+  const holder = bench.start(['--max-lease', '1h', 'uno', 'sh', '-c', 'echo up; exec cat']);
+  await holder.says(/up/);
+  const { stderr } = await bench.run(['-q', 'uno', 'true']);
+  expect(stderr).toContain('no free device of type uno after 100 ms');
+  holder.closeInput();
 });
 
 test('a tty that goes away under the command is a fault of the rig, whatever the command says', async () => {

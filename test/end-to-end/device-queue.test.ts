@@ -58,6 +58,15 @@ test('a waiter hears its position and who has the device, and hears again when t
   expect((await third.ended).status).toBe(0);
 });
 
+test('a command of many lines is shown on one, without what could steer a terminal', async () => {
+  await using bench = new Bench();
+  const holder = bench.start(['uno', 'sh', '-c', 'echo up\n# \u001b[31mred\nexec cat', 'x'.repeat(500)]);
+  await holder.says(/up/);
+  const { stderr } = await bench.run(['--no-wait', 'uno', 'true']);
+  expect(stderr).toMatch(/^sai-device: .* \(sh -c echo up # \[31mred exec cat x+ …\) of [^\n]+\n$/);
+  holder.closeInput();
+});
+
 test('an uno waiter is not behind an esp32 waiter', async () => {
   await using bench = new Bench({ type: 'uno' }, { type: 'esp32' });
   const uno = bench.start(['uno', ...HOLD]);
