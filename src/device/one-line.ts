@@ -3,7 +3,6 @@ const MAX_CHARACTERS = 200;
 
 /** A text by whomever, fit for one line on a terminal: no line ends, no escape sequences, not too long. */
 export function oneLine(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
-  const shown = text.replaceAll(/[\s\u0000-\u001f\u007f-\u009f]+/g, ' ');
+  const shown = text.replaceAll(/[\s\p{Cc}]+/gu, ' ');
   return shown.length > MAX_CHARACTERS ? `${shown.slice(0, MAX_CHARACTERS)} …` : shown;
 }

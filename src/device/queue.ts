@@ -149,8 +149,11 @@ class Waiter implements Disposable {
   }
 
   #pauseMs(sights: readonly Sight[]): number {
+    // Locked by a foreigner, or refused by one although it looked free.
     const isNextAfterForeigner = sights.some(
-      (sight) => sight.view.state === 'foreign' && claimants(this.#inFront, sight).length === 0,
+      (sight) =>
+        (sight.view.state === 'foreign' || sight.view.state === 'free') &&
+        claimants(this.#inFront, sight).length === 0,
     );
     if (isNextAfterForeigner) return FOREIGN_CHECK_MS;
     return this.#watcher ? SAFETY_CHECK_MS : CHECK_WITHOUT_WATCH_MS;

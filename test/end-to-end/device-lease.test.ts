@@ -85,7 +85,7 @@ describe('a command under a lease', () => {
     bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys: [{ tty: ttyPath, rate: 74_880 }] }] });
     spawnSync('stty', ['-F', ttyPath, 'sane', '9600', 'echo', 'hupcl', '-clocal']);
     const started = bench.start(['uno', 'sh', '-c', 'echo up; cat']);
-    await started.says(/up/);
+    await started.prints(/up/);
     expect(readTtySettings(ttyFd)).toEqual({
       baudRate: 74_880,
       hangUpOnClose: false,
@@ -188,7 +188,7 @@ describe('a signal', () => {
   ] as const)('%s ends the whole tree, and the status says so', async (signal, status) => {
     await using bench = new Bench();
     const started = bench.start(['uno', 'sh', '-c', 'setsid sleep 1000 & echo up $!; wait']);
-    await started.says(/up \d+/);
+    await started.prints(/up \d+/);
     started.kill(signal);
     const ended = await started.ended;
     expect(ended.status).toBe(status);
@@ -206,7 +206,7 @@ describe('a signal', () => {
       '-c',
       'trap "" TERM; echo up; while :; do sleep 0.1; done',
     ]);
-    await started.says(/up/);
+    await started.prints(/up/);
     started.kill('SIGTERM');
     expect((await started.ended).status).toBe(143);
   });
@@ -219,7 +219,7 @@ describe('a signal', () => {
       '-c',
       'trap "echo usr1; exit 7" USR1; echo up; while :; do sleep 0.05; done',
     ]);
-    await started.says(/up/);
+    await started.prints(/up/);
     started.kill('SIGUSR1');
     expect(await started.ended).toMatchObject({ status: 7, stdout: 'up\nusr1\n' });
   });
@@ -278,7 +278,7 @@ test('a device may limit its leases and the wait for it; the command line outran
   expect((await bench.run(['--max-lease', '1h', 'uno', 'sleep', '0.4'])).status).toBe(0);
   expect((await bench.run(['uno', 'sleep', '1000'])).status).toBe(75);
   const holder = bench.start(['--max-lease', '1h', 'uno', 'sh', '-c', 'echo up; exec cat']);
-  await holder.says(/up/);
+  await holder.prints(/up/);
   const { stderr } = await bench.run(['-q', 'uno', 'true']);
   expect(stderr).toContain('no free device of type uno after 100 ms');
   holder.closeInput();
@@ -290,7 +290,7 @@ test('a tty that goes away under the command is a fault of the rig, whatever the
   const started = bench.start(['uno', 'sh', '-c', 'echo up; cat < $SAI_DEVICE_TTY0; exit 0'], {
     SAI_FINDINGS: findings,
   });
-  await started.says(/up/);
+  await started.prints(/up/);
   const { ttyPath } = bench.board;
   bench.unplug();
   const { status, stderr } = await started.ended;
@@ -332,7 +332,7 @@ test('a stream of somebody else’s does not cost us the lock: the device stays 
   const read =
     'const s = new (require("node:tty").ReadStream)(require("node:fs").openSync(process.env.SAI_DEVICE_TTY0, 2 | 0o400 | 0o4000)); s.on("data", () => {}); console.log("up")';
   const started = bench.start(['uno', process.execPath, '-e', read]);
-  await started.says(/up/);
+  await started.prints(/up/);
   expect(flockStatus(bench.board.ttyPath)).toBe(1);
   started.kill('SIGTERM');
   expect((await started.ended).status).toBe(143);

@@ -22,7 +22,7 @@ test('--list shows free, held, foreign and missing devices, and touches none', a
   const foreigner = spawn('flock', [bench.boards[1]?.ttyPath ?? '', 'sh', '-c', 'echo up; cat']);
   await once(foreigner.stdout, 'data');
   const holder = bench.start(['--name', 'uno3', 'uno', 'sh', '-c', 'echo up; exec cat']);
-  await holder.says(/up/);
+  await holder.prints(/up/);
 
   const json = await bench.run(['--list', '--json']);
   const listed = json.stdout
@@ -79,7 +79,7 @@ test('--list shows free, held, foreign and missing devices, and touches none', a
 test('neither --list nor a waiter opens a tty: that would reset the board', async () => {
   await using bench = new Bench();
   const holder = bench.start(['uno', 'sh', '-c', 'echo up; exec cat']);
-  await holder.says(/up/);
+  await holder.prints(/up/);
   const preload = bench.file('trace.cjs');
   const trace = bench.file('trace');
   writeFileSync(preload, TRACE_OPENS);

@@ -57,7 +57,7 @@ test('the mark of a lease that is over is no lease', async () => {
 test('the end of an outer lease ends the inner one, and both devices are free', async () => {
   await using bench = new Bench({}, { name: 'esp1', type: 'esp32' });
   const outer = bench.start(['uno', ...inside(`${NESTED} esp32 sh -c 'echo up; sleep 1000'`)]);
-  await outer.says(/up/);
+  await outer.prints(/up/);
   outer.kill('SIGTERM');
   expect((await outer.ended).status).toBe(143);
   const listed = (await bench.run(['--list', '--json'])).stdout.trim().split('\n');

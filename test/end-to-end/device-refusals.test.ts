@@ -135,7 +135,7 @@ describe('refused at once, with one line:', () => {
   test('a command that is not there (127), before any wait for a device', async () => {
     await using bench = new Bench();
     const holder = bench.start(['uno', 'sh', '-c', 'echo up; cat']);
-    await holder.says(/up/);
+    await holder.prints(/up/);
     const { status, stderr } = await bench.run(['uno', 'no-such-command']);
     expect({ status, stderr }).toEqual({
       status: 127,
