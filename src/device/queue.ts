@@ -70,7 +70,8 @@ class Waiter implements Disposable {
   readonly #options: WaitOptions;
   readonly #alarm = new Alarm();
   readonly #watcher: FSWatcher | undefined;
-  readonly #freeSinceMs = new Map<string, number>();
+  /** When we first saw a device free since its last lease: two gaps between short leases are not one long one. */
+  readonly #freeSince = new Map<string, { readonly atMs: number; readonly lastUsedMs: number }>();
   readonly #startedMs = performance.now();
   #ticket: OwnTicket;
   /** Living tickets in front that want any of our devices, as of the last full look. */
@@ -117,8 +118,11 @@ class Waiter implements Disposable {
   #look(): Sight[] {
     const sights = this.#acquisition.look();
     for (const { device, view } of sights) {
-      if (view.state !== 'free') this.#freeSinceMs.delete(device.name);
-      else if (!this.#freeSinceMs.has(device.name)) this.#freeSinceMs.set(device.name, performance.now());
+      if (view.state !== 'free') {
+        this.#freeSince.delete(device.name);
+      } else if (this.#freeSince.get(device.name)?.lastUsedMs !== view.lastUsedMs) {
+        this.#freeSince.set(device.name, { atMs: performance.now(), lastUsedMs: view.lastUsedMs });
+      }
     }
     return sights;
   }
@@ -134,7 +138,7 @@ class Waiter implements Disposable {
   /** Nobody is in front, or they all had their time to take it. */
   #mayTake(sight: Sight): boolean {
     const freeForMs =
-      performance.now() - (this.#freeSinceMs.get(sight.device.name) ?? Number.POSITIVE_INFINITY);
+      performance.now() - (this.#freeSince.get(sight.device.name)?.atMs ?? Number.POSITIVE_INFINITY);
     const inFront = claimants(this.#inFront, sight).length;
     return inFront === 0 || freeForMs >= inFront * CLAIM_WITHIN_MS;
   }
