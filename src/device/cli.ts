@@ -5,8 +5,9 @@ import type { Invocation } from '../base/run-main.ts';
 import { appendFinding, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
 import type { Alias } from './environment.ts';
+import { listPool } from './list.ts';
 import { parseWaitMs } from './pool.ts';
-import { type DeviceOptions, listPool, type RunRequest, runUnderLease } from './run-under-lease.ts';
+import { type DeviceOptions, type RunRequest, runUnderLease } from './run-under-lease.ts';
 
 /** Sai's own place. */
 const DEFAULT_CONFIG = '/etc/sai/devices/conf';
@@ -73,7 +74,7 @@ async function obey(command: Command, invocation: Invocation, guardProgram: stri
     config: flags.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG),
     force: flags.force ?? false,
   };
-  if (flags.list) return await listPool(options, flags.json ? 'json' : 'text', invocation);
+  if (flags.list) return await listPool(options.config, flags.json ? 'json' : 'text', invocation);
   if (flags.json) throw usage('--json: expected together with --list');
   return await runUnderLease({ ...options, ...requestOf(command.args, flags) }, invocation, guardProgram);
 }

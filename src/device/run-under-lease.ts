@@ -5,7 +5,6 @@ import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import { EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
 import { type Invocation, Stopped } from '../base/run-main.ts';
-import { statIfVisible } from '../base/visible-file.ts';
 import {
   appendFinding,
   findingOf,
@@ -19,14 +18,14 @@ import type { LeaseRecord } from '../wire/lease.ts';
 import { type Alias, aliasOf, environmentOf } from './environment.ts';
 import { Guard } from './guard.ts';
 import type { Lease } from './lease.ts';
-import { listDevices } from './list.ts';
 import { readAncestorLeases, withoutAncestors } from './nested.ts';
 import { oneLine } from './one-line.ts';
+import { ttyGidOf } from './place.ts';
 import { type DeviceRequest, loadPool, matchDevices, type PooledDevice } from './pool.ts';
 import { refusalOf } from './program.ts';
 import { acquire } from './queue.ts';
 import { type CommandEnd, runCommand } from './run-command.ts';
-import { findRunDir, openRunDir, type RunDir } from './run-dir.ts';
+import { openRunDir, type RunDir } from './run-dir.ts';
 import { SignalDesk } from './signals.ts';
 
 const DEFAULT_WAIT_MS = 2 * 3_600_000;
@@ -53,20 +52,6 @@ export interface RunRequest extends DeviceRequest {
   readonly joins: boolean;
   /** Leave no finding about a failure of our own. */
   readonly optional: boolean;
-}
-
-/** Prints every device and who has it. */
-export async function listPool(
-  options: DeviceOptions,
-  format: 'text' | 'json',
-  { env, print }: Invocation,
-): Promise<number> {
-  const pool = await loadPool(options.config);
-  const runDir = findRunDir({ configured: env[ENV.runDir], ttyGid: ttyGidOf(pool) });
-  for (const { device, text } of listDevices(pool, runDir)) {
-    print(`${format === 'json' ? JSON.stringify(device) : text}\n`);
-  }
-  return 0;
 }
 
 /** The status of the command, or of what kept it from running to its end. */
@@ -286,15 +271,4 @@ interface LeaseContext {
   readonly findings: string;
   readonly maxLeaseMs: number;
   readonly device: string;
-}
-
-/** The group of the first tty that is there: whoever may use the rig is in it. */
-function ttyGidOf(devices: readonly PooledDevice[]): number | undefined {
-  for (const { ttys } of devices) {
-    for (const { path } of ttys) {
-      const stat = statIfVisible(path);
-      if (stat) return stat.gid;
-    }
-  }
-  return undefined;
 }
