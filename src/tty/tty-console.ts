@@ -1,20 +1,16 @@
 /** The default driver: our own termios, and one duplex `tty.ReadStream`, asynchronous both ways. */
 
-import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import type { ConnectOpts, SocketConstructorOpts } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ReadStream } from 'node:tty';
-import { errnoCode } from '../base/errors.ts';
 import { makeRaw, readTtySettings } from '../native/termios.ts';
 import { ChunkQueue } from './chunk-queue.ts';
 import type { Console, ConsoleOptions } from './console.ts';
 import { consoleReleased, ttyGone, ttyRefused } from './tty-errors.ts';
+import { writeInPieces } from './write-in-pieces.ts';
 
 /** The kernel hands out at most 4 kB of a tty a read. Source: N_TTY_BUF_SIZE in the kernel's n_tty.c. */
 const READ_BYTES = 4096;
-
-/** Between tries of a write that cannot wait for the kernel's word. */
-const RETRY_MS = 2;
 
 /**
  * Opens a tty without waiting for carrier and without flushing: what the board said before is read first.
@@ -62,6 +58,8 @@ export class TtyConsole implements Console {
     };
     this.#stream = new ReadStream(fd, options);
     this.#writesItself = isSameOpenFile(fd);
+    // libuv reads from a descriptor of its own then, and leaves ours as a copy of it that nobody would close.
+    if (!this.#writesItself) closeSync(fd);
     this.#closed = new Promise((resolve) => this.#stream.once('close', () => resolve()));
     this.#stream.on('error', (error) => this.#end(ttyGone(label, error)));
     this.#stream.on('end', () => this.#end(ttyGone(label)));
@@ -77,8 +75,12 @@ export class TtyConsole implements Console {
     const until = signal ? AbortSignal.any([this.#ended.signal, signal]) : this.#ended.signal;
     until.throwIfAborted();
     if (bytes.length === 0) return;
-    if (this.#writesItself) await this.#writeInPieces(bytes, until);
-    else await this.#writeByStream(bytes, until);
+    if (!this.#writesItself) return await this.#writeByStream(bytes, until);
+    try {
+      await writeInPieces(this.#fd, bytes, until);
+    } catch (error) {
+      throw until.aborted ? until.reason : ttyGone(this.label, error);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -104,19 +106,6 @@ export class TtyConsole implements Console {
         else reject(until.aborted ? (until.reason as Error) : ttyGone(this.label, error));
       });
     });
-  }
-
-  async #writeInPieces(bytes: Uint8Array, until: AbortSignal): Promise<void> {
-    let rest = bytes;
-    while (rest.length > 0) {
-      until.throwIfAborted();
-      try {
-        rest = rest.subarray(writeSync(this.#fd, rest));
-      } catch (error) {
-        if (errnoCode(error) !== 'EAGAIN') throw ttyGone(this.label, error);
-        await sleep(RETRY_MS); // nothing tells when there is room: libuv watches this tty for reading only
-      }
-    }
   }
 }
 
