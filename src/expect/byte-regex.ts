@@ -2,7 +2,7 @@
 
 import { setFlagsFromString } from 'node:v8';
 import { createContext, Script } from 'node:vm';
-import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
 
 /** Longest that one evaluation may take, where V8 cannot promise an end by itself. */
 const EVALUATION_LIMIT_MS = 1000;
@@ -83,7 +83,7 @@ function limited(regex: RegExp, what: string): (text: string) => RegExpExecArray
     try {
       return script.runInContext(context, { timeout: EVALUATION_LIMIT_MS }) as RegExpExecArray | null;
     } catch (error) {
-      if (errnoCode(error) !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
+      if (!isTimeout(error)) throw error;
       throw new RigError(
         'usage',
         `${what}: ${JSON.stringify(regex.source)} took over ${EVALUATION_LIMIT_MS} ms on ${text.length} bytes; ` +
@@ -92,6 +92,12 @@ function limited(regex: RegExp, what: string): (text: string) => RegExpExecArray
       );
     }
   };
+}
+
+/** Made inside the sandbox, so it is none of our errors. */
+function isTimeout(error: unknown): boolean {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+  return code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
 }
 
 /** The pattern with every character beyond ASCII as a group of its UTF-8 bytes, so that repeats apply to all of it. */

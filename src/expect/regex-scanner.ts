@@ -51,7 +51,8 @@ export class RegexScanner {
       const endsLine = chunk[to - 1] === NEWLINE;
       this.#take(text.slice(from, to), endsLine ? 0 : to - from, endsLine);
       if (this.#lineLength % LONG_LINE_BYTES === 0) {
-        const decision = this.quiet();
+        this.#isStale = !endsLine;
+        const decision = this.#evaluate(endsLine ? 'up to the end' : 'short of the end');
         if (decision) return decision;
       }
       from = to;
@@ -63,7 +64,7 @@ export class RegexScanner {
   quiet(): RegexDecision | undefined {
     if (!this.#isStale) return undefined;
     this.#isStale = false;
-    return this.#evaluate();
+    return this.#evaluate('up to the end');
   }
 
   #matchesSomewhere(more: string): boolean {
@@ -91,12 +92,13 @@ export class RegexScanner {
     this.#contextLength = 1;
   }
 
-  #evaluate(): RegexDecision | undefined {
+  /** In the middle of a long line, what reaches the end of the text may be a cut line's. */
+  #evaluate(reach: 'up to the end' | 'short of the end'): RegexDecision | undefined {
     const textStart = this.#scanned - this.#text.length;
     let best: RegexDecision | undefined;
     this.#regexes.forEach((regex, index) => {
       const hit = regex.find(this.#text, this.#contextLength);
-      if (!hit) return;
+      if (!hit || (reach === 'short of the end' && hit.end === this.#text.length)) return;
       const end = textStart + hit.end;
       if (best && best.end <= end) return;
       best = { index, start: textStart + hit.start, end, decidedAt: this.#scanned };

@@ -15,11 +15,10 @@ export class DutOnPty implements AsyncDisposable {
   readonly ttyPath: string;
   /** Keeps the tty alive between its users, as a lease does. */
   readonly ttyFd: number;
-  /** Everything that was sent to the board. */
-  received = '';
   readonly #masterFd: number;
   readonly #chunking: Chunking;
-  readonly #answers: { readonly when: string; readonly then: (dut: DutOnPty) => void }[] = [];
+  readonly #answers: { readonly when: string; readonly act: (dut: DutOnPty) => void }[] = [];
+  #received = '';
   #searchedTo = 0;
   #isPluggedIn = true;
   #isListening = false;
@@ -39,7 +38,8 @@ export class DutOnPty implements AsyncDisposable {
     const size = this.#chunking === 'whole chunks' ? bytes.length : 1;
     let taken = 0;
     try {
-      while (taken < bytes.length) taken += writeSync(this.#masterFd, bytes, taken, Math.min(size, bytes.length - taken));
+      while (taken < bytes.length)
+        taken += writeSync(this.#masterFd, bytes, taken, Math.min(size, bytes.length - taken));
     } catch (error) {
       if (errnoCode(error) !== 'EAGAIN') throw error;
     }
@@ -55,9 +55,9 @@ export class DutOnPty implements AsyncDisposable {
     }
   }
 
-  /** From now on, does `then` each time the board has been sent `when`. */
-  on(when: string, then: string | ((dut: DutOnPty) => void)): this {
-    this.#answers.push({ when, then: typeof then === 'string' ? (dut) => dut.say(then) : then });
+  /** From now on, does `act` each time the board has been sent `when`. */
+  on(when: string, act: string | ((dut: DutOnPty) => void)): this {
+    this.#answers.push({ when, act: typeof act === 'string' ? (dut) => dut.say(act) : act });
     if (!this.#isListening) {
       this.#isListening = true;
       this.#listening = this.#listen();
@@ -65,8 +65,13 @@ export class DutOnPty implements AsyncDisposable {
     return this;
   }
 
-  /** Takes what was sent, without acting on it. */
-  take(): string {
+  /** Everything that was sent to the board, up to now. */
+  heard(): string {
+    this.#take();
+    return this.#received;
+  }
+
+  #take(): void {
     const buffer = Buffer.alloc(65_536);
     let text = '';
     try {
@@ -75,8 +80,7 @@ export class DutOnPty implements AsyncDisposable {
       // EIO: nobody has the tty open
       if (errnoCode(error) !== 'EAGAIN' && errnoCode(error) !== 'EIO') throw error;
     }
-    this.received += text;
-    return text;
+    this.#received += text;
   }
 
   /** Takes the cable out. */
@@ -94,7 +98,7 @@ export class DutOnPty implements AsyncDisposable {
 
   async #listen(): Promise<void> {
     while (this.#isPluggedIn) {
-      this.take();
+      this.#take();
       this.#answer();
       await sleep(LOOK_EACH_MS);
     }
@@ -102,14 +106,14 @@ export class DutOnPty implements AsyncDisposable {
 
   #answer(): void {
     for (;;) {
-      const unanswered = this.received.slice(this.#searchedTo);
+      const unanswered = this.#received.slice(this.#searchedTo);
       const next = this.#answers
         .map((answer) => ({ answer, at: unanswered.indexOf(answer.when) }))
         .filter(({ at }) => at >= 0)
         .sort((a, b) => a.at - b.at)[0];
       if (!next || !this.#isPluggedIn) return;
       this.#searchedTo += next.at + next.answer.when.length;
-      next.answer.then(this);
+      next.answer.act(this);
     }
   }
 }

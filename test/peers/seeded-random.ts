@@ -1,0 +1,10 @@
+/** The same numbers for the same seed: below `limit`, whole, from 0. Source: Marsaglia, "Xorshift RNGs", 2003. */
+export function seededRandom(seed: number): (limit: number) => number {
+  let state = (seed | 0) === 0 ? 1 : seed | 0;
+  return (limit) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % limit;
+  };
+}
