@@ -1,4 +1,4 @@
-import { unlinkSync } from 'node:fs';
+import { lstatSync, unlinkSync } from 'node:fs';
 import { connect, type Server, type Socket } from 'node:net';
 import { errnoCode, RigError, reasonOf } from './errors.ts';
 
@@ -27,6 +27,9 @@ export async function listenOnUnixSocket(server: Server, path: string): Promise<
   } catch (error) {
     if (errnoCode(error) !== 'EADDRINUSE') {
       throw new RigError('config', `${path}: cannot listen there: ${reasonOf(error)}`, { cause: error });
+    }
+    if (!lstatSync(path).isSocket()) {
+      throw new RigError('config', `${path}: expected a free socket path, found a file that is no socket`);
     }
     if (await answers(path)) {
       throw new RigError('config', `${path}: expected a free socket path, found a process that serves it`);

@@ -1,3 +1,4 @@
+import type { RigError } from '../base/errors.ts';
 import type { Level } from '../wire/sim-chip.ts';
 
 /** A board that exists in software only: real firmware on an emulated chip, reached as a real board is. */
@@ -5,8 +6,13 @@ export interface Board extends AsyncDisposable {
   readonly name: string;
   /** Stable paths, by tty index, of the ttys on which the firmware talks. They exist while the board is plugged in. */
   readonly ttys: readonly string[];
+  /** Bytes of the firmware that nobody can read any more: said while unplugged, or when nobody had read for long. */
+  readonly lostBytes: number;
   /** Lines that a jig may drive or watch. */
   readonly lines: BoardLines;
+
+  /** Resolves with the reason if the board breaks by itself; otherwise it stays pending. */
+  readonly broken: Promise<RigError>;
 
   /** Resolves once the chip runs from its reset vector, or has stopped. Without power the ttys stay, and are silent. */
   setPower(state: 'on' | 'off'): Promise<void>;
@@ -30,7 +36,12 @@ export interface BoardLines {
   /** Drives an input line; `released` leaves it to the board's own pull resistor. */
   drive(line: string, level: Level | 'released'): void;
   /** Called at each change of any line, at the moment the board saw it. Returns what ends it. */
-  onEdge(
-    listener: (edge: { readonly line: string; readonly level: Level; readonly monotonicMs: number }) => void,
-  ): () => void;
+  onEdge(listener: (edge: LineEdge) => void): () => void;
+}
+
+/** One change of one line; `monotonicMs` is CLOCK_MONOTONIC. */
+export interface LineEdge {
+  readonly line: string;
+  readonly level: Level;
+  readonly monotonicMs: number;
 }

@@ -18,6 +18,10 @@ export type Level = v.InferOutput<typeof Level>;
 
 const Levels = v.record(LineName, Level);
 
+/** Takes the board's cable out or puts it back, and its power. */
+export const BoardAction = v.picklist(['unplug', 'plug', 'power-on', 'power-off']);
+export type BoardAction = v.InferOutput<typeof BoardAction>;
+
 export const SimChipRequest = v.variant('op', [
   /** What lines there are. Answered with `lines`. */
   v.strictObject({ op: v.literal('info'), id: Id }),
@@ -30,6 +34,8 @@ export const SimChipRequest = v.variant('op', [
   /** From now on every change of these lines is sent as a {@link SimChipEvent}. */
   v.strictObject({ op: v.literal('watch'), id: Id, lines: v.array(LineName) }),
   v.strictObject({ op: v.literal('release'), id: Id, lines: v.array(LineName) }),
+  /** What a hand does to the whole board. Answered once it has happened. */
+  v.strictObject({ op: v.literal('board'), id: Id, action: BoardAction }),
 ]);
 export type SimChipRequest = v.InferOutput<typeof SimChipRequest>;
 
@@ -44,6 +50,9 @@ export const LineInfo = v.strictObject({
 });
 export type LineInfo = v.InferOutput<typeof LineInfo>;
 
+export const SimChipErrorCode = v.picklist(['EBUSY', 'EINVAL', 'EIO', 'ENOENT', 'EPERM']);
+export type SimChipErrorCode = v.InferOutput<typeof SimChipErrorCode>;
+
 export const SimChipReply = v.union([
   v.strictObject({
     id: Id,
@@ -55,8 +64,8 @@ export const SimChipReply = v.union([
   v.strictObject({
     id: v.nullable(Id),
     ok: v.literal(false),
-    /** As the kernel's GPIO character device would answer. */
-    code: v.picklist(['EBUSY', 'EINVAL', 'ENOENT', 'EPERM']),
+    /** As the kernel's GPIO character device would answer; `EIO` when the board itself does not do as it is told. */
+    code: SimChipErrorCode,
     message: v.string(),
   }),
 ]);
@@ -68,5 +77,7 @@ export const SimChipEvent = v.strictObject({
   level: Level,
   /** Milliseconds of CLOCK_MONOTONIC at which the board saw it. */
   monotonicMs: v.number(),
+  /** Changes that are not told before this one, because the client did not read. */
+  lost: v.exactOptional(v.pipe(v.number(), v.integer(), v.minValue(1))),
 });
 export type SimChipEvent = v.InferOutput<typeof SimChipEvent>;

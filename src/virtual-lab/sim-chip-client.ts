@@ -1,0 +1,137 @@
+import type { Socket } from 'node:net';
+import * as v from 'valibot';
+import { ByteLines } from '../base/byte-lines.ts';
+import { type Blame, RigError, reasonOf } from '../base/errors.ts';
+import { connectToUnixSocket } from '../base/unix-socket.ts';
+import { parse } from '../base/validate.ts';
+import {
+  type BoardAction,
+  type Level,
+  type LineInfo,
+  type SimChipErrorCode,
+  SimChipEvent,
+  SimChipReply,
+  type SimChipRequest,
+} from '../wire/sim-chip.ts';
+
+/** Far more than a chip of hundreds of lines answers. */
+const MAX_LINE_BYTES = 1024 * 1024;
+
+const BLAME: Readonly<Record<SimChipErrorCode, Blame>> = {
+  EBUSY: 'busy',
+  EINVAL: 'usage',
+  EIO: 'hardware',
+  ENOENT: 'usage',
+  EPERM: 'usage',
+};
+
+type Success = Extract<SimChipReply, { ok: true }>;
+type Unnumbered<T> = T extends unknown ? Omit<T, 'id'> : never;
+
+/**
+ * One connection to a simulated chip; lines are held until released or disposed.
+ * Every method throws {@link RigError}: blame `busy` for a line that somebody else holds, `usage` for one that is
+ * not there or cannot be driven, `unavailable` once the chip has gone, `protocol` when it talks nonsense.
+ */
+export class SimChipClient implements Disposable {
+  readonly #path: string;
+  readonly #socket: Socket;
+  readonly #waiting: { resolve: (reply: SimChipReply) => void; reject: (reason: RigError) => void }[] = [];
+  readonly #listeners = new Set<(edge: SimChipEvent) => void>();
+  /** Aborted, with a {@link RigError} as reason, when the connection ends. */
+  readonly #ended = new AbortController();
+  #lastId = 0;
+
+  /** @throws {RigError} blame `config` for a path too long, `unavailable` when nobody serves it */
+  static async connect(path: string): Promise<SimChipClient> {
+    return new SimChipClient(path, await connectToUnixSocket(path));
+  }
+
+  private constructor(path: string, socket: Socket) {
+    this.#path = path;
+    this.#socket = socket;
+    const reader = new ByteLines(MAX_LINE_BYTES);
+    socket.on('data', (chunk) => {
+      try {
+        for (const line of reader.push(chunk)) this.#take(line);
+      } catch (error) {
+        this.#end(new RigError('protocol', `${path}: ${reasonOf(error)}`, { cause: error }));
+      }
+    });
+    socket.on('error', () => {}); // `close` follows
+    socket.once('close', () => this.#end(new RigError('unavailable', `${path}: the chip has gone`)));
+  }
+
+  /** Aborted when the chip goes away. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  async info(): Promise<{ readonly chip: string; readonly lines: readonly LineInfo[] }> {
+    const { chip = '', lines = [] } = await this.#ask({ op: 'info' });
+    return { chip, lines };
+  }
+
+  /** Takes lines as outputs at these levels, all or none. */
+  async request(consumer: string, outputs: Readonly<Record<string, Level>>): Promise<void> {
+    await this.#ask({ op: 'request', consumer, outputs });
+  }
+
+  async set(levels: Readonly<Record<string, Level>>): Promise<void> {
+    await this.#ask({ op: 'set', levels });
+  }
+
+  async get(lines: readonly string[]): Promise<Readonly<Record<string, Level>>> {
+    return (await this.#ask({ op: 'get', lines: [...lines] })).levels ?? {};
+  }
+
+  /** Calls `listener` for every change of these lines from now on. */
+  async watch(lines: readonly string[], listener: (edge: SimChipEvent) => void): Promise<void> {
+    this.#listeners.add((edge) => {
+      if (lines.includes(edge.line)) listener(edge);
+    });
+    await this.#ask({ op: 'watch', lines: [...lines] });
+  }
+
+  async release(lines: readonly string[]): Promise<void> {
+    await this.#ask({ op: 'release', lines: [...lines] });
+  }
+
+  async act(action: BoardAction): Promise<void> {
+    await this.#ask({ op: 'board', action });
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.destroy();
+  }
+
+  async #ask(request: Unnumbered<SimChipRequest>): Promise<Success> {
+    const { signal } = this.#ended;
+    if (signal.aborted) throw signal.reason;
+    const id = ++this.#lastId;
+    this.#socket.write(`${JSON.stringify({ ...request, id })}\n`);
+    const reply = await new Promise<SimChipReply>((resolve, reject) =>
+      this.#waiting.push({ resolve, reject }),
+    );
+    if (reply.ok && reply.id === id) return reply;
+    if (reply.ok)
+      throw new RigError('protocol', `${this.#path}: expected an answer to ${id}, got one to ${reply.id}`);
+    throw new RigError(BLAME[reply.code], reply.message);
+  }
+
+  #take(line: string): void {
+    const message = parse(v.union([SimChipEvent, SimChipReply]), JSON.parse(line), 'answer', 'protocol');
+    if ('event' in message) {
+      for (const listener of this.#listeners) listener(message);
+    } else {
+      this.#waiting.shift()?.resolve(message);
+    }
+  }
+
+  #end(reason: RigError): void {
+    this.#socket.destroy();
+    if (this.#ended.signal.aborted) return;
+    this.#ended.abort(reason);
+    for (const { reject } of this.#waiting.splice(0)) reject(reason);
+  }
+}

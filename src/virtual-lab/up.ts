@@ -1,0 +1,68 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Invocation } from '../base/run-main.ts';
+import { parseBoardRequests } from './board-types.ts';
+import { Lab, type LabBoard } from './lab.ts';
+
+export interface UpOptions {
+  readonly dir?: string;
+  readonly json?: boolean;
+  readonly withParent?: boolean;
+}
+
+/** `sai-virtual-lab up`: boards until told to stop. */
+export async function up(
+  words: readonly string[],
+  options: UpOptions,
+  invocation: Invocation,
+): Promise<number> {
+  const requests = parseBoardRequests(words.length > 0 ? words : ['uno:uno-1']);
+  await using lab = await Lab.start(options.dir ?? defaultDir(invocation.env), requests);
+  invocation.print(options.json ? jsonLines(lab.boards) : whatToTry(lab.boards));
+  const ends = [aborted(invocation.stop)];
+  if (options.withParent) ends.push(stdinEnd());
+  const broken = await Promise.race([lab.broken, ...ends]);
+  if (broken) throw broken;
+  return 0;
+}
+
+function defaultDir(env: NodeJS.ProcessEnv): string {
+  const runtimeDir = env['XDG_RUNTIME_DIR'];
+  if (runtimeDir) return join(runtimeDir, 'sai-virtual-lab');
+  return join(tmpdir(), `sai-virtual-lab-${process.getuid?.()}`);
+}
+
+function jsonLines(boards: readonly LabBoard[]): string {
+  return boards.map((board) => `${JSON.stringify(board)}\n`).join('');
+}
+
+function whatToTry(boards: readonly LabBoard[]): string {
+  const lines = boards.flatMap(({ board, type, ttys, chip }) => [
+    `${board} (${type}) runs`,
+    ...ttys.map((tty) => `  console  ${tty}  115200 baud`),
+    `  lines    ${chip}`,
+  ]);
+  const first = boards[0];
+  if (!first) return '';
+  const tries = [
+    `picocom -b 115200 ${first.ttys[0]}        type: version, selftest, panic`,
+    `sai-virtual-lab reset --chip ${first.chip}`,
+    `sai-virtual-lab press --chip ${first.chip}`,
+    `sai-device --config ${first.devices} ${first.type} -- sai-expect --line selftest`,
+  ];
+  return `${lines.join('\n')}\nTry, in another terminal:\n${tries.map((line) => `  ${line}\n`).join('')}Ctrl-C ends it.\n`;
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener('abort', () => resolve(undefined));
+  });
+}
+
+function stdinEnd(): Promise<undefined> {
+  return new Promise((resolve) => {
+    for (const event of ['end', 'close', 'error']) process.stdin.once(event, () => resolve(undefined));
+    process.stdin.resume();
+  });
+}
