@@ -4,7 +4,7 @@ import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { ByteRegex } from './byte-regex.ts';
 import type { ArmedText, Script, Step } from './script.ts';
-import { bytesOfText, ESCAPES_HELP, quoted } from './text.ts';
+import { bytesOfText, ESCAPES_HELP, quoted, visible } from './text.ts';
 
 /** What a command line asks for. */
 export interface Request {
@@ -195,7 +195,7 @@ function stepOf({ flag, value }: RawStep, lineEnd: string): Step {
         kind: 'expect',
         text,
         pattern: { kind: 'regex', regex: new ByteRegex(value, '--regex') },
-        shown: `/${value}/`,
+        shown: `/${visible(Buffer.from(value))}/`,
       };
     case 'pause':
       return { kind: 'pause', text, pauseMs: parseDurationMs(value, '--pause') };
