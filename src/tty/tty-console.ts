@@ -12,6 +12,10 @@ import { writeInPieces } from './write-in-pieces.ts';
 /** The kernel hands out at most 4 kB of a tty a read. Source: N_TTY_BUF_SIZE in the kernel's n_tty.c. */
 const READ_BYTES = 4096;
 
+/** O_APPEND means nothing to a tty; it tells our open file description from the one libuv makes of it. */
+export const TTY_OPEN_FLAGS =
+  constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK | constants.O_APPEND;
+
 /**
  * Opens a tty without waiting for carrier and without flushing: what the board said before is read first.
  *
@@ -22,8 +26,7 @@ const READ_BYTES = 4096;
 export async function openTtyConsole(path: string, options: ConsoleOptions): Promise<Console> {
   let fd: number | undefined;
   try {
-    // O_APPEND means nothing to a tty; it tells our open file description from the one libuv makes of it.
-    fd = openSync(path, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK | constants.O_APPEND);
+    fd = openSync(path, TTY_OPEN_FLAGS);
     const hangUpOnClose = options.hangUpOnClose === 'keep' && readTtySettings(fd).hangUpOnClose;
     // Before the stream: libuv opens the tty anew, and would wait for carrier without CLOCAL.
     makeRaw(fd, { baudRate: options.baudRate, hangUpOnClose });
@@ -34,7 +37,10 @@ export async function openTtyConsole(path: string, options: ConsoleOptions): Pro
   }
 }
 
-/** A console over an open, raw, non-blocking tty. Owns `fd`, which must hold no lock: libuv may replace what is behind it. */
+/**
+ * A console over a raw tty that was opened with {@link TTY_OPEN_FLAGS}. Owns `fd`, which must hold no lock: libuv may
+ * replace what is behind it.
+ */
 export class TtyConsole implements Console {
   readonly label: string;
   readonly #fd: number;
@@ -46,6 +52,7 @@ export class TtyConsole implements Console {
   readonly #writesItself: boolean;
 
   constructor(fd: number, label: string) {
+    if (!isMarked(fd)) throw new Error(`${label}: expected a descriptor opened with TTY_OPEN_FLAGS`);
     this.label = label;
     this.#fd = fd;
     // The constructor hands every option to net.Socket; its types know the half of them.
@@ -57,7 +64,7 @@ export class TtyConsole implements Console {
       },
     };
     this.#stream = new ReadStream(fd, options);
-    this.#writesItself = isSameOpenFile(fd);
+    this.#writesItself = isMarked(fd);
     // libuv reads from a descriptor of its own then, and leaves ours as a copy of it that nobody would close.
     if (!this.#writesItself) closeSync(fd);
     this.#closed = new Promise((resolve) => this.#stream.once('close', () => resolve()));
@@ -110,7 +117,7 @@ export class TtyConsole implements Console {
 }
 
 /** Whether `fd` still is the open file description that {@link openTtyConsole} made. Source: proc(5), fdinfo. */
-function isSameOpenFile(fd: number): boolean {
+function isMarked(fd: number): boolean {
   const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
   return flags !== undefined && (Number.parseInt(flags, 8) & constants.O_APPEND) !== 0;
 }
