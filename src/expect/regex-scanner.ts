@@ -1,7 +1,7 @@
 import type { ByteRegex, RegexHit } from './byte-regex.ts';
 
 /** A regex sees at most this much text, ending where it is evaluated. */
-export const WINDOW_BYTES = 4096;
+const WINDOW_BYTES = 4096;
 
 /** A line without an end is evaluated each time it has grown by this much, so that no match slides out unseen. */
 const LONG_LINE_BYTES = 2048;
@@ -41,7 +41,7 @@ export class RegexScanner {
   scan(chunk: Uint8Array): RegexDecision | undefined {
     if (this.#regexes.length === 0 || chunk.length === 0) return undefined;
     const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length).toString('latin1');
-    if (this.#dismissesInBulk && !this.#matchesSomewhere(text)) {
+    if (this.#dismissesInBulk && (!this.#isDueWithin(chunk) || !this.#matchesSomewhere(text))) {
       const lastNewline = chunk.lastIndexOf(NEWLINE);
       this.#take(text, text.length - (lastNewline + 1), lastNewline >= 0);
       return undefined;
@@ -65,6 +65,11 @@ export class RegexScanner {
     if (!this.#isStale) return undefined;
     this.#isStale = false;
     return this.#evaluate('up to the end');
+  }
+
+  /** Whether anything is evaluated at all: most chunks of a slow board are pieces of a line. */
+  #isDueWithin(chunk: Uint8Array): boolean {
+    return chunk.includes(NEWLINE) || (this.#lineLength % LONG_LINE_BYTES) + chunk.length >= LONG_LINE_BYTES;
   }
 
   #matchesSomewhere(more: string): boolean {
