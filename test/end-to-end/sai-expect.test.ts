@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readTtySettings } from '../../src/native/termios.ts';
@@ -310,6 +310,31 @@ test.each(['under a lease', 'without a lease'])(
   },
 );
 
+test('the lock of a killed reader keeps nobody waiting', async () => {
+  dut = new DutOnPty();
+  const killed = place.start(['-v', '--tty', dut.ttyPath, '--expect', 'x', '--timeout', 'never']);
+  await said(killed, '--expect');
+  killed.child.kill('SIGKILL');
+  await killed.ended;
+  expect(place.leftovers()).toHaveLength(1);
+  dut.say('y');
+  expect(await place.run('--tty', dut.ttyPath, '--expect', 'y', '--timeout', '5s')).toMatchObject({
+    status: 0,
+  });
+});
+
+test('a reader that waits for its turn ends when told to', async () => {
+  dut = new DutOnPty();
+  const first = place.start(['-v', '--tty', dut.ttyPath, '--expect', 'x', '--timeout', 'never']);
+  await said(first, '--expect');
+  const second = place.start(['--tty', dut.ttyPath, '--expect', 'x', '--timeout', 'never']);
+  await said(second, 'waiting for process');
+  second.child.kill('SIGTERM');
+  expect(await second.ended).toMatchObject({ status: 143 });
+  dut.say('x');
+  expect(await first.ended).toMatchObject({ status: 0 });
+});
+
 test.each([
   ['SIGINT', 130],
   ['SIGTERM', 143],
@@ -353,9 +378,8 @@ test('a tty that goes away in the middle of a send is told at once', async () =>
 test('serialport as the driver gives the same outcome', async () => {
   dut = new DutOnPty();
   dut.on('version\n', '\r\nsai 1.2.3\r\n> ');
-  const ended = await place.run(
-    ...['--driver', 'serialport', '--tty', dut.ttyPath, '--line', 'version', '--expect', 'sai 1.2.3'],
-  );
+  const driver = ['--driver', 'serialport', '--tty', dut.ttyPath];
+  const ended = await place.run(...driver, '--line', 'version', '--expect', 'sai 1.2.3');
   expect(ended).toEqual({ status: 0, signal: null, stdout: '', stderr: [] });
 });
 
@@ -427,6 +451,25 @@ test('an index or name that the lease does not have is refused, naming those it 
   });
 });
 
+test('any name of a leased tty means the leased tty', async () => {
+  dut = new DutOnPty();
+  place.lease(dut.ttyPath);
+  const link = join(place.folder, 'by-id');
+  symlinkSync(dut.ttyPath, link);
+  dut.say('one two');
+  expect(await place.run('--tty', link, '--expect', 'one')).toMatchObject({ status: 0 });
+  expect(await place.run('--tty', '0', '--expect', 'two')).toMatchObject({ status: 0 });
+});
+
+test('a finding that cannot be written is told after the failure itself', async () => {
+  place.set('SAI_FINDINGS', join(place.folder, 'no', 'such', 'folder'));
+  const ended = await place.run('--tty', '/dev/not-there', '--expect', 'x');
+  expect(ended.status).toBe(78);
+  expect(ended.stderr).toHaveLength(2);
+  expect(ended.stderr[0]).toContain('/dev/not-there: expected a tty, found nothing');
+  expect(ended.stderr[1]).toContain('cannot append a finding: ENOENT');
+});
+
 test('a lease that has ended is told', async () => {
   place.set('SAI_DEVICE_LEASE', '/run/no-such-lease');
   place.set('SAI_DEVICE_TTY0', '/dev/not-there');
@@ -442,7 +485,6 @@ test('a lease record that is none is told', async () => {
 test('a tty that this login may not open is refused', async ({ skip }) => {
   skip(process.getuid?.() !== 0, 'needs root to give up root: setpriv');
   dut = new DutOnPty();
-  const { chmodSync, chownSync } = await import('node:fs');
   chownSync(dut.ttyPath, 0, 0);
   chmodSync(dut.ttyPath, 0o000);
   const bare = ['setpriv', '--bounding-set=-dac_override,-dac_read_search', '--inh-caps=-all', '--'];

@@ -106,6 +106,15 @@ describe.each(CHUNKINGS)('%s', (chunking) => {
     expect(push(watch, 'FAIL')).toEqual({ kind: 'fail', index: 0 });
   });
 
+  test('what comes after the verdict is kept for the next session and matches nothing', () => {
+    const watch = new StreamWatch(armed({ fail: ['bad'] }));
+    watch.expect(literal('late'));
+    push(watch, 'early ');
+    watch.end();
+    expect(push(watch, 'late bad')).toBeUndefined();
+    expect(text(watch.unread)).toBe('early late bad');
+  });
+
   test('quiet decides a regex on a prompt, also one that had arrived before the step', () => {
     const watch = new StreamWatch(armed({}));
     watch.idle();
