@@ -7,6 +7,9 @@ import { RigError, reasonOf } from '../base/errors.ts';
 /** Longest that one evaluation may take, where V8 cannot promise an end by itself. */
 const EVALUATION_LIMIT_MS = 1000;
 
+/** `l` is V8's own: the linear engine or an error. */
+const LINEAR_FLAGS = 'gml';
+
 /** Where it matched, as offsets into the text. */
 export interface RegexHit {
   readonly start: number;
@@ -67,7 +70,7 @@ function enableLinearEngine(): void {
 /** The linear engine takes no look-around, back references and long counted repeats; its flag tells. */
 function isLinear(encoded: string): boolean {
   try {
-    return new RegExp(encoded, 'gml') instanceof RegExp;
+    return new RegExp(encoded, LINEAR_FLAGS) instanceof RegExp;
   } catch {
     return false; // a valid pattern, as the caller has made sure, that this engine does not take
   }

@@ -50,8 +50,18 @@ async function labCommand(...args: string[]): Promise<void> {
 test('boot text, prompt, answers: a pass', async () => {
   expect(
     await place.run(
-      ...['--regex', '^sai-uno 1\\.0\\.0 \\(reset: power-on\\)$', '--expect', 'ready', '--expect', '> '],
-      ...['--line', 'echo hello', '--regex', '^hello$', '--expect', '> '],
+      '--regex',
+      '^sai-uno 1\\.0\\.0 \\(reset: power-on\\)$',
+      '--expect',
+      'ready',
+      '--expect',
+      '> ',
+      '--line',
+      'echo hello',
+      '--regex',
+      '^hello$',
+      '--expect',
+      '> ',
     ),
   ).toEqual({ status: 0, signal: null, stdout: '', stderr: [] });
   expect(place.findings).toEqual([]);
@@ -136,8 +146,15 @@ test('two calls whose texts came in one read both pass', async () => {
 
 test('no byte of 100000 is lost or changed', async () => {
   const ended = await place.run(
-    ...['--echo', '--expect', '> ', '--line', 'spew 100000'],
-    ...['--regex', '^spew: sent 100000 bytes, crc32 [0-9a-f]{8}\\r?$', '--timeout', '25s'],
+    '--echo',
+    '--expect',
+    '> ',
+    '--line',
+    'spew 100000',
+    '--regex',
+    '^spew: sent 100000 bytes, crc32 [0-9a-f]{8}\\r?$',
+    '--timeout',
+    '25s',
   );
   expect(ended).toMatchObject({ status: 0, stderr: [] });
   const begin = 'spew: begin 100000\r\n';

@@ -17,7 +17,7 @@ function armed(patterns: { pass?: string[]; fail?: string[] }): ConstructorParam
 describe.each(CHUNKINGS)('%s', (chunking) => {
   /** What the first decision is; what comes after it is only taken in. */
   const push = (watch: StreamWatch, said: string): WatchEvent | undefined => {
-    const chunks = chunking === 'whole chunks' ? [said] : [...said];
+    const chunks = chunking === 'whole chunks' ? [said] : said.split('');
     const events = chunks.map((chunk) => watch.push(Buffer.from(chunk)));
     return events.find((event) => event !== undefined);
   };

@@ -5,7 +5,7 @@ import { CHUNKINGS } from '../peers/dut-on-pty.ts';
 describe.each(CHUNKINGS)('%s', (chunking) => {
   const transcriptOf = (text: string, limitBytes?: number): Transcript => {
     const transcript = new Transcript(limitBytes);
-    const chunks = chunking === 'whole chunks' ? [text] : [...text];
+    const chunks = chunking === 'whole chunks' ? [text] : text.split('');
     for (const chunk of chunks) transcript.push(Buffer.from(chunk, 'latin1'));
     return transcript;
   };
