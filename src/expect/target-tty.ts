@@ -40,13 +40,28 @@ export function resolveTty(wanted: string, env: NodeJS.ProcessEnv): TargetTty {
   const lease = currentLease(env);
   const ttys = leasedTtys(env, lease);
   if (wanted.includes('/')) {
-    const index = ttys.indexOf(wanted);
+    const index = indexOfTty(ttys, wanted);
     return index < 0 ? plainTty(wanted, env) : targetTty(index, wanted, env, lease);
   }
   const index = /^\d+$/.test(wanted) ? Number(wanted) : (lease?.record?.ttyNames ?? []).indexOf(wanted);
   const path = ttys[index];
   if (path === undefined) throw noSuchTty(wanted, index, ttys, lease);
   return targetTty(index, path, env, lease);
+}
+
+/** A tty has many names: by its node, by its adapter, by where it is plugged in. */
+function indexOfTty(ttys: readonly string[], path: string): number {
+  const wanted = nodeOf(path);
+  return ttys.findIndex((each) => each === path || (wanted !== undefined && nodeOf(each) === wanted));
+}
+
+function nodeOf(path: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(path);
+    return `${dev}-${ino}`;
+  } catch {
+    return undefined; // opening it is what tells why
+  }
 }
 
 /** Ttys that Sai's own mode reads: the first, and the second where there is one. */
@@ -131,12 +146,9 @@ function plainTty(path: string, env: NodeJS.ProcessEnv): TargetTty {
 
 /** One file for all names of a tty, in a folder that every user of the host shares; undefined for a missing tty. */
 function plainLockPlace(path: string, env: NodeJS.ProcessEnv): ConsoleLockPlace | undefined {
-  try {
-    const { dev, ino } = statSync(path);
-    return { path: join(lockFolder(env), `sai-console-${dev}-${ino}.lock`), atRelease: 'remove' };
-  } catch {
-    return undefined; // opening it is what tells why
-  }
+  const node = nodeOf(path);
+  if (node === undefined) return undefined;
+  return { path: join(lockFolder(env), `sai-console-${node}.lock`), atRelease: 'remove' };
 }
 
 function lockFolder(env: NodeJS.ProcessEnv): string {
