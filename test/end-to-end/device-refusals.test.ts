@@ -61,7 +61,7 @@ describe('refused at once, with one line:', () => {
       status: 78,
       verdict: 'infra',
       blame: 'config',
-      evidence: 'unknown device type "esp"; types: uno, esp32',
+      evidence: 'unknown device type "esp" (did you mean "esp32"?); types: uno, esp32',
     });
   });
 
