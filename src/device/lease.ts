@@ -130,7 +130,11 @@ function recordOf(request: LeaseRequest, folder: string, fence: number): LeaseRe
     device: device.name,
     type: device.type,
     answersTo: [...device.answersTo],
-    ttys: device.ttys.map((tty) => tty.path),
+    ttys: device.ttys.map(({ path, name, baudRate }) => ({
+      path,
+      baudRate,
+      ...(name === undefined ? {} : { name }),
+    })),
     holderPid: process.pid,
     holderStartTicks: readProcess(process.pid)?.startTicks ?? 0,
     user: userName(),

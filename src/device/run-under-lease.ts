@@ -115,7 +115,7 @@ class DeviceRun {
     }
     if (!alias) return devices;
     const withTty = devices.filter((device) => device.ttys.length > alias.ttyIndex);
-    if (withTty.length === 0) aliasOf(alias, devices[0]?.ttys.map((tty) => tty.path) ?? []);
+    if (withTty.length === 0) aliasOf(alias, devices[0]?.ttys ?? []);
     return withTty;
   }
 
