@@ -64,7 +64,7 @@ export class Echo implements AsyncDisposable {
     this.#retry = undefined;
     try {
       while (this.#pendingBytes > 0 && isWritable(this.#fd)) {
-        const next = this.#backlog.view(this.#position).subarray(0, WRITABLE_BYTES);
+        const next = this.#backlog.view(this.#position, this.#position + WRITABLE_BYTES);
         this.#position += writeSync(this.#fd, next);
       }
     } catch (error) {
