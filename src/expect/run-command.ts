@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isatty } from 'node:tty';
+import { Diagnostics } from '../base/diagnostics.ts';
 import { RigError } from '../base/errors.ts';
 import { EXIT_STATUS } from '../base/exit.ts';
 import type { Invocation } from '../base/run-main.ts';
@@ -10,14 +10,13 @@ import { openTtyConsole } from '../tty/tty-console.ts';
 import { ENV } from '../wire/env.ts';
 import { parseCommandLine, type Request } from './cli.ts';
 import { lockConsole } from './console-lock.ts';
-import { Echo, READER_GRACE_MS } from './echo.ts';
+import { PatientOutput } from './patient-output.ts';
 import { Session } from './session.ts';
 import { defaultTtys, resolveTty, type TargetTty } from './target-tty.ts';
 import { ExpectationError, TimeUp } from './verdict.ts';
 
 const STDOUT = 1;
 const STDERR = 2;
-const STDERR_LOOK_EACH_MS = 5;
 
 /** What a failed command tells besides its message. */
 interface Told {
@@ -55,7 +54,7 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
   const oneIsDone = new AbortController();
   const until = AbortSignal.any([invocation.stop, deadline.signal, oneIsDone.signal]);
   await using echo = openEcho(request, invocation);
-  const onBytes = (chunk: Uint8Array): void => echo?.show(chunk);
+  const onBytes = (chunk: Uint8Array): void => echo?.write(chunk);
   try {
     const runs = ttys.map((tty) => runOnTty(tty, { request, invocation, until, onBytes, told }));
     // The first verdict counts, a pass like a failure; the others let go of their consoles before it is told.
@@ -117,9 +116,9 @@ async function driverOf(name: Request['driver']): Promise<OpenConsole> {
   return openSerialConsole;
 }
 
-function openEcho(request: Request, { diagnostics }: Invocation): Echo | undefined {
+function openEcho(request: Request, { diagnostics }: Invocation): PatientOutput | undefined {
   if (request.echo === 'on a terminal' && !isatty(STDOUT)) return undefined;
-  return new Echo(STDOUT, (lostBytes) => {
+  return new PatientOutput(STDOUT, (lostBytes) => {
     // Often the same pipe.
     if (isWritable(STDERR))
       diagnostics.say(`${lostBytes} bytes of the board are not shown: stdout is not read`);
@@ -146,17 +145,14 @@ async function fail(error: unknown, invocation: Invocation, told: Told): Promise
   return EXIT_STATUS[error.blame];
 }
 
-/** Unless stderr is stalled: the status and the finding tell it as well. */
-async function tell(error: RigError, invocation: Invocation, told: Told): Promise<void> {
-  const giveUpMs = performance.now() + READER_GRACE_MS;
-  while (!isWritable(STDERR)) {
-    if (performance.now() > giveUpMs) return;
-    await sleep(STDERR_LOOK_EACH_MS);
-  }
-  invocation.diagnostics.fail(error.message);
+/** What a stalled stderr does not take, the status and the finding tell as well. */
+async function tell(error: RigError, { diagnostics }: Invocation, told: Told): Promise<void> {
+  await using stderr = new PatientOutput(STDERR, () => {});
+  const patient = new Diagnostics(diagnostics.command, (text) => stderr.write(Buffer.from(text)));
+  patient.fail(error.message);
   if (!(error instanceof ExpectationError)) return;
   const lines = told.request?.onFail === 'everything' ? told.session?.transcript.lines() : undefined;
-  for (const line of lines ?? error.tail) invocation.diagnostics.fail(`  | ${line}`);
+  for (const line of lines ?? error.tail) patient.fail(`  | ${line}`);
 }
 
 function addFinding(

@@ -24,7 +24,7 @@ describe('a reader of stdout that has stopped', () => {
     ['stdout and stderr in one pipe', ['sh', '-c', 'exec "$@" 2>&1', '-']],
   ] as const)('does not hold up the deadline: %s', async (_what, wrapper) => {
     dut = talkingDut();
-    const step = ['--send', 'go', '--expect', 'never', '--timeout', '1s'];
+    const step = ['--send', 'go', '--expect', 'never', '--timeout', '1s', '--verbose-on-fail'];
     const { child, ended } = place.start(['--echo', '--tty', dut.ttyPath, ...step], wrapper);
     child.stdout.pause();
     await once(child, 'exit');

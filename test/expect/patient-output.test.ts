@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { errnoCode } from '../../src/base/errors.ts';
-import { Echo } from '../../src/expect/echo.ts';
+import { PatientOutput } from '../../src/expect/patient-output.ts';
 import { openPty } from '../../src/native/pty.ts';
 
 /** A terminal that shows nothing until it is looked at, as after Ctrl-S; its program's end blocks. */
@@ -33,11 +33,12 @@ class Terminal implements Disposable {
 test('a terminal that goes on after a stop is shown everything, in order', async () => {
   using terminal = new Terminal();
   const losses: number[] = [];
-  const echo = new Echo(terminal.fd, (lostBytes) => losses.push(lostBytes));
+  const output = new PatientOutput(terminal.fd, (lostBytes) => losses.push(lostBytes));
   const text = Array.from({ length: 10_000 }, (_, line) => `line ${line}\r\n`).join('');
-  for (let from = 0; from < text.length; from += 1000) echo.show(Buffer.from(text.slice(from, from + 1000)));
+  for (let from = 0; from < text.length; from += 1000)
+    output.write(Buffer.from(text.slice(from, from + 1000)));
   let shown = '';
-  const ended = echo[Symbol.asyncDispose]();
+  const ended = output[Symbol.asyncDispose]();
   const look = (): number => {
     shown += terminal.look();
     return shown.length;
@@ -52,9 +53,9 @@ test('a terminal that goes on after a stop is shown everything, in order', async
 test('what a stopped terminal has not taken by the end is counted', async () => {
   using terminal = new Terminal();
   const losses: number[] = [];
-  const echo = new Echo(terminal.fd, (lostBytes) => losses.push(lostBytes));
-  for (let count = 0; count < 3000; count++) echo.show(Buffer.alloc(1000, 'x'));
-  await echo[Symbol.asyncDispose]();
+  const output = new PatientOutput(terminal.fd, (lostBytes) => losses.push(lostBytes));
+  for (let count = 0; count < 3000; count++) output.write(Buffer.alloc(1000, 'x'));
+  await output[Symbol.asyncDispose]();
   expect(losses).toEqual([3_000_000 - terminal.look().length]);
   terminal.hangUp();
 });
@@ -62,9 +63,9 @@ test('what a stopped terminal has not taken by the end is counted', async () => 
 test('a terminal that was closed is no loss, and no failure', async () => {
   using terminal = new Terminal();
   const losses: number[] = [];
-  const echo = new Echo(terminal.fd, (lostBytes) => losses.push(lostBytes));
+  const output = new PatientOutput(terminal.fd, (lostBytes) => losses.push(lostBytes));
   terminal.hangUp();
-  echo.show(Buffer.from('x'));
-  await echo[Symbol.asyncDispose]();
+  output.write(Buffer.from('x'));
+  await output[Symbol.asyncDispose]();
   expect(losses).toEqual([]);
 });

@@ -5,25 +5,25 @@ import { errnoCode } from '../base/errors.ts';
 import { isWritable, WRITABLE_BYTES } from '../native/poll.ts';
 import { ByteBacklog } from './byte-backlog.ts';
 
-/** What a slow reader may be behind; what comes after is not shown. A minute and a half at 115200 baud. */
+/** What a slow reader may be behind; what comes after is lost. A minute and a half of a board at 115200 baud. */
 const BACKLOG_LIMIT_BYTES = 1024 * 1024;
 
 /** At the end, a reader has this long for what is left. */
-export const READER_GRACE_MS = 1000;
+const READER_GRACE_MS = 1000;
 
 /** No event tells when a descriptor that others share, and that must stay blocking for them, has room. */
 const RETRY_MS = 5;
 
 /**
- * Shows what a board says on a descriptor. Whoever reads that one may be slow, or have stopped for ever (a pager, a
- * terminal after Ctrl-S): neither the reading of the board nor the verdict waits for it.
+ * Writes to stdout or stderr, whose reader may be slow or have stopped for ever (a pager, a terminal after Ctrl-S):
+ * neither the reading of a board nor its verdict waits for it.
  */
-export class Echo implements AsyncDisposable {
+export class PatientOutput implements AsyncDisposable {
   readonly #fd: number;
   readonly #isOurs: boolean;
   readonly #onLoss: (lostBytes: number) => void;
   readonly #backlog = new ByteBacklog();
-  /** Offset of the first byte that is still to be shown. */
+  /** Offset of the first byte that is still to be written. */
   #position = 0;
   #lostBytes = 0;
   #retry: NodeJS.Timeout | undefined;
@@ -38,15 +38,15 @@ export class Echo implements AsyncDisposable {
   }
 
   /** Never waits. */
-  show(chunk: Uint8Array): void {
+  write(chunk: Uint8Array): void {
     if (!this.#hasReader) return;
     const room = BACKLOG_LIMIT_BYTES - this.#pendingBytes;
     this.#backlog.append(chunk.subarray(0, room));
     this.#lostBytes += Math.max(0, chunk.length - room);
-    if (!this.#retry) this.#write();
+    if (!this.#retry) this.#flush();
   }
 
-  /** Waits, for at most a second, until everything is shown. */
+  /** Waits, for at most a second, until everything is written. */
   async [Symbol.asyncDispose](): Promise<void> {
     const giveUpMs = performance.now() + READER_GRACE_MS;
     while (this.#pendingBytes > 0 && performance.now() < giveUpMs) await sleep(RETRY_MS);
@@ -60,7 +60,7 @@ export class Echo implements AsyncDisposable {
     return this.#hasReader ? this.#backlog.end - this.#position : 0;
   }
 
-  #write(): void {
+  #flush(): void {
     this.#retry = undefined;
     try {
       while (this.#pendingBytes > 0 && isWritable(this.#fd)) {
@@ -72,7 +72,7 @@ export class Echo implements AsyncDisposable {
       else if (errnoCode(error) !== 'EAGAIN') throw error;
     }
     this.#backlog.forgetBefore(this.#position);
-    if (this.#pendingBytes > 0) this.#retry = setTimeout(() => this.#write(), RETRY_MS);
+    if (this.#pendingBytes > 0) this.#retry = setTimeout(() => this.#flush(), RETRY_MS);
   }
 }
 
