@@ -1,11 +1,11 @@
 /** Gets a device: at once when one is free and nobody was there before, else through the queue. */
 
 import { RigError } from '../base/errors.ts';
+import { readFlocks } from '../base/proc-locks.ts';
 import { beginLease, type Lease } from './lease.ts';
 import { type DeviceView, describeHolder, lookAt } from './look.ts';
 import type { Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
-import { readFlocks } from './proc-locks.ts';
 import type { RunDir } from './run-dir.ts';
 import { tryLockDevice } from './tty-lock.ts';
 

@@ -1,5 +1,6 @@
 /** `sai-device --list`: every device and who has it, without touching one. */
 
+import { readFlocks } from '../base/proc-locks.ts';
 import { readProcessEnvironment, readProcessTable } from '../base/process-table.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { ENV } from '../wire/env.ts';
@@ -7,7 +8,6 @@ import { readLeaseFile } from './lease-file.ts';
 import { type DeviceView, describeHolder, lookAt } from './look.ts';
 import { ttyGidOf } from './place.ts';
 import { loadPool, type PooledDevice } from './pool.ts';
-import { readFlocks } from './proc-locks.ts';
 import { findRunDir, type RunDir } from './run-dir.ts';
 
 interface ListedDevice {

@@ -1,5 +1,6 @@
 /** What a device's state is, found without opening or locking anything of it. */
 
+import { type FlockTable, readFlocks } from '../base/proc-locks.ts';
 import { isAlive } from '../base/process-table.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
@@ -7,7 +8,6 @@ import { leaseFilePath, readLeaseFile } from './lease-file.ts';
 import { oneLine } from './one-line.ts';
 import { type Place, type PlaceProblem, surveyPlaces } from './place.ts';
 import type { PooledDevice } from './pool.ts';
-import { type FlockTable, readFlocks } from './proc-locks.ts';
 import type { RunDir } from './run-dir.ts';
 
 export type DeviceView =

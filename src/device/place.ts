@@ -3,9 +3,9 @@
 import { accessSync, constants, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { errnoCode } from '../base/errors.ts';
+import { type FileId, splitDeviceNumber } from '../base/proc-locks.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 import type { PooledDevice, PooledTty } from './pool.ts';
-import { type FileId, splitDeviceNumber } from './proc-locks.ts';
 
 /** Character devices that are ptys. Source: Linux Documentation/admin-guide/devices.txt. */
 const FIRST_PTY_MAJOR = 136;

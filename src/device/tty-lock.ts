@@ -2,11 +2,11 @@
 
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { readFlocks } from '../base/proc-locks.ts';
 import { tryFlock, unlock } from '../native/flock.ts';
 import { makeRaw, readTtySettings } from '../native/termios.ts';
 import { leaseFilePath } from './lease-file.ts';
 import type { Place } from './place.ts';
-import { readFlocks } from './proc-locks.ts';
 import { openShared, type RunDir } from './run-dir.ts';
 
 /** One place whose locks we hold. No stream ever gets these descriptors: it would lose the lock (tty.ReadStream). */

@@ -15,7 +15,7 @@ import {
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { tryFlock } from '../native/flock.ts';
-import { visible } from './text.ts';
+import { describeProcess } from './describe-process.ts';
 import { TimeUp } from './verdict.ts';
 
 /** The kernel gives no event when a flock ends. */
@@ -145,10 +145,8 @@ function removeIfOurs(path: string): void {
 function holderOf(path: string): string {
   try {
     const pid = readFileSync(path, 'utf8').trim();
-    if (!/^\d+$/.test(pid)) return 'another program';
-    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-    return `process ${pid} (${visible(Buffer.from(command.slice(0, 120)))})`;
+    return /^\d+$/.test(pid) ? describeProcess(Number(pid)) : 'another program';
   } catch {
-    return 'another program'; // gone, or hidden by the pid namespace
+    return 'another program'; // it let go meanwhile
   }
 }

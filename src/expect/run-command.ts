@@ -13,6 +13,7 @@ import { lockConsole } from './console-lock.ts';
 import { PatientOutput } from './patient-output.ts';
 import { Session } from './session.ts';
 import { defaultTtys, resolveTty, type TargetTty } from './target-tty.ts';
+import { claimTty } from './tty-claim.ts';
 import { ExpectationError, TimeUp } from './verdict.ts';
 
 const STDOUT = 1;
@@ -80,11 +81,9 @@ async function runOnTty(tty: TargetTty, run: Run): Promise<void> {
   const { diagnostics } = invocation;
   let session: Session | undefined;
   try {
-    await using _lock = tty.lock
-      ? await lockConsole(tty.lock, tty.label, until, (holder) =>
-          diagnostics.say(`${tty.label}: waiting for ${holder}`),
-        )
-      : undefined;
+    const onWait = (holder: string): void => diagnostics.say(`${tty.label}: waiting for ${holder}`);
+    await using _lock = tty.lock ? await lockConsole(tty.lock, tty.label, until, onWait) : undefined;
+    using _claim = tty.heldBy === 'nobody' ? await claimTty(tty.path, tty.label, until, onWait) : undefined;
     const open = await driverOf(request.driver);
     await using console = await open(tty.path, {
       label: tty.label,
@@ -128,20 +127,24 @@ function openEcho(request: Request, { diagnostics }: Invocation): PatientOutput 
 /**
  * Tells why, and answers with the status.
  *
- * @throws the error itself when it is our bug; blame `config` when the finding cannot be written
+ * @throws the error itself when it is our bug
  */
 async function fail(error: unknown, invocation: Invocation, told: Told): Promise<number> {
   if (invocation.stop.aborted) throw invocation.stop.reason;
   const step = error instanceof ExpectationError ? error.step : undefined;
+  let unwritten: unknown;
   try {
     addFinding(error, invocation, told.request, {
       ...(told.tty === undefined ? {} : { tty: told.tty }),
       ...(step === undefined ? {} : { step }),
     });
-  } finally {
-    if (error instanceof RigError) await tell(error, invocation, told);
+  } catch (failure) {
+    unwritten = failure;
   }
   if (!(error instanceof RigError)) throw error;
+  await tell(error, invocation, told);
+  if (unwritten instanceof RigError) await tell(unwritten, invocation, told);
+  else if (unwritten !== undefined) throw unwritten;
   return EXIT_STATUS[error.blame];
 }
 

@@ -20,6 +20,8 @@ export interface TargetTty {
   /** What the lease says, else 115200. */
   readonly baudRate: number;
   readonly hangUpOnClose: 'keep' | 'off';
+  /** Whether our lease keeps others from the tty, or nobody does yet. */
+  readonly heldBy: 'the lease' | 'nobody';
   readonly lock: ConsoleLockPlace | undefined;
   /** To be used by who holds `lock` only. */
   readonly unread: UnreadBytes;
@@ -133,6 +135,7 @@ function targetTty(index: number, path: string, env: NodeJS.ProcessEnv, lease: L
     label: `tty${index} (${path})`,
     baudRate: lease.record?.ttys[index]?.baudRate ?? DEFAULT_BAUD_RATE,
     hangUpOnClose: 'keep',
+    heldBy: 'the lease',
     lock: { path: join(lease.folder, consoleLockFile(index)), atRelease: 'keep' },
     unread: new UnreadFile(join(lease.folder, unreadBytesFile(index))),
   };
@@ -144,6 +147,7 @@ function plainTty(path: string, env: NodeJS.ProcessEnv): TargetTty {
     label: path,
     baudRate: DEFAULT_BAUD_RATE,
     hangUpOnClose: 'off',
+    heldBy: 'nobody',
     lock: plainLockPlace(path, env),
     unread: new NoUnreadBytes(),
   };

@@ -10,9 +10,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { readFlocks, splitDeviceNumber } from '../../src/base/proc-locks.ts';
 import { surveyPlaces } from '../../src/device/place.ts';
 import type { PooledDevice } from '../../src/device/pool.ts';
-import { readFlocks, splitDeviceNumber } from '../../src/device/proc-locks.ts';
 import { tryFlock } from '../../src/native/flock.ts';
 import { openPty, type PtyPair } from '../../src/native/pty.ts';
 

@@ -78,10 +78,10 @@ test('an index or name that the lease does not have is refused, naming those it 
   });
 });
 
-test('a finding that cannot be written is told after the failure itself', async () => {
+test('a finding that cannot be written is told after the failure, whose status stays', async () => {
   place.set('SAI_FINDINGS', join(place.folder, 'no', 'such', 'folder'));
   const ended = await place.run('--tty', '/dev/not-there', '--expect', 'x');
-  expect(ended.status).toBe(78);
+  expect(ended.status).toBe(74);
   expect(ended.stderr).toHaveLength(2);
   expect(ended.stderr[0]).toContain('/dev/not-there: expected a tty, found nothing');
   expect(ended.stderr[1]).toContain('cannot append a finding: ENOENT');

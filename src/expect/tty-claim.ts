@@ -1,0 +1,97 @@
+/** Whose tty it is when no lease of ours says so: ours for as long as we hold its flock, as for tio or picocom. */
+
+import { closeSync, constants, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { errnoCode, RigError } from '../base/errors.ts';
+import { type FileId, readFlocks } from '../base/proc-locks.ts';
+import { readProcess } from '../base/process-table.ts';
+import { tryFlock } from '../native/flock.ts';
+import { describeProcess } from './describe-process.ts';
+import { TimeUp } from './verdict.ts';
+
+/** A foreign unlock gives no event. */
+const LOOK_EACH_MS = 100;
+
+/**
+ * Waits until nobody else has the tty flocked, and holds that lock, on a descriptor of its own that no stream gets.
+ * A lock that one of our ancestors holds (`flock TTY sai-expect …`, another `sai-device`) was taken for us.
+ * A tty that cannot be looked at is left to whoever opens it to complain about.
+ *
+ * @throws {RigError} blame `busy`, naming the holder, when `until` is aborted by {@link TimeUp}
+ * @throws the reason of `until` otherwise
+ */
+export async function claimTty(
+  path: string,
+  label: string,
+  until: AbortSignal,
+  onWait: (holder: string) => void,
+): Promise<Disposable> {
+  let announced = false;
+  for (;;) {
+    const claim = tryClaim(path);
+    if (typeof claim !== 'string') return claim;
+    if (!announced) onWait(claim);
+    announced = true;
+    try {
+      until.throwIfAborted();
+      await sleep(LOOK_EACH_MS, undefined, { signal: until });
+    } catch {
+      throw until.reason instanceof TimeUp
+        ? new RigError(
+            'busy',
+            `${label}: expected a free tty, ${claim} has locked it (${until.reason.message})`,
+          )
+        : until.reason;
+    }
+  }
+}
+
+const NOTHING_HELD: Disposable = { [Symbol.dispose]() {} };
+
+/** Who has it instead, in words. A tty that is locked is not even opened: that would move its modem lines. */
+function tryClaim(path: string): Disposable | string {
+  const node = nodeOf(path);
+  if (!node) return NOTHING_HELD;
+  const holder = readFlocks().holderOf(node);
+  if (holder !== undefined) return isOurs(holder, path) ? NOTHING_HELD : describeProcess(holder);
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
+  } catch {
+    return NOTHING_HELD; // whoever opens the console tells why
+  }
+  if (tryFlock(fd)) return { [Symbol.dispose]: () => closeSync(fd) };
+  closeSync(fd);
+  return isOurs(undefined, path) ? NOTHING_HELD : 'another program';
+}
+
+function nodeOf(path: string): FileId | undefined {
+  try {
+    return statSync(path);
+  } catch (error) {
+    if (errnoCode(error) === undefined) throw error;
+    return undefined;
+  }
+}
+
+/** Whether an ancestor took the lock, or has the open file that bears it, as a shell does after `flock 9`. */
+function isOurs(holder: number | undefined, path: string): boolean {
+  const node = nodeOf(path);
+  for (let pid = process.ppid; pid > 1; pid = readProcess(pid)?.ppid ?? 0) {
+    if (pid === holder || (node && bearsLock(pid, node))) return true;
+  }
+  return false;
+}
+
+/** Source: proc(5), `lock:` lines of /proc/pid/fdinfo. */
+function bearsLock(pid: number, { ino }: FileId): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/fdinfo`).some((fd) =>
+      new RegExp(`^lock:.* FLOCK .*:${ino} 0 EOF$`, 'm').test(
+        readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1'),
+      ),
+    );
+  } catch {
+    return false; // gone, or somebody else's
+  }
+}
