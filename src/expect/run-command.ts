@@ -18,6 +18,7 @@ import { ExpectationError, TimeUp } from './verdict.ts';
 
 const STDOUT = 1;
 const STDERR = 2;
+const NEWLINE = 0x0a;
 
 /** What a failed command tells besides its message. */
 interface Told {
@@ -55,12 +56,18 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
   const oneIsDone = new AbortController();
   const until = AbortSignal.any([invocation.stop, deadline.signal, oneIsDone.signal]);
   await using echo = openEcho(request, invocation);
-  const onBytes = (chunk: Uint8Array): void => echo?.write(chunk);
+  let lastByte = NEWLINE;
+  const onBytes = (chunk: Uint8Array): void => {
+    echo?.write(chunk);
+    lastByte = chunk.at(-1) ?? lastByte;
+  };
   try {
     const runs = ttys.map((tty) => runOnTty(tty, { request, invocation, until, onBytes, told }));
     // The first verdict counts, a pass like a failure; the others let go of their consoles before it is told.
     const first = Promise.race(runs).finally(() => oneIsDone.abort());
     await Promise.allSettled([first, ...runs]);
+    // What follows on a terminal, our own line or the shell's prompt, begins a line of its own.
+    if (isatty(STDOUT) && lastByte !== NEWLINE) echo?.write(Buffer.of(NEWLINE));
     await first;
   } finally {
     clearTimeout(timer);

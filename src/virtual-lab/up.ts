@@ -48,7 +48,7 @@ function whatToTry(boards: readonly LabBoard[]): string {
     `picocom -b 115200 ${first.ttys[0]}        type: version, selftest, panic`,
     `sai-virtual-lab reset --chip ${first.chip}`,
     `sai-virtual-lab press --chip ${first.chip}`,
-    `sai-device --config ${first.devices} ${first.type} -- sai-expect --line selftest`,
+    `sai-device --config ${first.devices} ${first.type} -- sai-expect --line selftest --pass 'Completed: PASS' --fail 'Completed: FAIL'`,
   ];
   return `${lines.join('\n')}\nTry, in another terminal:\n${tries.map((line) => `  ${line}\n`).join('')}Ctrl-C ends it.\n`;
 }
