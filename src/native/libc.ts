@@ -25,6 +25,7 @@ const PROTOTYPES = {
   flock: 'int flock(int fd, int operation)',
   ioctl: 'int ioctl(int fd, unsigned long request, void *argument)',
   prctl: 'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
+  pipe2: 'int pipe2(int *fds, int flags)',
   waitpid: 'int waitpid(int pid, void *status, int options)',
 } as const;
 
