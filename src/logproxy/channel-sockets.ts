@@ -3,14 +3,18 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { RigError, reasonOf } from '../base/errors.ts';
+import { checkSocketPath } from '../base/unix-socket.ts';
 import { ENV, logproxyTtyVariable } from '../wire/env.ts';
 import { CHANNEL, channelName, ttyChannel } from '../wire/log.ts';
 import { Receiver } from './receiver.ts';
 import type { LogSink } from './sink.ts';
 
+const FOLDER_PREFIX = 'sai-log-';
+const LONGEST_NAME = channelName(CHANNEL.control);
+
 export interface ChannelSocketsOptions {
-  /** A short one: socket paths have at most 107 bytes. */
-  readonly parentFolder: string;
+  /** Where the sockets may be, best first. */
+  readonly parentFolders: readonly string[];
   readonly ttyCount: number;
   readonly sinkOf: (channel: number) => LogSink;
   readonly onBrokenWriter: (channel: string, writer: number) => void;
@@ -30,7 +34,7 @@ export class ChannelSockets implements AsyncDisposable {
 
   /** @throws {RigError} blame `config` when they cannot be made there */
   static async open(options: ChannelSocketsOptions): Promise<ChannelSockets> {
-    const folder = makeFolder(options.parentFolder);
+    const folder = makeFolder(options.parentFolders);
     const receivers: Receiver[] = [];
     const env: Record<string, string> = {};
     try {
@@ -75,14 +79,21 @@ function variablesOf(ttyCount: number): [string, number][] {
   return [[ENV.logproxy, CHANNEL.control], ...ttys, [ENV.logproxyJig, CHANNEL.jig]];
 }
 
-function makeFolder(parent: string): string {
-  try {
-    return mkdtempSync(join(parent, 'sai-log-'));
-  } catch (error) {
-    throw new RigError('config', `${parent}: cannot make the log sockets there: ${reasonOf(error)}`, {
-      cause: error,
-    });
+/** The first that exists, is ours to write and leaves room for the names of sockets. */
+function makeFolder(parents: readonly string[]): string {
+  let reason: unknown;
+  for (const parent of parents) {
+    try {
+      checkSocketPath(join(parent, `${FOLDER_PREFIX}XXXXXX`, LONGEST_NAME));
+      return mkdtempSync(join(parent, FOLDER_PREFIX));
+    } catch (error) {
+      reason = error;
+    }
   }
+  if (reason instanceof RigError) throw reason;
+  throw new RigError('config', `${parents.at(-1)}: cannot make the log sockets there: ${reasonOf(reason)}`, {
+    cause: reason,
+  });
 }
 
 async function closeAll(receivers: readonly Receiver[], folder: string): Promise<void> {

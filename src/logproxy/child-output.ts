@@ -1,8 +1,8 @@
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { openPipe } from '../native/pipe.ts';
 import type { Output } from './output.ts';
+import { settled } from './settle.ts';
 import { type LogSink, timeNow } from './sink.ts';
 
 /** One of stdout and stderr of the command: into the log, and on to where it would have gone. */
@@ -42,13 +42,7 @@ export class ChildOutput {
 
   /** Resolves when all that was written before the call is in the log. */
   async settle(): Promise<void> {
-    for (let seen = -1; seen !== this.#activity; ) {
-      seen = this.#activity;
-      await this.#resumed;
-      // One whole turn of the event loop reads every pipe that has anything.
-      await nextTurn();
-      await nextTurn();
-    }
+    await settled({ activity: () => this.#activity, resumed: () => this.#resumed });
   }
 
   close(): void {

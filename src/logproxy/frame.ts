@@ -14,8 +14,8 @@ export const FRAME_HEADER_BYTES = 13;
 const LENGTH_BYTES = 4;
 const GAP_PAYLOAD_BYTES = 8;
 
-/** Shared with the log file: what kind of record follows. */
-export const KIND = { bytesIn: 0, bytesOut: 1, gapIn: 2, gapOut: 3, end: 4 } as const;
+/** In frames and in the records of a file. */
+const KIND = { bytesIn: 0, bytesOut: 1, gapIn: 2, gapOut: 3, end: 4 } as const;
 
 /** What a frame says. `end` is a writer's farewell: without one it was cut off. */
 export type Frame = LogBytes | LogGap | { readonly kind: 'end' };

@@ -6,6 +6,7 @@ import { errnoCode } from '../base/errors.ts';
 import { listenOnUnixSocket } from '../base/unix-socket.ts';
 import { socketPathOf } from './address.ts';
 import { FRAME_OPENING, type Frame, FrameDecoder } from './frame.ts';
+import { settled } from './settle.ts';
 import { type LogSink, timeAt, timeNow } from './sink.ts';
 
 export interface ReceiverOptions {
@@ -46,13 +47,10 @@ export class Receiver implements AsyncDisposable {
   /** Resolves when all that was written before the call has reached the sink. */
   async settle(): Promise<void> {
     await this.#acceptAll();
-    for (let seen = -1; seen !== this.#activity; ) {
-      seen = this.#activity;
-      await Promise.all([...this.#connections].map((connection) => connection.resumed));
-      // One whole turn of the event loop reads every socket that has anything.
-      await nextTurn();
-      await nextTurn();
-    }
+    await settled({
+      activity: () => this.#activity,
+      resumed: () => Promise.all([...this.#connections].map((connection) => connection.resumed)),
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

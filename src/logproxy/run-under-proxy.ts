@@ -97,7 +97,7 @@ async function runLogged(
 ): Promise<CommandEnd> {
   const { env, diagnostics } = invocation;
   await using sockets = await ChannelSockets.open({
-    parentFolder: env['XDG_RUNTIME_DIR'] || tmpdir(),
+    parentFolders: [env['XDG_RUNTIME_DIR'] || tmpdir(), tmpdir()],
     ttyCount: request.ttyCount,
     sinkOf: (channel) => log.channel(channel),
     onBrokenWriter: (channel, writer) =>

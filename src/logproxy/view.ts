@@ -5,14 +5,15 @@ import { channelName, type LogRecord } from '../wire/log.ts';
 /** A line that does not end is shown in pieces of this. */
 const LINE_LIMIT_BYTES = 4096;
 
-const RESET = '\u001b[0m';
-const DIM = '\u001b[2m';
-const RED = '\u001b[31m';
+const ESCAPE = String.fromCodePoint(0x1b);
+const RESET = `${ESCAPE}[0m`;
+const DIM = `${ESCAPE}[2m`;
+const RED = `${ESCAPE}[31m`;
 /** stderr has red to itself. */
-const TTY_COLOURS = ['\u001b[36m', '\u001b[32m', '\u001b[33m', '\u001b[35m', '\u001b[34m'];
+const TTY_COLOURS = [36, 32, 33, 35, 34].map((code) => `${ESCAPE}[${code}m`);
 
 /** A change of colour, or any other control character. */
-const CONTROLS = /\u{1b}\[[0-9;]*m|\p{Cc}/gu;
+const CONTROLS = new RegExp(`${ESCAPE}\\[[0-9;]*m|\\p{Cc}`, 'gu');
 
 export type Colour = 'colour' | 'plain';
 
@@ -97,7 +98,7 @@ function keyOf(record: LogRecord): string {
 }
 
 /** What a gap says for itself. */
-export function gapText(lostBytes: number): string {
+function gapText(lostBytes: number): string {
   return lostBytes === 0
     ? 'gap: the writer was cut off, an unknown number of bytes may be missing'
     : `gap: ${lostBytes} bytes are missing`;
