@@ -149,11 +149,12 @@ export class ChannelLog implements LogSink {
 
   async #persist(file: AppendedFile, bytes: Buffer): Promise<void> {
     for (let rest = bytes; rest.length > 0; ) {
+      const isLastTry = this.#closing.signal.aborted;
       try {
         rest = rest.subarray(await file.append(rest));
       } catch (error) {
         this.#enterTrouble(error);
-        if (this.#closing.signal.aborted) throw error;
+        if (isLastTry) throw error;
         await sleep(RETRY_MS, undefined, { signal: this.#closing.signal }).catch(() => {});
       }
     }

@@ -119,7 +119,7 @@ function makeEmptyFolder(folder: string): string | undefined {
   let made: string | undefined;
   let names: string[];
   try {
-    made = mkdirSync(folder, { recursive: true });
+    made = makeFolder(folder);
     names = readdirSync(folder);
   } catch (error) {
     throw folderRefused(folder, error);
@@ -129,6 +129,18 @@ function makeEmptyFolder(folder: string): string | undefined {
     'usage',
     `${folder}: expected a new or empty folder, found ${names.length} ${names.length === 1 ? 'entry' : 'entries'}; name another with --dir`,
   );
+}
+
+/** `recursive` alone would call a read-only disk a missing folder. */
+function makeFolder(folder: string): string | undefined {
+  try {
+    mkdirSync(folder);
+    return folder;
+  } catch (error) {
+    if (errnoCode(error) === 'EEXIST') return undefined;
+    if (errnoCode(error) !== 'ENOENT') throw error;
+    return mkdirSync(folder, { recursive: true });
+  }
 }
 
 function folderRefused(folder: string, error: unknown): RigError {
