@@ -8,6 +8,7 @@ import { openTtyConsole } from '../tty/tty-console.ts';
 import { ENV } from '../wire/env.ts';
 import { parseCommandLine, type Request } from './cli.ts';
 import { lockConsole } from './console-lock.ts';
+import { LogProxies, withSendsLogged } from './log-proxies.ts';
 import { Session } from './session.ts';
 import { defaultTtys, resolveTty, type TargetTty } from './target-tty.ts';
 import { ExpectationError, TimeUp } from './verdict.ts';
@@ -20,11 +21,25 @@ interface Told {
   tty: string | undefined;
   /** The session that failed, if it got that far. */
   session: Session | undefined;
+  /** Open from the first step on. */
+  log: LogProxies | undefined;
 }
 
 /** One `sai-expect`, from its arguments to its status. */
 export async function runCommand(invocation: Invocation): Promise<number> {
-  const told: Told = { request: undefined, tty: undefined, session: undefined };
+  const told: Told = { request: undefined, tty: undefined, session: undefined, log: undefined };
+  try {
+    return await runAndTell(invocation, told);
+  } finally {
+    const loss = await told.log?.close();
+    if (loss) {
+      invocation.diagnostics.say(loss.message);
+      addFinding(loss, invocation, told.request, {});
+    }
+  }
+}
+
+async function runAndTell(invocation: Invocation, told: Told): Promise<number> {
   try {
     const request = parseCommandLine(invocation.args);
     if ('help' in request) {
@@ -33,7 +48,10 @@ export async function runCommand(invocation: Invocation): Promise<number> {
     }
     told.request = request;
     invocation.diagnostics.verbosity = request.verbosity;
+    told.log = await LogProxies.open(invocation.env);
+    told.log.remark('starting');
     await runRequest(request, invocation, told);
+    told.log.remark('passed');
     return 0;
   } catch (error) {
     return fail(error, invocation, told);
@@ -76,17 +94,25 @@ async function runOnTty(
         )
       : undefined;
     const open = await driverOf(request.driver);
+    const log = await told.log?.tty(tty.label, tty.logIndex);
+    const echo = echoOf(request, invocation);
     await using console = await open(tty.path, {
       label: tty.label,
       baudRate: request.baudRate ?? tty.baudRate,
       hangUpOnClose: tty.hangUpOnClose,
     });
     session = new Session({
-      console,
+      console: withSendsLogged(console, log),
       script: request.script,
       unread: tty.unread,
-      onBytes: echoOf(request, invocation),
-      detail: (text) => diagnostics.detail(text),
+      onBytes: (chunk) => {
+        log?.send(chunk);
+        echo(chunk);
+      },
+      detail: (text) => {
+        told.log?.remark(text);
+        diagnostics.detail(text);
+      },
       onLoss: (loss) => {
         diagnostics.say(loss.message);
         addFinding(loss, invocation, request, { tty: tty.label });
@@ -129,6 +155,7 @@ function fail(error: unknown, invocation: Invocation, told: Told): number {
 }
 
 function tell(error: RigError, invocation: Invocation, told: Told): void {
+  told.log?.remark(error.message);
   invocation.diagnostics.fail(error.message);
   if (!(error instanceof ExpectationError)) return;
   const lines = told.request?.onFail === 'everything' ? told.session?.transcript.lines() : undefined;
