@@ -10,7 +10,7 @@ export const FRAME_OPENING = Buffer.from('\0sai1\n', 'latin1');
 export const MAX_PAYLOAD_BYTES = 65_536;
 
 /** u32 length of what follows, u8 kind, u64 monotonic nanoseconds; little-endian. */
-export const FRAME_HEADER_BYTES = 13;
+const FRAME_HEADER_BYTES = 13;
 const LENGTH_BYTES = 4;
 const GAP_PAYLOAD_BYTES = 8;
 

@@ -15,6 +15,8 @@ import { Workplace } from '../peers/expect-command.ts';
 import { ROOT, runCommand } from '../peers/running-lab.ts';
 import { tempFolder } from '../temp-folder.ts';
 
+const SAI_LOGPROXY = join(ROOT, 'bin/sai-logproxy');
+
 const MiB = 1024 * 1024;
 
 function recordsOf(run: string, channel: string): LogRecord[] {
@@ -44,7 +46,7 @@ describe.each(CHUNKINGS)('a board that talks in %s', (chunking) => {
     dut.say('boot \0\xff\r\n> ');
     const folder = tempFolder();
     const args = ['--dir', 'run', 'sai-expect', '--expect', '> ', '--line', 'version', '--expect', '> '];
-    const { status } = await runCommand('sai-logproxy', args, { env: environment(dut), cwd: folder });
+    const { status } = await runCommand(SAI_LOGPROXY, args, { env: environment(dut), cwd: folder });
     expect(status).toBe(0);
     const records = recordsOf(join(folder, 'run'), 'tty0');
     expect(textOf(records, 'in')).toBe(Buffer.from('boot \0\xff\r\n> sai-uno 1.0\r\n> ').toString('latin1'));
@@ -67,7 +69,7 @@ test('a failure is in the log in the words that people see', async () => {
   dut.say('Completed: FAIL\n');
   const folder = tempFolder();
   const args = ['--dir', 'run', 'sai-expect'];
-  const { status, stderr } = await runCommand('sai-logproxy', args, { env: environment(dut), cwd: folder });
+  const { status, stderr } = await runCommand(SAI_LOGPROXY, args, { env: environment(dut), cwd: folder });
   expect(status).toBe(1);
   const [said] = stderr.split('\n');
   expect(readFileSync(join(folder, 'run/control.log'), 'utf8')).toContain(`${said}\n`);
@@ -82,7 +84,7 @@ class StoppableProxy {
 
   constructor(dut: DutOnPty) {
     const script = 'sai-expect; echo $? > status';
-    this.#child = spawn('sai-logproxy', ['--dir', 'run', 'sh', '-c', script], {
+    this.#child = spawn(SAI_LOGPROXY, ['--dir', 'run', 'sh', '-c', script], {
       env: environment(dut, { SAI_FINDINGS: this.findings }),
       cwd: this.folder,
       stdio: 'ignore',
@@ -201,7 +203,7 @@ test('sai-device tells the log for what it queues and what it got', async () => 
   await using bench = new Bench();
   const run = bench.file('log');
   const args = ['--dir', run, join(ROOT, 'bin/sai-device'), 'uno', 'sh', '-c', 'echo $SAI_LOGPROXY; exit 7'];
-  const { status, stdout } = await runCommand(join(ROOT, 'bin/sai-logproxy'), args, { env: bench.env });
+  const { status, stdout } = await runCommand(SAI_LOGPROXY, args, { env: bench.env });
   expect({ status, hasSocket: stdout.endsWith('/control\n') }).toEqual({ status: 7, hasSocket: true });
   expect(readFileSync(join(run, 'control.log'), 'utf8')).toBe(
     "sai-device: queueing for device compatible with 'uno'\nsai-device: acquired device 'uno1' (uno)\n",

@@ -16,6 +16,8 @@ import { tempFolder } from '../temp-folder.ts';
 const NO_SOCAT =
   spawnSync('socat', ['-V']).status === 0 ? undefined : 'socat is not installed (Debian package socat)';
 
+const SAI_LOGPROXY = join(ROOT, 'bin/sai-logproxy');
+
 const MiB = 1024 * 1024;
 
 /** A scratch folder, and how sai-logproxy is run in it. */
@@ -38,7 +40,7 @@ class Scratch {
   }
 
   async logproxy(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
-    return await runCommand('sai-logproxy', args, { env: { ...this.env, ...env }, cwd: this.folder });
+    return await runCommand(SAI_LOGPROXY, args, { env: { ...this.env, ...env }, cwd: this.folder });
   }
 
   /** Runs a shell script under it, its log in `run`. */
@@ -48,7 +50,7 @@ class Scratch {
 
   start(script: string): { child: ChildProcess; closed: Promise<[number | null, NodeJS.Signals | null]> } {
     const args = ['--dir', 'run', '--', 'sh', '-c', script];
-    const child = spawn('sai-logproxy', args, { env: this.env, cwd: this.folder, stdio: 'ignore' });
+    const child = spawn(SAI_LOGPROXY, args, { env: this.env, cwd: this.folder, stdio: 'ignore' });
     const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
     onTestFinished(async () => {
       child.kill('SIGKILL');
