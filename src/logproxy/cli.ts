@@ -3,8 +3,10 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
+import { appendFinding, findingOf } from '../findings/findings-file.ts';
+import { ENV } from '../wire/env.ts';
 import { MAX_LOGGED_TTYS } from '../wire/log.ts';
-import { runUnderProxy } from './run-under-proxy.ts';
+import { type RunRequest, runUnderProxy } from './run-under-proxy.ts';
 import { type Moment, showRun } from './show.ts';
 
 const DEFAULT_TTYS = 8;
@@ -36,6 +38,7 @@ interface RunFlags {
   readonly ttys: number;
   readonly merged?: boolean;
   readonly json?: boolean;
+  readonly optional?: boolean;
   readonly quiet?: boolean;
 }
 
@@ -53,26 +56,37 @@ export async function saiLogproxy(invocation: Invocation): Promise<number> {
 }
 
 async function run(args: readonly string[], invocation: Invocation): Promise<number> {
-  const { env, diagnostics } = invocation;
-  const command = describeRun();
-  if (!parsed(command, args, invocation)) return 0;
-  const flags = command.opts<RunFlags>();
-  const [program, ...rest] = command.args;
+  let findings: RunRequest['findings'] = 'wanted';
+  try {
+    const command = describeRun();
+    if (!parsed(command, args, invocation)) return 0;
+    const flags = command.opts<RunFlags>();
+    if (flags.optional) findings = 'optional';
+    if (flags.quiet) invocation.diagnostics.verbosity = 'quiet';
+    return await runUnderProxy({ ...requestOf(command.args, flags, invocation.env), findings }, invocation);
+  } catch (error) {
+    if (findings === 'wanted') appendFinding(invocation.env[ENV.findings], findingOf('sai-logproxy', error));
+    throw error;
+  }
+}
+
+function requestOf(
+  words: readonly string[],
+  flags: RunFlags,
+  env: NodeJS.ProcessEnv,
+): Omit<RunRequest, 'findings'> {
+  const [program, ...args] = words;
   if (program === undefined) throw usage('expected a command to run, got none');
-  if (flags.quiet) diagnostics.verbosity = 'quiet';
   const isTerminal = isatty(1);
   const isMerged = flags.merged === true || (isTerminal && flags.quiet !== true);
-  return await runUnderProxy(
-    {
-      folder: flags.dir ?? `sai-log-${dateForNames(new Date())}`,
-      program,
-      args: rest,
-      ttyCount: flags.ttys,
-      view: flags.json ? 'json' : isMerged ? 'merged' : 'command',
-      colour: isTerminal && !env['NO_COLOR'] ? 'colour' : 'plain',
-    },
-    invocation,
-  );
+  return {
+    folder: flags.dir ?? `sai-log-${dateForNames(new Date())}`,
+    program,
+    args,
+    ttyCount: flags.ttys,
+    view: flags.json ? 'json' : isMerged ? 'merged' : 'command',
+    colour: isTerminal && !env['NO_COLOR'] ? 'colour' : 'plain',
+  };
 }
 
 function show(args: readonly string[], invocation: Invocation): number {
@@ -103,6 +117,7 @@ function describeRun(): Command {
     .option('--ttys <n>', `ttys that have a channel, at most ${MAX_LOGGED_TTYS}`, parseTtyCount, DEFAULT_TTYS)
     .option('--merged', 'show all channels with times, as on a terminal, instead of the output of CMD')
     .option('--json', 'print each record as a line of JSON, and a summary as the last')
+    .option('--optional', 'a failure of sai-logproxy itself leaves no finding in $SAI_FINDINGS')
     .option('-q, --quiet', 'show the output of CMD and nothing else')
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', RUN_EXAMPLES)

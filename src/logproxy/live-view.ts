@@ -2,10 +2,7 @@
 
 import { channelName, type LogRecord } from '../wire/log.ts';
 import type { Output } from './output.ts';
-import { type Colour, jsonOf, LineView } from './view.ts';
-
-/** A prompt has no end of line: it is shown once its channel is quiet. */
-const QUIET_MS = 250;
+import { type Colour, jsonOf, LineView, QUIET_MS } from './view.ts';
 
 export interface LiveView {
   push(record: LogRecord): void;

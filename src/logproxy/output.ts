@@ -19,8 +19,10 @@ const writeAsync = promisify(write);
 export class Output {
   readonly #fd: number;
   readonly #pending = new ByteBatch();
+  /** Who waits for room, and who for the end. */
   readonly #waiting: (() => void)[] = [];
-  #writing: Promise<void> | undefined;
+  #isWriting = false;
+  /** Nobody reads it any more, or nobody waits for who reads it. */
   #isGone = false;
 
   constructor(fd: number) {
@@ -28,31 +30,45 @@ export class Output {
   }
 
   get isBehind(): boolean {
-    return this.#pending.length > PENDING_LIMIT_BYTES;
+    return !this.#isGone && this.#pending.length > PENDING_LIMIT_BYTES;
+  }
+
+  /** Given up while a thread is in a write that may never end: then `process.exit` does not end either. */
+  get isStuck(): boolean {
+    return this.#isGone && this.#isWriting;
   }
 
   write(bytes: Uint8Array): void {
     if (this.#isGone) return;
     this.#pending.append(bytes);
-    this.#writing ??= this.#write();
+    if (!this.#isWriting) void this.#write();
   }
 
   /** Resolves when it is behind no more. */
   async drained(): Promise<void> {
-    if (this.isBehind) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    while (this.isBehind) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Resolves when all of it is written, or nobody reads any more. */
+  /** Resolves when all of it is written, or it was given up. */
   async flush(): Promise<void> {
-    await this.#writing;
+    while (this.#isWriting && !this.#isGone)
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** What is not written yet never will be. */
+  giveUp(): void {
+    this.#isGone = true;
+    this.#wake();
   }
 
   async #write(): Promise<void> {
-    while (this.#pending.length > 0) {
+    this.#isWriting = true;
+    while (this.#pending.length > 0 && !this.#isGone) {
       await this.#writeAll(this.#pending.take());
-      for (const resume of this.#waiting.splice(0)) resume();
+      this.#wake();
     }
-    this.#writing = undefined;
+    this.#isWriting = false;
+    this.#wake();
   }
 
   async #writeAll(bytes: Buffer): Promise<void> {
@@ -64,5 +80,9 @@ export class Output {
         else this.#isGone = true; // nobody reads it any more; the log goes on without
       }
     }
+  }
+
+  #wake(): void {
+    for (const resume of this.#waiting.splice(0)) resume();
   }
 }

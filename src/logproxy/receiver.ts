@@ -36,6 +36,10 @@ export class Receiver implements AsyncDisposable {
   static async open(options: ReceiverOptions): Promise<Receiver> {
     const receiver = new Receiver(options);
     await listenOnUnixSocket(receiver.#server, receiver.#path);
+    // Out of descriptors or memory: somebody wanted to write and could not.
+    receiver.#server.on('error', () => {
+      options.sink.append({ kind: 'gap', direction: 'in', lostBytes: 0, writer: 0, ...timeNow() });
+    });
     return receiver;
   }
 
@@ -77,11 +81,11 @@ export class Receiver implements AsyncDisposable {
   }
 
   #passesThrough(): Promise<boolean> {
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       const marker = connect(this.#path);
-      // EAGAIN: more are waiting than the kernel queues.
-      marker.once('error', (error) => (errnoCode(error) === 'EAGAIN' ? resolve(false) : reject(error)));
-      marker.once('close', (hadError) => !hadError && resolve(true));
+      // EAGAIN: more are waiting than the kernel queues. Anything else: the command removed the socket itself.
+      marker.once('error', (error) => resolve(errnoCode(error) !== 'EAGAIN'));
+      marker.once('close', () => resolve(true));
       marker.resume().end();
     });
   }

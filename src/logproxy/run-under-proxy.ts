@@ -3,12 +3,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { isatty } from 'node:tty';
+import type { Diagnostics } from '../base/diagnostics.ts';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { EXIT_CANNOT_START, EXIT_NOT_FOUND, EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFinding, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
-import { CHANNEL, type LogRecord } from '../wire/log.ts';
+import { CHANNEL } from '../wire/log.ts';
 import { ChannelSockets, withoutLogproxies } from './channel-sockets.ts';
 import { ChildOutput } from './child-output.ts';
 import { JsonView, type LiveView, MergedView, NO_VIEW } from './live-view.ts';
@@ -18,6 +19,9 @@ import { SignalRelay } from './signal-relay.ts';
 import { timeNow } from './sink.ts';
 import type { Colour } from './view.ts';
 
+const STDOUT = 1;
+const STDERR = 2;
+
 export interface RunRequest {
   readonly folder: string;
   readonly program: string;
@@ -26,66 +30,61 @@ export interface RunRequest {
   /** `command` is its own output, where it would have gone without us. */
   readonly view: 'merged' | 'json' | 'command';
   readonly colour: Colour;
+  readonly findings: 'wanted' | 'optional';
 }
 
 /** The status of the command; that of a full disk when only the log of it failed. */
 export async function runUnderProxy(request: RunRequest, invocation: Invocation): Promise<number> {
   const { env, diagnostics } = invocation;
   const signals = new SignalRelay(isatty(0) ? 'a terminal' : 'something else');
-  const stdout = new Output(1);
-  const view = viewOf(request, stdout);
-  let isInTrouble = false;
-  const log = openLog(request, {
-    onRecord: (record) => view.push(record),
-    onTrouble: (channel, error) => {
-      if (isInTrouble) return;
-      isInTrouble = true;
-      diagnostics.fail(
-        `${request.folder}: ${channel}: cannot be written: ${reasonOf(error)}; the command goes on, what cannot be kept is counted`,
-      );
-    },
-  });
-  let end: CommandEnd;
-  try {
-    end = await runLogged(request, invocation, log, { signals, stdout });
-  } catch (error) {
-    log.discard();
-    throw error;
-  }
+  const outputs = { stdout: new Output(STDOUT), stderr: new Output(STDERR) };
+  const view = viewOf(request, outputs.stdout);
+  const log = openLog(request, view, diagnostics);
+  const end = await runLogged(request, invocation, log, { signals, outputs });
   if (end.refusal !== undefined) {
     log.discard();
     diagnostics.fail(end.refusal);
+    tellFinding(request, env, new RigError('usage', end.refusal));
     return end.status;
   }
   const channels = await log.close();
   view.end();
   if (request.view === 'json')
-    stdout.write(Buffer.from(`${JSON.stringify({ folder: log.folder, channels })}\n`));
-  await stdout.flush();
-  if (end.cutOffWriters > 0) {
-    diagnostics.say(
-      `${end.cutOffWriters} writers went on when the command had ended; what they write now is not kept`,
-    );
-  }
+    outputs.stdout.write(Buffer.from(`${JSON.stringify({ folder: log.folder, channels })}\n`));
+  await Promise.all([outputs.stdout.flush(), outputs.stderr.flush()]);
   diagnostics.say(summaryLine(log.folder, channels));
-  const status = signals.stoppedBy ? exitStatusOfSignal(signals.stoppedBy) : end.status;
   const loss = lossOf(log.folder, channels);
-  if (!loss) return status;
-  diagnostics.fail(loss.message);
-  appendFinding(env[ENV.findings], findingOf('sai-logproxy', loss));
-  return status === 0 ? EXIT_STATUS[loss.blame] : status;
+  if (loss) {
+    diagnostics.fail(loss.message);
+    tellFinding(request, env, loss);
+  }
+  if (signals.stoppedBy) return stoppedStatus(signals.stoppedBy, outputs);
+  return loss && end.status === 0 ? EXIT_STATUS[loss.blame] : end.status;
+}
+
+/** A process with a thread that waits for a reader ends by a signal or not at all. */
+function stoppedStatus(signal: NodeJS.Signals, { stdout, stderr }: Outputs): number {
+  if (stdout.isStuck || stderr.isStuck) {
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  }
+  return exitStatusOfSignal(signal);
+}
+
+interface Outputs {
+  readonly stdout: Output;
+  readonly stderr: Output;
 }
 
 interface CommandEnd {
   readonly status: number;
   /** Why it could not be started. */
   readonly refusal?: string;
-  readonly cutOffWriters: number;
 }
 
 interface RunParts {
   readonly signals: SignalRelay;
-  readonly stdout: Output;
+  readonly outputs: Outputs;
 }
 
 /** Runs the command to its end, and until everything that was written by then is in the log. */
@@ -93,43 +92,63 @@ async function runLogged(
   request: RunRequest,
   invocation: Invocation,
   log: RunLog,
-  { signals, stdout }: RunParts,
+  { signals, outputs }: RunParts,
 ): Promise<CommandEnd> {
   const { env, diagnostics } = invocation;
-  await using sockets = await ChannelSockets.open({
-    parentFolders: [env['XDG_RUNTIME_DIR'] || tmpdir(), tmpdir()],
-    ttyCount: request.ttyCount,
-    sinkOf: (channel) => log.channel(channel),
-    onBrokenWriter: (channel, writer) =>
-      diagnostics.say(
-        `${channel}: writer ${writer} broke the format of framed writers; the rest of it is kept raw`,
-      ),
-  });
-  const isRelayed = request.view === 'command';
-  const stderr = new Output(2);
-  const outputs = [
-    new ChildOutput(log.channel(CHANNEL.stdout), isRelayed ? stdout : undefined),
-    new ChildOutput(log.channel(CHANNEL.stderr), isRelayed ? stderr : undefined),
+  await using sockets = await openSockets(request, invocation, log);
+  const relayTo = request.view === 'command' ? outputs : undefined;
+  const streams = [
+    new ChildOutput(log.channel(CHANNEL.stdout), relayTo?.stdout),
+    new ChildOutput(log.channel(CHANNEL.stderr), relayTo?.stderr),
   ];
   try {
     const child = spawn(request.program, request.args, {
       env: { ...withoutLogproxies(env), ...sockets.env },
-      stdio: ['inherit', ...outputs.map((output) => output.writeFd)],
+      stdio: ['inherit', ...streams.map((stream) => stream.writeFd)],
     });
     const exit = exitOf(child, request.program);
-    for (const output of outputs) output.releaseWriteEnd();
+    for (const stream of streams) stream.releaseWriteEnd();
     signals.passOnTo(child);
     const end = await exit;
-    await Promise.all([sockets.settle(), ...outputs.map((output) => output.settle())]);
-    const open = outputs.filter((output) => output.isOpen).length + sockets.openWriters;
-    await stderr.flush();
-    return { ...end, cutOffWriters: open };
+    signals.commandEnded(() => {
+      outputs.stdout.giveUp();
+      outputs.stderr.giveUp();
+    });
+    await Promise.all([sockets.settle(), ...streams.map((stream) => stream.settle())]);
+    const cutOff = streams.filter((stream) => stream.isOpen).length + sockets.openWriters;
+    if (cutOff > 0)
+      diagnostics.say(
+        `${cutOff} writers went on when the command had ended; what they write now is not kept`,
+      );
+    return end;
   } finally {
-    for (const output of outputs) output.close();
+    for (const stream of streams) stream.close();
   }
 }
 
-function exitOf(child: ChildProcess, program: string): Promise<Omit<CommandEnd, 'cutOffWriters'>> {
+/** @throws {RigError} when there can be none; nothing is left of the log then */
+async function openSockets(
+  request: RunRequest,
+  { env, diagnostics }: Invocation,
+  log: RunLog,
+): Promise<ChannelSockets> {
+  try {
+    return await ChannelSockets.open({
+      parentFolders: [env['XDG_RUNTIME_DIR'] || tmpdir(), tmpdir()],
+      ttyCount: request.ttyCount,
+      sinkOf: (channel) => log.channel(channel),
+      onBrokenWriter: (channel, writer) =>
+        diagnostics.say(
+          `${channel}: writer ${writer} broke the format of framed writers; the rest of it is kept raw`,
+        ),
+    });
+  } catch (error) {
+    log.discard();
+    throw error;
+  }
+}
+
+function exitOf(child: ChildProcess, program: string): Promise<CommandEnd> {
   return new Promise((resolve) => {
     child.once('error', (error) => {
       const isMissing = errnoCode(error) === 'ENOENT';
@@ -146,17 +165,26 @@ function exitOf(child: ChildProcess, program: string): Promise<Omit<CommandEnd, 
   });
 }
 
-function openLog(
-  request: RunRequest,
-  listener: {
-    readonly onRecord: (record: LogRecord) => void;
-    readonly onTrouble: (channel: string, error: unknown) => void;
-  },
-): RunLog {
+function openLog(request: RunRequest, view: LiveView, diagnostics: Diagnostics): RunLog {
   const { atMs, monotonicNs } = timeNow();
   const command = [request.program, ...request.args];
-  const facts = { command, startedAtMs: atMs, startedMonotonicNs: monotonicNs };
-  return new RunLog({ folder: request.folder, facts, ...listener });
+  let isInTrouble = false;
+  return new RunLog({
+    folder: request.folder,
+    facts: { command, startedAtMs: atMs, startedMonotonicNs: monotonicNs },
+    onRecord: (record) => view.push(record),
+    onTrouble: (channel, error) => {
+      if (isInTrouble) return; // the other channels are on the same disk
+      isInTrouble = true;
+      diagnostics.fail(
+        `${request.folder}: ${channel}: cannot be written: ${reasonOf(error)}; the command goes on, what cannot be kept is counted`,
+      );
+    },
+  });
+}
+
+function tellFinding({ findings }: RunRequest, env: NodeJS.ProcessEnv, error: RigError): void {
+  if (findings === 'wanted') appendFinding(env[ENV.findings], findingOf('sai-logproxy', error));
 }
 
 function viewOf(request: RunRequest, stdout: Output): LiveView {

@@ -87,7 +87,7 @@ export class LogSender {
       });
       // A proxy never writes; reading is how a closed one shows.
       socket.resume();
-      socket.once('error', (error) => this.#fail(error));
+      socket.on('error', (error) => this.#fail(error));
       socket.once('close', () => this.#fail(new Error('the log proxy went away')));
       return socket;
     } catch (error) {

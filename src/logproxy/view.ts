@@ -17,11 +17,16 @@ const CONTROLS = new RegExp(`${ESCAPE}\\[[0-9;]*m|\\p{Cc}`, 'gu');
 
 export type Colour = 'colour' | 'plain';
 
-/** One line of one channel, begun at `atMs`. */
+/** A prompt has no end of line: it is shown once its writer is quiet. */
+export const QUIET_MS = 250;
+
+/** One line of one channel. */
 interface OpenLine {
+  /** That began it. */
   readonly record: LogRecord;
   readonly pieces: Uint8Array[];
   length: number;
+  lastAtMs: number;
 }
 
 /**
@@ -31,6 +36,7 @@ interface OpenLine {
 export class LineView {
   readonly #colour: Colour;
   readonly #show: (text: string) => void;
+  /** The one that has been quiet for longest is first. */
   readonly #open = new Map<string, OpenLine>();
 
   constructor(colour: Colour, show: (text: string) => void) {
@@ -39,6 +45,7 @@ export class LineView {
   }
 
   push(record: LogRecord): void {
+    this.#finishQuiet(record.atMs);
     if (record.kind === 'gap') {
       this.#finish(keyOf(record));
       this.#line(record, `[${gapText(record.lostBytes)}]`, 'gap');
@@ -64,11 +71,20 @@ export class LineView {
 
   #continue(record: LogRecord, bytes: Uint8Array): void {
     const key = keyOf(record);
-    const line = this.#open.get(key) ?? { record, pieces: [], length: 0 };
+    const line = this.#open.get(key) ?? { record, pieces: [], length: 0, lastAtMs: 0 };
+    this.#open.delete(key);
     this.#open.set(key, line);
+    line.lastAtMs = record.atMs;
     line.pieces.push(Uint8Array.from(bytes));
     line.length += bytes.length;
     if (line.length >= LINE_LIMIT_BYTES) this.#finish(key);
+  }
+
+  #finishQuiet(nowMs: number): void {
+    for (const [key, line] of this.#open) {
+      if (nowMs - line.lastAtMs < QUIET_MS) return;
+      this.#finish(key);
+    }
   }
 
   #finish(key: string): void {

@@ -8,13 +8,11 @@ import { readProcess } from '../../src/base/process-table.ts';
 import { readLogFile } from '../../src/logproxy/log-reader.ts';
 import type { LogRecord } from '../../src/wire/log.ts';
 import { until } from '../peers/bench.ts';
+import { needsProgram } from '../peers/needs.ts';
 import { type Outcome, ROOT, runCommand } from '../peers/running-lab.ts';
 import { seededRandom } from '../peers/seeded-random.ts';
 import { NO_SMALL_DISK, remount, smallDisk } from '../peers/small-disk.ts';
 import { tempFolder } from '../temp-folder.ts';
-
-const NO_SOCAT =
-  spawnSync('socat', ['-V']).status === 0 ? undefined : 'socat is not installed (Debian package socat)';
 
 const SAI_LOGPROXY = join(ROOT, 'bin/sai-logproxy');
 
@@ -48,9 +46,16 @@ class Scratch {
     return await this.logproxy(['--dir', 'run', ...flags, '--', 'sh', '-c', script]);
   }
 
-  start(script: string): { child: ChildProcess; closed: Promise<[number | null, NodeJS.Signals | null]> } {
+  start(
+    script: string,
+    stdout: 'ignore' | 'pipe' = 'ignore',
+  ): { child: ChildProcess; closed: Promise<[number | null, NodeJS.Signals | null]> } {
     const args = ['--dir', 'run', '--', 'sh', '-c', script];
-    const child = spawn(SAI_LOGPROXY, args, { env: this.env, cwd: this.folder, stdio: 'ignore' });
+    const child = spawn(SAI_LOGPROXY, args, {
+      env: this.env,
+      cwd: this.folder,
+      stdio: ['ignore', stdout, 'ignore'],
+    });
     const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
     onTestFinished(async () => {
       child.kill('SIGKILL');
@@ -123,9 +128,11 @@ describe('a command', () => {
   ])('that cannot be started, %s, leaves nothing behind', async (program, status, stderr) => {
     const scratch = new Scratch();
     writeFileSync(join(scratch.folder, 'notes'), 'no program');
-    const outcome = await scratch.logproxy(['--dir', 'deep/run', program]);
+    const findings = join(scratch.folder, 'findings');
+    const outcome = await scratch.logproxy(['--dir', 'deep/run', program], { SAI_FINDINGS: findings });
     expect(outcome).toEqual({ status, stdout: '', stderr });
-    expect(readdirSync(scratch.folder).sort()).toEqual(['notes', 'sock']);
+    expect(readFileSync(findings, 'utf8')).toContain('"verdict":"fail","blame":"usage"');
+    expect(readdirSync(scratch.folder).sort()).toEqual(['findings', 'notes', 'sock']);
     expect(readdirSync(scratch.sockets)).toEqual([]);
   });
 
@@ -162,8 +169,8 @@ describe('a command', () => {
 describe('what programs write to the sockets', () => {
   test('100 MB of raw bytes into each of four at once, are kept byte for byte', {
     timeout: 120_000,
-  }, async ({ skip }) => {
-    skip(NO_SOCAT !== undefined, NO_SOCAT);
+  }, async (context) => {
+    needsProgram(context, 'socat');
     const scratch = new Scratch();
     const sums: string[] = [];
     for (let index = 0; index < 4; index++) {
@@ -201,8 +208,8 @@ describe('what programs write to the sockets', () => {
     expect(times).toEqual([...times].sort((a, b) => Number(a - b)));
   });
 
-  test('is shown merged, and again by show', async ({ skip }) => {
-    skip(NO_SOCAT !== undefined, NO_SOCAT);
+  test('is shown merged, and again by show', async (context) => {
+    needsProgram(context, 'socat');
     const scratch = new Scratch();
     const talk = 'echo hello | socat -u - UNIX:$SAI_LOGPROXY_TTY0; echo done; echo oops >&2';
     const { stdout, stderr } = await scratch.script(talk, '--merged');
@@ -386,3 +393,55 @@ function countingText(length: number): string {
   for (let line = 0; text.length < length; line++) text += `${String(line).padStart(9, '0')}\n`;
   return text.slice(0, length);
 }
+
+describe('a reader of the output that stalls', () => {
+  /** Prints more than all buffers hold, then says on the control channel that a board has been read meanwhile. */
+  const script =
+    'head -c 3000000 /dev/zero & head -c 300000 /dev/zero | socat -u - UNIX:$SAI_LOGPROXY_TTY0; touch board-read; wait';
+
+  test('does not stop a board from being read', async (context) => {
+    needsProgram(context, 'socat');
+    const scratch = new Scratch();
+    const { child, closed } = scratch.start(script, 'pipe');
+    await until(() => existsSync(join(scratch.folder, 'board-read')), 'the board has been read');
+    let length = 0;
+    child.stdout?.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+    });
+    expect(await closed).toEqual([0, null]);
+    expect(length).toBe(3_000_000);
+  });
+
+  test('does not keep a command alive that is told to stop, nor its log from being whole', async (context) => {
+    needsProgram(context, 'socat');
+    const scratch = new Scratch();
+    const { child, closed } = scratch.start(`${script}; sleep 1000`, 'pipe');
+    await until(() => existsSync(join(scratch.folder, 'board-read')), 'the board has been read');
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([null, 'SIGTERM']);
+    child.stdout?.destroy();
+    await closed;
+    expect(scratch.plain('tty0').length).toBe(300_000);
+    expect(scratch.records('stdout').torn).toBe(0);
+    expect(readdirSync(scratch.sockets)).toEqual([]);
+  });
+});
+
+test('on a terminal it shows every channel, in colour unless NO_COLOR says otherwise', async (context) => {
+  needsProgram(context, 'script');
+  const scratch = new Scratch();
+  const command = 'sai-logproxy --dir run sh -c "echo hello; echo oops >&2"';
+  const env = { ...scratch.env, NO_COLOR: '' };
+  const inColour = await runCommand('script', ['-qec', command, '/dev/null'], { env, cwd: scratch.folder });
+  const marked = inColour.stdout.replaceAll('\x1b', 'ESC');
+  expect(marked).toMatch(
+    /^ESC\[2m\d\d:\d\d:\d\d\.\d{3}ESC\[0m ESC\[\d+mstdout {2}\|ESC\[0m helloESC\[0m\r$/m,
+  );
+  expect(marked).toMatch(/ESC\[31mstderr {2}\|ESC\[0m oopsESC\[0m\r$/m);
+  const plain = await runCommand('script', ['-qec', command.replace('run', 'run2'), '/dev/null'], {
+    env: { ...env, NO_COLOR: '1' },
+    cwd: scratch.folder,
+  });
+  expect(plain.stdout).toMatch(/^\d\d:\d\d:\d\d\.\d{3} stdout {2}\| hello\r$/m);
+  expect(plain.stdout).not.toContain('\x1b');
+});

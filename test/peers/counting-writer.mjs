@@ -16,5 +16,6 @@ function goOn() {
   socket.write(`${lines.join('\n')}\n`, () => setImmediate(goOn));
 }
 
-socket.on('error', () => process.exit(0));
+socket.on('error', () => {}); // `close` follows
+socket.on('close', () => process.exit(0));
 socket.on('connect', goOn);
