@@ -35,6 +35,7 @@ function environment(dut: DutOnPty, more: NodeJS.ProcessEnv = {}): NodeJS.Proces
     PATH: `${join(ROOT, 'bin')}:${process.env['PATH']}`,
     SAI_DEVICE_TTY0: dut.ttyPath,
     SAI_RUN_DIR: tempFolder(),
+    XDG_RUNTIME_DIR: tempFolder(),
     ...more,
   };
 }
