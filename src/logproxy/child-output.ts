@@ -24,10 +24,10 @@ export class ChildOutput {
     this.#relay = relay;
     this.#stream = new Socket({ fd: pipe.readFd, readable: true, writable: false });
     this.#stream.on('data', (chunk: Buffer) => this.#onData(chunk));
-    this.#stream.once('close', () => {
+    this.#stream.once('end', () => {
       this.#hasEnded = true;
     });
-    this.#stream.on('error', () => {}); // reading a pipe does not fail; `close` follows in any case
+    this.#stream.on('error', () => {}); // reading a pipe does not fail
   }
 
   /** Whether somebody still holds the other end. */

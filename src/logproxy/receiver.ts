@@ -43,9 +43,9 @@ export class Receiver implements AsyncDisposable {
     return receiver;
   }
 
-  /** Writers that are connected. */
+  /** Writers that have not hung up. */
   get openWriters(): number {
-    return this.#connections.size;
+    return [...this.#connections].filter((connection) => !connection.hasEnded).length;
   }
 
   /** Resolves when all that was written before the call has reached the sink. */
@@ -109,6 +109,7 @@ class Connection {
   #held: Buffer = Buffer.alloc(0);
   #writer: number | undefined;
   #saidEnd = false;
+  #hasEnded = false;
   /** Resolves when the connection reads again. */
   resumed: Promise<void> = Promise.resolve();
 
@@ -119,6 +120,10 @@ class Connection {
     socket.once('end', () => this.#onEnd());
     // A writer that was killed; `close` follows, and what it had written has been read.
     socket.on('error', () => this.#onEnd());
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
   destroy(): void {
@@ -148,6 +153,7 @@ class Connection {
   }
 
   #onEnd(): void {
+    this.#hasEnded = true;
     if (this.#held.length > 0) this.#keepRaw(this.#held);
     this.#held = Buffer.alloc(0);
     if (this.#mode !== 'framed') return;

@@ -1,9 +1,10 @@
 /** What `sai-logproxy CMD` does: opens the log, runs the command, keeps what comes, says what came of it. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { isatty } from 'node:tty';
-import type { Diagnostics } from '../base/diagnostics.ts';
+import { Diagnostics } from '../base/diagnostics.ts';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { EXIT_CANNOT_START, EXIT_NOT_FOUND, EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
 import type { Invocation } from '../base/run-main.ts';
@@ -35,31 +36,40 @@ export interface RunRequest {
 
 /** The status of the command; that of a full disk when only the log of it failed. */
 export async function runUnderProxy(request: RunRequest, invocation: Invocation): Promise<number> {
-  const { env, diagnostics } = invocation;
+  const { env } = invocation;
   const signals = new SignalRelay(isatty(0) ? 'a terminal' : 'something else');
   const outputs = { stdout: new Output(STDOUT), stderr: new Output(STDERR) };
+  const diagnostics = diagnosticsOn(outputs.stderr, invocation.diagnostics);
   const view = viewOf(request, outputs.stdout);
   const log = openLog(request, view, diagnostics);
-  const end = await runLogged(request, invocation, log, { signals, outputs });
+  const end = await runLogged(request, env, log, { signals, outputs, diagnostics });
   if (end.refusal !== undefined) {
     log.discard();
     diagnostics.fail(end.refusal);
     tellFinding(request, env, new RigError('usage', end.refusal));
+    await outputs.stderr.flush();
     return end.status;
   }
   const channels = await log.close();
   view.end();
   if (request.view === 'json')
     outputs.stdout.write(Buffer.from(`${JSON.stringify({ folder: log.folder, channels })}\n`));
-  await Promise.all([outputs.stdout.flush(), outputs.stderr.flush()]);
   diagnostics.say(summaryLine(log.folder, channels));
   const loss = lossOf(log.folder, channels);
   if (loss) {
     diagnostics.fail(loss.message);
     tellFinding(request, env, loss);
   }
+  await Promise.all([outputs.stdout.flush(), outputs.stderr.flush()]);
   if (signals.stoppedBy) return stoppedStatus(signals.stoppedBy, outputs);
   return loss && end.status === 0 ? EXIT_STATUS[loss.blame] : end.status;
+}
+
+/** In line with what the command says on stderr, and as little held up by who reads it. */
+function diagnosticsOn(stderr: Output, { command, verbosity }: Diagnostics): Diagnostics {
+  const diagnostics = new Diagnostics(command, (text) => stderr.write(Buffer.from(text)));
+  diagnostics.verbosity = verbosity;
+  return diagnostics;
 }
 
 /** A process with a thread that waits for a reader ends by a signal or not at all. */
@@ -85,30 +95,29 @@ interface CommandEnd {
 interface RunParts {
   readonly signals: SignalRelay;
   readonly outputs: Outputs;
+  readonly diagnostics: Diagnostics;
 }
 
 /** Runs the command to its end, and until everything that was written by then is in the log. */
 async function runLogged(
   request: RunRequest,
-  invocation: Invocation,
+  env: NodeJS.ProcessEnv,
   log: RunLog,
-  { signals, outputs }: RunParts,
+  { signals, outputs, diagnostics }: RunParts,
 ): Promise<CommandEnd> {
-  const { env, diagnostics } = invocation;
-  await using sockets = await openSockets(request, invocation, log);
+  await using sockets = await openSockets(request, env, log, diagnostics);
   const relayTo = request.view === 'command' ? outputs : undefined;
   const streams = [
     new ChildOutput(log.channel(CHANNEL.stdout), relayTo?.stdout),
     new ChildOutput(log.channel(CHANNEL.stderr), relayTo?.stderr),
   ];
   try {
-    const child = spawn(request.program, request.args, {
+    const exit = startCommand(request, {
       env: { ...withoutLogproxies(env), ...sockets.env },
       stdio: ['inherit', ...streams.map((stream) => stream.writeFd)],
+      onStarted: (child) => signals.passOnTo(child),
     });
-    const exit = exitOf(child, request.program);
     for (const stream of streams) stream.releaseWriteEnd();
-    signals.passOnTo(child);
     const end = await exit;
     signals.commandEnded(() => {
       outputs.stdout.giveUp();
@@ -129,8 +138,9 @@ async function runLogged(
 /** @throws {RigError} when there can be none; nothing is left of the log then */
 async function openSockets(
   request: RunRequest,
-  { env, diagnostics }: Invocation,
+  env: NodeJS.ProcessEnv,
   log: RunLog,
+  diagnostics: Diagnostics,
 ): Promise<ChannelSockets> {
   try {
     return await ChannelSockets.open({
@@ -148,21 +158,27 @@ async function openSockets(
   }
 }
 
-function exitOf(child: ChildProcess, program: string): Promise<CommandEnd> {
-  return new Promise((resolve) => {
-    child.once('error', (error) => {
-      const isMissing = errnoCode(error) === 'ENOENT';
-      resolve({
-        status: isMissing ? EXIT_NOT_FOUND : EXIT_CANNOT_START,
-        refusal: isMissing
-          ? `${program}: command not found`
-          : `${program}: cannot be started: ${reasonOf(error)}`,
-      });
-    });
-    child.once('exit', (code, signal) => {
-      resolve({ status: signal ? exitStatusOfSignal(signal) : (code ?? EXIT_CANNOT_START) });
-    });
-  });
+interface StartOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly stdio: StdioOptions;
+  readonly onStarted: (child: ChildProcess) => void;
+}
+
+/** Resolves when the command has ended, or could not be started. */
+async function startCommand(
+  { program, args }: RunRequest,
+  { env, stdio, onStarted }: StartOptions,
+): Promise<CommandEnd> {
+  try {
+    const child = spawn(program, args, { env, stdio });
+    onStarted(child);
+    const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+    return { status: signal ? exitStatusOfSignal(signal) : (code ?? EXIT_CANNOT_START) };
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT')
+      return { status: EXIT_NOT_FOUND, refusal: `${program}: command not found` };
+    return { status: EXIT_CANNOT_START, refusal: `${program}: cannot be started: ${reasonOf(error)}` };
+  }
 }
 
 function openLog(request: RunRequest, view: LiveView, diagnostics: Diagnostics): RunLog {
