@@ -6,6 +6,7 @@ import { ByteBatch } from '../../src/logproxy/byte-batch.ts';
 import { appendFrame, FRAME_OPENING, type Frame } from '../../src/logproxy/frame.ts';
 import { Receiver } from '../../src/logproxy/receiver.ts';
 import { RecordingSink, writeRaw } from '../peers/recording-sink.ts';
+import { seededRandom } from '../peers/seeded-random.ts';
 import { tempFolder } from '../temp-folder.ts';
 
 async function openReceiver(): Promise<{
@@ -101,6 +102,30 @@ describe('a framed writer', () => {
     expect(sink.bytes({ writer: 2 }).toString()).toBe('fine, \xff\xff\xff\x7f lies');
     expect({ gaps: sink.gaps, broken }).toEqual({ gaps: [], broken: [2] });
   });
+});
+
+test('whatever a writer makes of our format, it crashes nothing, and its neighbours keep every byte', async () => {
+  const { path, sink, receiver } = await openReceiver();
+  const random = seededRandom();
+  const neighbour = await connected(path);
+  neighbour.write(frames(said('begin;')));
+  await sink.until(() => sink.bytes({ writer: 1 }).length === 6);
+  const bytes = Array.from({ length: 256 }, (_, index) => index);
+  for (let round = 0; round < 150; round++) {
+    const whole = frames(said('x'.repeat(50)), { kind: 'gap', direction: 'out', lostBytes: 5 }, said('y'));
+    for (let change = 0; change < 3; change++) {
+      whole[random.pick([6, 7, 8, 9, 10, 19, 69, 70, 71, 73, 90, 91, 95])] = random.pick(bytes);
+    }
+    await writeRaw(path, whole.subarray(0, random.pick([whole.length, 7, 12, 40, 75])));
+    neighbour.write(frames(said(`${round};`)).subarray(FRAME_OPENING.length));
+  }
+  neighbour.end(frames({ kind: 'end' }).subarray(FRAME_OPENING.length));
+  await once(neighbour.resume(), 'close');
+  await receiver.settle();
+  const expected = `begin;${bytes.slice(0, 150).join(';')};`;
+  expect(sink.bytes({ writer: 1 }).toString(), `SAI_TEST_SEED=${random.seed}`).toBe(expected);
+  const own = sink.arrivals.filter((each) => each.writer === 1);
+  expect(own.every((each) => each.kind === 'bytes')).toBe(true);
 });
 
 test('writers that are connected at the same time are told apart', async () => {
