@@ -43,7 +43,7 @@ interface RunFlags {
 }
 
 interface ShowFlags {
-  readonly channel: readonly string[];
+  readonly channel?: readonly string[];
   readonly since?: Moment;
   readonly until?: Moment;
   readonly json?: boolean;
@@ -96,7 +96,7 @@ function show(args: readonly string[], invocation: Invocation): number {
   return showRun(
     {
       folder: command.args[0] ?? '',
-      channels: flags.channel,
+      channels: flags.channel ?? [],
       since: flags.since,
       until: flags.until,
       format: flags.json ? 'json' : 'lines',
@@ -125,12 +125,12 @@ function describeRun(): Command {
 }
 
 function describeShow(): Command {
-  const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+  const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
   return new Command('sai-logproxy show')
     .description('Prints a run that sai-logproxy has recorded, or is recording.')
     .usage('[options] DIR')
     .argument('<dir>')
-    .option('--channel <name>', 'stdout, stderr, control, tty0, ..., jig; may be repeated', collect, [])
+    .option('--channel <name>', 'stdout, stderr, control, tty0, ..., jig; may be repeated', collect)
     .option('--since <moment>', 'from a date and time, or so long after the start, on', parseMoment)
     .option('--until <moment>', 'up to then', parseMoment)
     .option('--json', 'one JSON object a record')

@@ -43,9 +43,7 @@ export function parsePayload(kind: number, payload: Buffer): Frame | undefined {
   switch (kind) {
     case KIND.bytesIn:
     case KIND.bytesOut:
-      return payload.length > 0 && payload.length <= MAX_PAYLOAD_BYTES
-        ? { kind: 'bytes', direction, bytes: payload }
-        : undefined;
+      return payload.length > 0 ? { kind: 'bytes', direction, bytes: payload } : undefined;
     case KIND.gapIn:
     case KIND.gapOut:
       return parseGap(direction, payload);

@@ -66,11 +66,15 @@ export class JsonView implements LiveView {
       this.#leftOut.set(record.channel, (this.#leftOut.get(record.channel) ?? 0) + 1);
       return;
     }
-    this.end();
+    this.#tellLeftOut();
     this.#output.write(Buffer.from(`${jsonOf(record)}\n`));
   }
 
   end(): void {
+    this.#tellLeftOut();
+  }
+
+  #tellLeftOut(): void {
     for (const [channel, records] of this.#leftOut) {
       this.#output.write(
         Buffer.from(`${JSON.stringify({ channel: channelName(channel), leftOut: records })}\n`),

@@ -60,7 +60,7 @@ export class Receiver implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#server.listening) return;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const connection of this.#connections) connection.destroy();
+    for (const connection of this.#connections) connection.cutOff();
     await closed;
   }
 
@@ -126,7 +126,9 @@ class Connection {
     return this.#hasEnded;
   }
 
-  destroy(): void {
+  /** Hangs up on a writer that has not. */
+  cutOff(): void {
+    if (!this.#hasEnded) this.#onEnd();
     this.#socket.destroy();
   }
 

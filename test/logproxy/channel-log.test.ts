@@ -106,7 +106,7 @@ test('a file of somebody else is refused', () => {
 test('records larger than what is read at a time come back whole', async () => {
   const folder = tempFolder();
   const log = openLog(folder);
-  const chunks = Array.from({ length: 30 }, (_, index) => Buffer.alloc(60_000 + index, index));
+  const chunks = Array.from({ length: 30 }, (_, index) => Buffer.alloc(100_000 + index, index));
   for (const chunk of chunks) log.append(bytesIn(chunk));
   await log.close();
   const { records, torn } = read(join(folder, 'tty0.sailog'));

@@ -1,10 +1,14 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ByteBatch } from '../../src/logproxy/byte-batch.ts';
+import { ChannelLog } from '../../src/logproxy/channel-log.ts';
 import { appendFrame, FRAME_OPENING, type Frame } from '../../src/logproxy/frame.ts';
+import { readLogFile } from '../../src/logproxy/log-reader.ts';
 import { Receiver } from '../../src/logproxy/receiver.ts';
+import { ttyChannel } from '../../src/wire/log.ts';
 import { RecordingSink, writeRaw } from '../peers/recording-sink.ts';
 import { seededRandom } from '../peers/seeded-random.ts';
 import { tempFolder } from '../temp-folder.ts';
@@ -62,6 +66,41 @@ describe('a raw writer', () => {
       expect({ gaps: sink.gaps, broken }).toEqual({ gaps: [], broken: [] });
     },
   );
+});
+
+test('beginnings that came alone, and rests of broken frames, come back whole from the file', async () => {
+  const folder = tempFolder();
+  const log = new ChannelLog({ folder, channel: ttyChannel(0), onRecord: () => {}, onTrouble: () => {} });
+  const path = join(folder, 's');
+  await using receiver = await Receiver.open({ address: path, sink: log, onBrokenWriter: () => {} });
+  const large = Buffer.alloc(300_000, 'x');
+  await writeRaw(path, '\0sai', large);
+  await writeRaw(path, frames(said('y'.repeat(60_000))).subarray(0, 60_000), '\xff'.repeat(100_000));
+  await receiver.settle();
+  await log.close();
+  const records = [...readLogFile(join(folder, 'tty0.sailog'), (torn) => expect(torn).toBe(0))];
+  const bytes = records.reduce((sum, each) => sum + (each.kind === 'bytes' ? each.bytes.length : 0), 0);
+  expect(bytes).toBe(log.totals.bytes);
+  expect(readFileSync(join(folder, 'tty0.log')).subarray(0, 300_004)).toEqual(
+    Buffer.concat([Buffer.from('\0sai'), large]),
+  );
+});
+
+test('what somebody had written who is cut off is kept to the last byte', async () => {
+  const { path, sink, receiver } = await openReceiver();
+  const raw = await connected(path);
+  const framed = await connected(path);
+  raw.write('\0sa');
+  framed.write(frames(said('whole'), said('cut here')).subarray(0, -4));
+  await sink.until(() => sink.bytes().toString() === 'whole');
+  await receiver.settle();
+  expect(receiver.openWriters).toBe(2);
+  await receiver[Symbol.asyncDispose]();
+  const texts = sink.arrivals.flatMap((each) =>
+    each.kind === 'bytes' ? [Buffer.from(each.bytes).toString()] : [],
+  );
+  expect(texts.sort()).toEqual(['\0sa', 'cut ', 'whole']);
+  expect(sink.gaps).toEqual([4, 0]);
 });
 
 describe('a framed writer', () => {
