@@ -31,6 +31,7 @@ export async function runCommand(invocation: Invocation): Promise<number> {
   try {
     return await runAndTell(invocation, told);
   } finally {
+    if (invocation.stop.aborted) told.log?.remark('told to stop');
     const loss = await told.log?.close();
     if (loss) {
       invocation.diagnostics.say(loss.message);

@@ -19,7 +19,7 @@ export function channelName(channel: number): string {
 
 /** The channel with that name; undefined when there is none. */
 export function channelNumber(name: string): number | undefined {
-  if (name in CHANNEL) return CHANNEL[name as keyof typeof CHANNEL];
+  if (Object.hasOwn(CHANNEL, name)) return CHANNEL[name as keyof typeof CHANNEL];
   const index = /^tty(0|[1-9]\d?)$/.exec(name)?.[1];
   return index !== undefined && Number(index) < MAX_LOGGED_TTYS ? ttyChannel(Number(index)) : undefined;
 }

@@ -427,6 +427,29 @@ describe('a reader of the output that stalls', () => {
   });
 });
 
+test('a key of the terminal reaches the command once, and the command decides what it means', async (context) => {
+  needsProgram(context, 'script');
+  const scratch = new Scratch();
+  const program = join(scratch.folder, 'program');
+  writeFileSync(
+    program,
+    'trap "echo int" INT; echo up; n=0; while [ $n -lt 10 ]; do sleep 0.05; n=$((n+1)); done; exit 5',
+  );
+  const command = `exec sai-logproxy --quiet --dir run sh ${program}`;
+  const terminal = spawn('script', ['-qefc', command, '/dev/null'], {
+    env: scratch.env,
+    cwd: scratch.folder,
+  });
+  let output = '';
+  terminal.stdout.on('data', (chunk: Buffer) => {
+    const isUp = output.includes('up');
+    output += chunk.toString();
+    if (!isUp && output.includes('up')) terminal.stdin.write('\x03');
+  });
+  const [status] = (await once(terminal, 'close')) as [number];
+  expect({ status, kept: scratch.plain('stdout') }).toEqual({ status: 5, kept: 'up\nint\n' });
+});
+
 test('on a terminal it shows every channel, in colour unless NO_COLOR says otherwise', async (context) => {
   needsProgram(context, 'script');
   const scratch = new Scratch();
