@@ -368,7 +368,9 @@ test('killed at any moment it leaves files that are readable up to the tear, and
   for (let round = 0; round < 6; round++) {
     const scratch = new Scratch();
     const { child, closed } = scratch.start(`exec ${process.execPath} ${writer}`);
-    await until(() => existsSync(join(scratch.run, 'tty0.sailog')), 'something is in the log');
+    const hasBegun = (channel: string): boolean =>
+      existsSync(join(scratch.run, `${channel}.log`)) && scratch.plain(channel).includes('\n');
+    await until(() => hasBegun('stdout') && hasBegun('tty0'), 'something is in the log');
     await random.pause(80);
     child.kill('SIGKILL');
     await closed;
