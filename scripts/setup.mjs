@@ -23,6 +23,7 @@ const TESTS = [
   ...DEMO,
   { program: 'flock', debianPackage: 'util-linux' },
   { program: 'setpriv', debianPackage: 'util-linux' },
+  { program: 'socat', debianPackage: 'socat' },
 ];
 const HEAVY = [
   ...TESTS,

@@ -12,6 +12,7 @@ import {
   verdictOf,
   worstFinding,
 } from '../findings/findings-file.ts';
+import { openSender } from '../logproxy/open-sender.ts';
 import { becomeSubreaper } from '../native/process.ts';
 import { ENV } from '../wire/env.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
@@ -143,13 +144,21 @@ class DeviceRun {
       parent: parent?.folder,
       runDir,
     };
-    const lease = await acquire(wanted, {
-      waitMs: this.#waitMs(devices),
-      stop: this.#signals.stop,
-      say: (text) => diagnostics.say(text),
-    });
-    diagnostics.detail(`acquired device '${lease.record.device}' (${lease.record.type})`);
-    return await this.#runWith(lease);
+    const log = await openSender(this.#invocation.env, ENV.logproxy);
+    try {
+      log?.send(Buffer.from(`sai-device: queueing for device compatible with '${type}'\n`));
+      const lease = await acquire(wanted, {
+        waitMs: this.#waitMs(devices),
+        stop: this.#signals.stop,
+        say: (text) => diagnostics.say(text),
+      });
+      const acquired = `acquired device '${lease.record.device}' (${lease.record.type})`;
+      diagnostics.detail(acquired);
+      log?.send(Buffer.from(`sai-device: ${acquired}\n`));
+      return await this.#runWith(lease);
+    } finally {
+      await log?.close();
+    }
   }
 
   #openRunDir(): RunDir | undefined {

@@ -10,6 +10,7 @@ import { openTtyConsole } from '../tty/tty-console.ts';
 import { ENV } from '../wire/env.ts';
 import { parseCommandLine, type Request } from './cli.ts';
 import { lockConsole } from './console-lock.ts';
+import { LogProxies, withSendsLogged } from './log-proxies.ts';
 import { PatientOutput } from './patient-output.ts';
 import { Session } from './session.ts';
 import { defaultTtys, resolveTty, type TargetTty } from './target-tty.ts';
@@ -26,11 +27,26 @@ interface Told {
   tty: string | undefined;
   /** The session that failed, if it got that far. */
   session: Session | undefined;
+  /** Open from the first step on. */
+  log: LogProxies | undefined;
 }
 
 /** One `sai-expect`, from its arguments to its status. */
 export async function runCommand(invocation: Invocation): Promise<number> {
-  const told: Told = { request: undefined, tty: undefined, session: undefined };
+  const told: Told = { request: undefined, tty: undefined, session: undefined, log: undefined };
+  try {
+    return await runAndTell(invocation, told);
+  } finally {
+    if (invocation.stop.aborted) told.log?.remark('told to stop');
+    const loss = await told.log?.close();
+    if (loss) {
+      invocation.diagnostics.say(loss.message);
+      addFinding(loss, invocation, told.request, {});
+    }
+  }
+}
+
+async function runAndTell(invocation: Invocation, told: Told): Promise<number> {
   try {
     const request = parseCommandLine(invocation.args);
     if ('help' in request) {
@@ -39,7 +55,10 @@ export async function runCommand(invocation: Invocation): Promise<number> {
     }
     told.request = request;
     invocation.diagnostics.verbosity = request.verbosity;
+    told.log = await LogProxies.open(invocation.env);
+    told.log.remark('starting');
     await runRequest(request, invocation, told);
+    told.log.remark('passed');
     return 0;
   } catch (error) {
     return await fail(error, invocation, told);
@@ -92,17 +111,24 @@ async function runOnTty(tty: TargetTty, run: Run): Promise<void> {
     await using _lock = tty.lock ? await lockConsole(tty.lock, tty.label, until, onWait) : undefined;
     using _claim = tty.heldBy === 'nobody' ? await claimTty(tty.path, tty.label, until, onWait) : undefined;
     const open = await driverOf(request.driver);
+    const log = await told.log?.tty(tty.label, tty.logIndex);
     await using console = await open(tty.path, {
       label: tty.label,
       baudRate: request.baudRate ?? tty.baudRate,
       hangUpOnClose: tty.hangUpOnClose,
     });
     session = new Session({
-      console,
+      console: withSendsLogged(console, log),
       script: request.script,
       unread: tty.unread,
-      onBytes,
-      detail: (text) => diagnostics.detail(text),
+      onBytes: (chunk) => {
+        log?.send(chunk);
+        onBytes(chunk);
+      },
+      detail: (text) => {
+        told.log?.remark(text);
+        diagnostics.detail(text);
+      },
       onLoss: (loss) => {
         diagnostics.say(loss.message);
         addFinding(loss, invocation, request, { tty: tty.label });
@@ -159,6 +185,7 @@ async function fail(error: unknown, invocation: Invocation, told: Told): Promise
 async function tell(error: RigError, { diagnostics }: Invocation, told: Told): Promise<void> {
   await using stderr = new PatientOutput(STDERR, () => {});
   const patient = new Diagnostics(diagnostics.command, (text) => stderr.write(Buffer.from(text)));
+  told.log?.remark(error.message);
   patient.fail(error.message);
   if (!(error instanceof ExpectationError)) return;
   const lines = told.request?.onFail === 'everything' ? told.session?.transcript.lines() : undefined;

@@ -25,6 +25,8 @@ export interface TargetTty {
   readonly lock: ConsoleLockPlace | undefined;
   /** To be used by who holds `lock` only. */
   readonly unread: UnreadBytes;
+  /** Which of the log proxies it belongs to: its index, else the one after those of the leased device. */
+  readonly logIndex: number;
 }
 
 /** What the environment says about the lease this process runs under. */
@@ -43,7 +45,7 @@ export function resolveTty(wanted: string, env: NodeJS.ProcessEnv): TargetTty {
   const ttys = leasedTtys(env, lease);
   if (wanted.includes('/')) {
     const index = indexOfTty(ttys, wanted);
-    return index < 0 ? plainTty(wanted, env) : targetTty(index, wanted, env, lease);
+    return index < 0 ? plainTty(wanted, env, ttys.length) : targetTty(index, wanted, env, lease);
   }
   const index = /^\d+$/.test(wanted) ? Number(wanted) : leasedNames(lease).indexOf(wanted);
   const path = ttys[index];
@@ -129,7 +131,7 @@ function noSuchTty(
 }
 
 function targetTty(index: number, path: string, env: NodeJS.ProcessEnv, lease: Lease | undefined): TargetTty {
-  if (!lease) return { ...plainTty(path, env), label: `tty${index} (${path})` };
+  if (!lease) return { ...plainTty(path, env, index), label: `tty${index} (${path})` };
   return {
     path,
     label: `tty${index} (${path})`,
@@ -138,10 +140,11 @@ function targetTty(index: number, path: string, env: NodeJS.ProcessEnv, lease: L
     heldBy: 'the lease',
     lock: { path: join(lease.folder, consoleLockFile(index)), atRelease: 'keep' },
     unread: new UnreadFile(join(lease.folder, unreadBytesFile(index))),
+    logIndex: index,
   };
 }
 
-function plainTty(path: string, env: NodeJS.ProcessEnv): TargetTty {
+function plainTty(path: string, env: NodeJS.ProcessEnv, logIndex: number): TargetTty {
   return {
     path,
     label: path,
@@ -150,6 +153,7 @@ function plainTty(path: string, env: NodeJS.ProcessEnv): TargetTty {
     heldBy: 'nobody',
     lock: plainLockPlace(path, env),
     unread: new NoUnreadBytes(),
+    logIndex,
   };
 }
 

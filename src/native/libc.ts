@@ -26,6 +26,7 @@ const PROTOTYPES = {
   ioctl: 'int ioctl(int fd, unsigned long request, void *argument)',
   poll: 'int poll(void *fds, unsigned long count, int timeout)',
   prctl: 'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
+  pipe2: 'int pipe2(int *fds, int flags)',
   waitpid: 'int waitpid(int pid, void *status, int options)',
 } as const;
 

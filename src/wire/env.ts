@@ -3,6 +3,9 @@
 /** Path of the tty with that index of the leased device, as configured. */
 export const ttyVariable = (index: number): string => `SAI_DEVICE_TTY${index}`;
 
+/** Address of the log proxy that takes what is read from, and sent to, the tty with that index. */
+export const logproxyTtyVariable = (index: number): string => `SAI_LOGPROXY_TTY${index}`;
+
 export const ENV = {
   deviceName: 'SAI_DEVICE_NAME',
   deviceType: 'SAI_DEVICE_TYPE',
@@ -17,4 +20,8 @@ export const ENV = {
   /** Folder of leases and tickets, shared by every user of the host. */
   runDir: 'SAI_RUN_DIR',
   devicesConfig: 'SAI_DEVICES_CONF',
+  /** Address of the log proxy for what the commands say of themselves. */
+  logproxy: 'SAI_LOGPROXY',
+  /** Address of the log proxy for what a jig does. */
+  logproxyJig: 'SAI_LOGPROXY_JIG',
 } as const;

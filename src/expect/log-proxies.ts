@@ -1,0 +1,60 @@
+/** What a run tells the log proxies, where there are any: the bytes of its ttys both ways, and its own remarks. */
+
+import { RigError } from '../base/errors.ts';
+import { openSender } from '../logproxy/open-sender.ts';
+import type { LogSender } from '../logproxy/sender.ts';
+import type { Console } from '../tty/console.ts';
+import { ENV, logproxyTtyVariable } from '../wire/env.ts';
+
+/** Nothing here waits for a proxy or fails because of one. */
+export class LogProxies {
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #control: LogSender | undefined;
+  readonly #open: { readonly name: string; readonly sender: LogSender }[] = [];
+
+  private constructor(env: NodeJS.ProcessEnv, control: LogSender | undefined) {
+    this.#env = env;
+    this.#control = control;
+    if (control) this.#open.push({ name: 'the remarks', sender: control });
+  }
+
+  static async open(env: NodeJS.ProcessEnv): Promise<LogProxies> {
+    return new LogProxies(env, await openSender(env, ENV.logproxy));
+  }
+
+  remark(text: string): void {
+    this.#control?.send(Buffer.from(`sai-expect: ${text}\n`));
+  }
+
+  /** The log of the tty with that index. */
+  async tty(label: string, index: number): Promise<LogSender | undefined> {
+    const sender = await openSender(this.#env, logproxyTtyVariable(index));
+    if (sender) this.#open.push({ name: label, sender });
+    return sender;
+  }
+
+  /** Hands over what is left. The loss that no log tells of itself, blamed on who runs the proxies. */
+  async close(): Promise<RigError | undefined> {
+    const closed = this.#open
+      .splice(0)
+      .map(async ({ name, sender }) => ({ name, loss: await sender.close() }));
+    const losses = (await Promise.all(closed)).flatMap(({ name, loss }) => (loss ? [{ name, ...loss }] : []));
+    if (losses.length === 0) return undefined;
+    const each = losses.map(({ name, bytes }) => `up to ${bytes} bytes of ${name}`).join(', ');
+    return new RigError('unavailable', `the log lacks ${each}: ${losses[0]?.reason}`);
+  }
+}
+
+/** `console`, with what is sent to it logged as well: before the board can answer. */
+export function withSendsLogged(console: Console, log: LogSender | undefined): Console {
+  if (!log) return console;
+  return {
+    label: console.label,
+    bytes: console.bytes,
+    send: async (bytes, signal) => {
+      log.send(bytes, 'out');
+      await console.send(bytes, signal);
+    },
+    [Symbol.asyncDispose]: () => console[Symbol.asyncDispose](),
+  };
+}
