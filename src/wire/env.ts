@@ -17,4 +17,7 @@ export const ENV = {
   /** Folder of leases and tickets, shared by every user of the host. */
   runDir: 'SAI_RUN_DIR',
   devicesConfig: 'SAI_DEVICES_CONF',
+  jigConfig: 'SAI_JIG_CONF',
+  /** Bearer token that the jig asks for. */
+  jigToken: 'SAI_JIG_TOKEN',
 } as const;
