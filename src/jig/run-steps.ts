@@ -1,0 +1,180 @@
+import { RigError } from '../base/errors.ts';
+import { LinkedSignal } from '../base/linked-signal.ts';
+import type { TraceEntry } from '../wire/jig.ts';
+import { type Clock, toMicroseconds } from './clock.ts';
+import type { Line, LineChange } from './line.ts';
+import type { OutputValue } from './plan.ts';
+import type { Step } from './sequence.ts';
+
+/**
+ * How much of a pause may be given up to catch up with the plan. Enough for the lateness of timers, which would add
+ * up otherwise; not so much that a board which needs the time does not get it. A pulse gives up nothing.
+ */
+const LARGEST_CATCH_UP = 0.1;
+
+/** What the steps act on. */
+export interface StepLines {
+  line(name: string): Pick<Line, 'value' | 'drive' | 'read' | 'onChange'>;
+}
+
+/**
+ * Does the steps, each at its time after the first: late ones do not make later ones late, as long as pauses are
+ * long enough to catch up.
+ *
+ * @throws {RigError} blame `verdict` when an input does not do in time what is waited for
+ * @throws what a line throws, the reason of `signal`
+ */
+export async function runSteps(
+  steps: readonly Step[],
+  lines: StepLines,
+  clock: Clock,
+  signal: AbortSignal,
+  onTrace: (entry: TraceEntry) => void,
+): Promise<void> {
+  const run = new StepRun(lines, clock, signal, onTrace);
+  using _watch = run.watch(steps);
+  for (const step of steps) {
+    signal.throwIfAborted();
+    await run.perform(step);
+  }
+  // A pause at the end is kept, and an abort during the last change is an abort.
+  signal.throwIfAborted();
+}
+
+class StepRun {
+  readonly #lines: StepLines;
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
+  readonly #onTrace: (entry: TraceEntry) => void;
+  readonly #startMs: number;
+  /** When the next thing is due, and when it would be if nothing had ever been later than could be caught up. */
+  #dueMs: number;
+  #idealMs: number;
+  /** Changes of each awaited input since the step before began to be over. */
+  readonly #changes = new Map<string, LineChange[]>();
+  #onChange: () => void = () => {};
+  #stepEndedMs: number;
+
+  constructor(lines: StepLines, clock: Clock, signal: AbortSignal, onTrace: (entry: TraceEntry) => void) {
+    this.#lines = lines;
+    this.#clock = clock;
+    this.#signal = signal;
+    this.#onTrace = onTrace;
+    this.#startMs = clock.nowMs();
+    this.#dueMs = this.#startMs;
+    this.#idealMs = this.#startMs;
+    this.#stepEndedMs = this.#startMs;
+  }
+
+  /** Edges are kept from the beginning on: one that comes between two steps is not lost. */
+  watch(steps: readonly Step[]): Disposable {
+    const names = new Set(steps.filter((step) => step.kind === 'wait').map(({ line }) => line));
+    const stops = [...names].map((name) => {
+      const changes: LineChange[] = [];
+      this.#changes.set(name, changes);
+      return this.#lines.line(name).onChange((change) => {
+        changes.push(change);
+        if (changes.length > KEPT_CHANGES) changes.shift();
+        this.#onChange();
+      });
+    });
+    return {
+      [Symbol.dispose]: () => {
+        for (const stop of stops) stop();
+      },
+    };
+  }
+
+  async perform(step: Step): Promise<void> {
+    switch (step.kind) {
+      case 'set':
+        await this.#drive(step, step.line, step.value, step.text);
+        break;
+      case 'pulse': {
+        const before = this.#lines.line(step.line).value;
+        await this.#drive(step, step.line, step.value, step.text);
+        await this.#pass(step.forMs, step.forMs);
+        await this.#drive(step, step.line, before, `${step.line} back to ${SHOWN[before]}`);
+        break;
+      }
+      case 'pause':
+        await this.#pass(step.pauseMs, step.pauseMs * (1 - LARGEST_CATCH_UP));
+        this.#trace(step, step.text);
+        break;
+      case 'wait':
+        await this.#wait(step);
+        this.#trace(step, step.text);
+    }
+    this.#stepEndedMs = this.#clock.nowMs();
+  }
+
+  async #drive(step: Step, line: string, value: OutputValue, text: string): Promise<void> {
+    await this.#lines.line(line).drive(value);
+    this.#trace(step, text);
+  }
+
+  /** Until `ms` after what was due before, but never shorter than `shortestMs` from now. */
+  async #pass(ms: number, shortestMs: number): Promise<void> {
+    this.#idealMs += ms;
+    this.#dueMs = Math.max(this.#dueMs + ms, this.#clock.nowMs() + shortestMs);
+    await this.#clock.sleepUntil(this.#dueMs, this.#signal);
+  }
+
+  async #wait(step: Step & { readonly kind: 'wait' }): Promise<void> {
+    const { line, until, withinMs } = step;
+    const since = this.#stepEndedMs;
+    const changes = this.#changes.get(line) ?? [];
+    const found = new AbortController();
+    const look = (): void => {
+      const isMet =
+        'value' in until
+          ? changes.at(-1)?.value === until.value
+          : changes.some((change) => change.monotonicMs >= since && isEdge(until.edge, change.value));
+      if (isMet) found.abort();
+    };
+    this.#onChange = look;
+    try {
+      if ('value' in until) {
+        // What it carries now counts, not what it carried once.
+        changes.length = 0;
+        if ((await this.#lines.line(line).read()) === until.value && changes.length === 0) found.abort();
+      }
+      look();
+      await this.#untilAborted(found.signal, this.#clock.nowMs() + withinMs, step);
+    } finally {
+      this.#onChange = () => {};
+    }
+    this.#dueMs = this.#clock.nowMs();
+    this.#idealMs = this.#dueMs;
+  }
+
+  async #untilAborted(found: AbortSignal, atMs: number, { path, text }: Step): Promise<void> {
+    using either = new LinkedSignal([found, this.#signal]);
+    try {
+      await this.#clock.sleepUntil(atMs, either.signal);
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      if (found.aborted) return;
+      throw error;
+    }
+    throw new RigError('verdict', `${path}: ${text}: it did not come`);
+  }
+
+  #trace({ path }: Step, text: string): void {
+    this.#onTrace({
+      step: path,
+      text,
+      plannedMs: toMicroseconds(this.#idealMs - this.#startMs),
+      actualMs: toMicroseconds(this.#clock.nowMs() - this.#startMs),
+    });
+  }
+}
+
+/** More edges of one line between two steps say nothing new. */
+const KEPT_CHANGES = 64;
+
+const SHOWN: Readonly<Record<OutputValue, string>> = { active: '1', inactive: '0', released: 'released' };
+
+function isEdge(edge: 'rising' | 'falling' | 'both', value: 'active' | 'inactive'): boolean {
+  return edge === 'both' || (edge === 'rising') === (value === 'active');
+}
