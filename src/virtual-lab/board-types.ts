@@ -13,7 +13,7 @@ export interface BoardType {
   readonly start: (options: { readonly name: string; readonly dir: string }) => Promise<Board>;
 }
 
-export const BOARD_TYPES: Readonly<Record<string, BoardType>> = {
+const BOARD_TYPES: Readonly<Record<string, BoardType>> = {
   uno: {
     compatible: 'arduino-uno,atmega328p',
     ttys: [{ name: 'console', rate: 115_200 }],

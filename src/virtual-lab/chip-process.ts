@@ -9,6 +9,9 @@ const END_GRACE_MS = 2000;
 
 const PROGRAM = 'dist/virtual-lab-uno-chip.cjs';
 
+/** What a running chip tells. */
+export type ChipReport = Exclude<FromChip, { event: 'ready' }>;
+
 /** The process in which one chip runs. It ends by itself when this process goes away, however that happens. */
 export class ChipProcess implements AsyncDisposable {
   /** Resolves once the firmware runs. @throws {RigError} blame `unavailable` when the process ended before */
@@ -20,13 +23,12 @@ export class ChipProcess implements AsyncDisposable {
   readonly #link: Socket;
   #fail: (how: string) => void = () => {};
 
-  /** `firmware` is the path of an Intel HEX file; `received` is called for every message but `ready`. */
-  constructor(firmware: string, received: (message: FromChip) => void) {
+  /** `firmware` is the path of an Intel HEX file; `received` is called for all that it tells. */
+  constructor(firmware: string, received: (message: ChipReport) => void) {
     this.#child = spawn(process.execPath, [packageFile(PROGRAM), firmware], {
       stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
       // Ctrl-C is for the lab, which then ends its boards in order.
       detached: true,
-      env: {},
     });
     this.#link = this.#child.stdio[CHIP_LINK_FD] as Socket;
     this.ended = new Promise((resolve) => {

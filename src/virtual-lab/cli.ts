@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { RigError } from '../base/errors.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFinding, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
@@ -55,7 +55,7 @@ async function dispatch(invocation: Invocation): Promise<number> {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return 0; // help was asked for, and printed
     const text =
-      error.code === 'commander.help' ? 'expected a command' : error.message.replace(/^error: /, '');
+      error.code === 'commander.help' ? 'expected a command' : reasonOf(error).replace(/^error: /, '');
     throw new RigError('usage', `${text}; see sai-virtual-lab --help`, { cause: error });
   }
   return status;

@@ -1,6 +1,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   lstatSync,
   mkdirSync,
@@ -14,11 +15,12 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { tryFlock } from '../native/flock.ts';
 import { type Device, DevicePool } from '../wire/device.ts';
+import { isTtyLink } from './pty-proxy.ts';
 
 const DEVICES_FILE = 'devices.json';
 
@@ -66,8 +68,16 @@ export class LabFolder implements Disposable {
 /** True when it was not there before. */
 function makeFolder(path: string): boolean {
   try {
-    return mkdirSync(path, { recursive: true, mode: 0o700 }) !== undefined;
+    mkdirSync(path, { mode: 0o700 });
+    return true;
   } catch (error) {
+    if (errnoCode(error) === 'EEXIST') return false; // what it is shows when it is opened
+    const parent = dirname(path);
+    // Not `recursive`: where a folder exists and takes none, as in /proc, that never returns.
+    if (errnoCode(error) === 'ENOENT' && !existsSync(parent)) {
+      makeFolder(parent);
+      return makeFolder(path);
+    }
     throw new RigError('config', `${path}: cannot make this folder: ${reasonOf(error)}`, { cause: error });
   }
 }
@@ -126,7 +136,7 @@ function checkDevicesFile(path: string): void {
 function isOurs(text: string): boolean {
   try {
     const { devices } = v.parse(DevicePool, JSON.parse(text));
-    return devices.every((device) => device.env?.['SIM_CHIP'] !== undefined);
+    return devices.length > 0 && devices.every((device) => device.env?.['SIM_CHIP'] !== undefined);
   } catch {
     return false; // whatever it is, no lab wrote it
   }
@@ -136,10 +146,9 @@ function isOurs(text: string): boolean {
 function removeLeftovers(folder: string): void {
   for (const name of readdirSync(folder)) {
     const path = join(folder, name);
-    const stat = lstatSync(path);
     const isLeftover =
-      (/\.tty\d+(?:\.\d+)?$/.test(name) && stat.isSymbolicLink()) ||
-      (name.endsWith('.chip') && stat.isSocket()) ||
+      (/\.tty\d+(?:\.\d+)?$/.test(name) && isTtyLink(path)) ||
+      (name.endsWith('.chip') && lstatSync(path).isSocket()) ||
       /^devices\.json(?:\.\d+)?$/.test(name);
     if (isLeftover) unlinkSync(path);
   }

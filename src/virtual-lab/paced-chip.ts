@@ -73,12 +73,12 @@ export class PacedChip {
     switch (message.op) {
       case 'usart':
         this.#receive(Buffer.from(message.data, 'base64'));
-        return;
+        break;
       case 'line':
         if (message.line === 'button') this.#chip.setPin(BUTTON_PIN, message.level);
         else this.#setReset(message.level);
         this.#edge(message.line, message.level, this.#clock());
-        return;
+        break;
       case 'power':
         this.#setPower(message.state);
         this.#tell({ event: 'power', state: this.#power });
@@ -90,7 +90,6 @@ export class PacedChip {
     this.#untakenBytes += bytes.length;
     // A chip that does not run hears nothing: the bytes go over the wire all the same.
     if (this.isRunning) this.#chip.receive(bytes);
-    this.#tellTaken();
   }
 
   #tellTaken(): void {

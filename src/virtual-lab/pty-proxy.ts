@@ -12,14 +12,11 @@ const MAX_BACKLOG_BYTES = 64 * 1024;
 const FIRST_RETRY_MS = 1;
 const LAST_RETRY_MS = 16;
 
-/** A pty's own links; anything else at a link's place belongs to somebody. */
-const PTY_TARGET = /^\/dev\/pts\/\d+$/;
-
 /**
  * What happens to bytes between board and tty, in one direction: it calls `pass` with what goes on, now or later.
  * Every byte of that direction goes through here, which is where a lab injects faults.
  */
-export type Passage = (bytes: Buffer, pass: (bytes: Buffer) => void) => void;
+type Passage = (bytes: Buffer, pass: (bytes: Buffer) => void) => void;
 
 const unchanged: Passage = (bytes, pass) => pass(bytes);
 
@@ -156,27 +153,35 @@ class Cable implements Disposable {
   }
 }
 
-/** Bytes that the kernel took at once. */
+/** Bytes that the kernel took at once: none while the tty is full, or hung up by its users. */
 function writeNow(fd: number, bytes: Buffer): number {
   try {
     return writeSync(fd, bytes);
   } catch (error) {
-    if (errnoCode(error) === 'EAGAIN') return 0;
+    if (errnoCode(error) === 'EAGAIN' || errnoCode(error) === 'EIO') return 0;
     throw error;
   }
+}
+
+/** Whether a link that a proxy made is there, of a living pty or a dead one; anything else belongs to somebody. */
+export function isTtyLink(path: string): boolean {
+  return lstatSync(path).isSymbolicLink() && /^\/dev\/pts\/\d+$/.test(readlinkSync(path));
 }
 
 /** @throws {RigError} blame `config` when what is at `path` is not a pty's link */
 function checkLinkPlace(path: string): void {
   const found = describeOccupant(path);
-  if (found) throw new RigError('config', `${path}: expected a free place for a tty's link, found ${found}`);
+  if (!found) return;
+  throw new RigError(
+    'config',
+    `${path}: expected a free place for a tty's link, found ${found}; move it away or use another folder`,
+  );
 }
 
 function describeOccupant(path: string): string | undefined {
   try {
-    const target = lstatSync(path).isSymbolicLink() ? readlinkSync(path) : undefined;
-    if (target === undefined) return 'a file that is not a link; move it away or use another folder';
-    return PTY_TARGET.test(target) ? undefined : `a link to ${target}; move it away or use another folder`;
+    if (isTtyLink(path)) return undefined;
+    return lstatSync(path).isSymbolicLink() ? `a link to ${readlinkSync(path)}` : 'a file that is not a link';
   } catch (error) {
     if (errnoCode(error) === 'ENOENT') return undefined;
     throw new RigError('config', `${path}: cannot be looked at: ${reasonOf(error)}`, { cause: error });

@@ -262,9 +262,15 @@ function idOf(value: unknown): number | null {
   return result.success ? result.output.id : null;
 }
 
+/** Also when the client goes away instead. */
 function drained(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
-    socket.once('drain', resolve);
-    socket.once('close', () => resolve());
+    const done = (): void => {
+      socket.off('drain', done);
+      socket.off('close', done);
+      resolve();
+    };
+    socket.once('drain', done);
+    socket.once('close', done);
   });
 }

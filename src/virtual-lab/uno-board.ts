@@ -3,8 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { RigError } from '../base/errors.ts';
 import { packageFile } from '../base/package-file.ts';
 import type { Board } from './board.ts';
-import type { FromChip } from './chip-link.ts';
-import { ChipProcess } from './chip-process.ts';
+import { ChipProcess, type ChipReport } from './chip-process.ts';
 import { PtyProxy, type PtyProxyOptions } from './pty-proxy.ts';
 import { UnoLines } from './uno-lines.ts';
 
@@ -113,7 +112,7 @@ class UnoBoard implements Board {
     if (this.#aheadBytes >= MAX_AHEAD_BYTES) this.#tty.setInput('paused');
   }
 
-  #take(message: FromChip): void {
+  #take(message: ChipReport): void {
     switch (message.event) {
       case 'usart':
         this.#lostOnLink += message.lost;

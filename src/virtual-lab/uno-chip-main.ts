@@ -51,16 +51,26 @@ function pace(chip: PacedChip): { wake: () => void } {
   return { wake };
 }
 
+/** What the lab does not read in time: bytes are lost and counted, of a line's changes the last one is kept. */
 function bounded(link: Socket): (event: FromChip) => void {
   let lost = 0;
+  const lastEdges = new Map<string, FromChip>();
+  const catchUp = (): void => {
+    for (const edge of lastEdges.values()) link.write(encodeMessage(edge));
+    lastEdges.clear();
+  };
+  link.on('drain', catchUp);
   return (event) => {
-    if (event.event !== 'usart') {
-      link.write(encodeMessage(event));
-    } else if (link.writableLength > MAX_UNREAD_BYTES) {
+    const isBehind = link.writableLength > MAX_UNREAD_BYTES;
+    if (isBehind && event.event === 'usart') {
       lost += Buffer.byteLength(event.data, 'base64');
-    } else {
+    } else if (isBehind && event.event === 'edge') {
+      lastEdges.set(event.line, event);
+    } else if (event.event === 'usart') {
       link.write(encodeMessage({ ...event, lost }));
       lost = 0;
+    } else {
+      link.write(encodeMessage(event));
     }
   };
 }

@@ -4,7 +4,8 @@
  * One JSON object a line, both ways, over a Unix stream socket. A client requests lines, holds them for as long
  * as it is connected, and lets go of them by `release` or by disconnecting, also by being killed: the line then
  * has the level that the board's own resistor gives it. Levels are electrical, 0 or 1: `activeLow` belongs to
- * whoever requests the line. Every request is answered once, in order, with its `id`.
+ * whoever requests the line. Every request is answered once, in order, with its `id`; one longer than 16 KiB is
+ * answered with EINVAL, and ends the connection.
  */
 
 import * as v from 'valibot';

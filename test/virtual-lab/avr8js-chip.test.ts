@@ -102,7 +102,7 @@ describe('what avr8js leaves out', () => {
       0x9310,
       0x00c6,
     ];
-    const words = new Array<number>(0x30).fill(0);
+    const words = Array.from({ length: 0x30 }, () => 0);
     words[0] = 0xc02f; // rjmp main
     words.splice(0x26, isr.length, ...isr);
     const { chip, said } = chipWith([...words, ...main, ...STOP]);
