@@ -47,9 +47,8 @@ class StepRun {
   readonly #signal: AbortSignal;
   readonly #onTrace: (entry: TraceEntry) => void;
   readonly #startMs: number;
-  /** When the next thing is due, and when it would be if nothing had ever been later than could be caught up. */
+  /** When the next thing is due. */
   #dueMs: number;
-  #idealMs: number;
   /** Changes of each awaited input since the step before began to be over. */
   readonly #changes = new Map<string, LineChange[]>();
   #onChange: () => void = () => {};
@@ -62,7 +61,6 @@ class StepRun {
     this.#onTrace = onTrace;
     this.#startMs = clock.nowMs();
     this.#dueMs = this.#startMs;
-    this.#idealMs = this.#startMs;
     this.#stepEndedMs = this.#startMs;
   }
 
@@ -113,11 +111,10 @@ class StepRun {
     this.#trace(step, text);
   }
 
-  /** Until `ms` after what was due before, but never shorter than `shortestMs` from now. */
+  /** Until `ms` after what was due before, but for at least `shortestMs` from now. */
   async #pass(ms: number, shortestMs: number): Promise<void> {
-    this.#idealMs += ms;
-    this.#dueMs = Math.max(this.#dueMs + ms, this.#clock.nowMs() + shortestMs);
-    await this.#clock.sleepUntil(this.#dueMs, this.#signal);
+    this.#dueMs += ms;
+    await this.#clock.sleepUntil(Math.max(this.#dueMs, this.#clock.nowMs() + shortestMs), this.#signal);
   }
 
   async #wait(step: Step & { readonly kind: 'wait' }): Promise<void> {
@@ -145,7 +142,6 @@ class StepRun {
       this.#onChange = () => {};
     }
     this.#dueMs = this.#clock.nowMs();
-    this.#idealMs = this.#dueMs;
   }
 
   async #untilAborted(found: AbortSignal, atMs: number, { path, text }: Step): Promise<void> {
@@ -164,7 +160,7 @@ class StepRun {
     this.#onTrace({
       step: path,
       text,
-      plannedMs: toMicroseconds(this.#idealMs - this.#startMs),
+      plannedMs: toMicroseconds(this.#dueMs - this.#startMs),
       actualMs: toMicroseconds(this.#clock.nowMs() - this.#startMs),
     });
   }
