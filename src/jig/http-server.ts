@@ -35,8 +35,7 @@ const MAX_HEADER_BYTES = 8 * 1024;
 const MAX_BODY_BYTES = 64 * 1024;
 
 /** From the first byte of a request to its last; whoever is slower is cut off. */
-const HEADERS_TIMEOUT_MS = 5000;
-const REQUEST_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 5000;
 
 const MAX_CONNECTIONS = 1024;
 
@@ -65,9 +64,9 @@ export class HttpServer implements AsyncDisposable {
     this.#server = createServer(
       {
         maxHeaderSize: MAX_HEADER_BYTES,
-        headersTimeout: HEADERS_TIMEOUT_MS,
+        headersTimeout: REQUEST_TIMEOUT_MS,
         requestTimeout: REQUEST_TIMEOUT_MS,
-        keepAliveTimeout: HEADERS_TIMEOUT_MS,
+        keepAliveTimeout: REQUEST_TIMEOUT_MS,
         connectionsCheckingInterval: 1000,
         keepAlive: true, // a client whose machine vanished is noticed in the end
         noDelay: true,

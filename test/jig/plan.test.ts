@@ -232,11 +232,7 @@ describe('the jig config', () => {
       withSteps({ gpio_name: 'reset', value: 2 }),
       `${GO}: value: expected 0 or 1, got 2`,
     ],
-    [
-      'a negative pause',
-      withSteps({ value: -1 }),
-      `${GO}: value: expected a whole number from 0, got -1`,
-    ],
+    ['a negative pause', withSteps({ value: -1 }), `${GO}: value: expected a whole number from 0, got -1`],
     [
       'a pause without a unit',
       withSteps({ value: '50' }),
