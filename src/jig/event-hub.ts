@@ -10,8 +10,12 @@ export const MAX_UNREAD_BYTES = 1024 * 1024;
 export class EventHub {
   readonly #watchers = new Set<(line: string) => void>();
 
+  get watcherCount(): number {
+    return this.#watchers.size;
+  }
+
   get isFull(): boolean {
-    return this.#watchers.size >= MAX_WATCHERS;
+    return this.watcherCount >= MAX_WATCHERS;
   }
 
   /** Returns what ends it. */

@@ -63,22 +63,31 @@ export class RunningJig {
     return await this.ended;
   }
 
-  /** One request on a connection of its own, and all that comes back until the jig hangs up. */
-  ask(path: string, { method = 'GET', headers = {}, hangUp }: AskOptions = {}): Promise<Answer> {
-    return new Promise((resolve) => {
-      const socket = connect(this.port, '127.0.0.1');
-      const all = { host: 'jig', connection: 'close', ...headers };
-      const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
-      socket.write(`${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`);
-      let text = '';
-      socket.on('data', (chunk) => {
-        text += chunk.toString();
-      });
-      socket.on('error', () => {}); // `close` follows
-      socket.once('close', () => resolve(answerOf(text)));
-      void hangUp?.then(() => socket.destroy());
-    });
+  /** @see askJig */
+  async ask(path: string, options?: AskOptions): Promise<Answer> {
+    return await askJig(this.port, path, options);
   }
+}
+
+/** One request on a connection of its own, and all that comes back until the jig hangs up. */
+export function askJig(
+  port: number,
+  path: string,
+  { method = 'GET', headers = {}, hangUp }: AskOptions = {},
+): Promise<Answer> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    const all = { host: 'jig', connection: 'close', ...headers };
+    const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+    socket.write(`${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`);
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += chunk.toString();
+    });
+    socket.on('error', () => {}); // `close` follows
+    socket.once('close', () => resolve(answerOf(text)));
+    void hangUp?.then(() => socket.destroy());
+  });
 }
 
 export interface AskOptions {
