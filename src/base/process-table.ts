@@ -17,13 +17,14 @@ export interface ProcessInfo {
   readonly name: string;
 }
 
-/** Undefined when there is no such process. */
+/** Undefined when there is no such process, or none that this one may see (`hidepid`). */
 export function readProcess(pid: number): ProcessInfo | undefined {
   let stat: string;
   try {
     stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
   } catch (error) {
-    if (errnoCode(error) === 'ENOENT' || errnoCode(error) === 'ESRCH') return undefined;
+    const code = errnoCode(error);
+    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES' || code === 'EPERM') return undefined;
     throw error;
   }
   // The name is in parentheses and may hold anything, also parentheses. Source: proc(5), /proc/pid/stat.

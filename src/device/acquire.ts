@@ -9,8 +9,12 @@ import { readFlocks } from './proc-locks.ts';
 import type { RunDir } from './run-dir.ts';
 import { tryLockDevice } from './tty-lock.ts';
 
-/** After a refusal that no look explains (a holder whom this pid namespace hides), opening again would reset boards. */
-const HIDDEN_HOLDER_PAUSE_MS = 2000;
+/**
+ * After a refusal that no look explains: first a short pause, for somebody who only tried the lock; then a longer one,
+ * for a holder whom this pid namespace hides, because each of our tries opens the tty and may reset the board.
+ */
+const FIRST_REFUSAL_PAUSE_MS = 100;
+const LATER_REFUSAL_PAUSE_MS = 2000;
 
 export interface Wanted {
   /** In file order, never empty. */
@@ -30,7 +34,7 @@ export interface Sight {
 /** Looks at the devices that are wanted, and tries to take one. */
 export class Acquisition {
   readonly wanted: Wanted;
-  readonly #hiddenUntilMs = new Map<string, number>();
+  readonly #refusals = new Map<string, { readonly count: number; readonly untilMs: number }>();
 
   constructor(wanted: Wanted) {
     this.wanted = wanted;
@@ -38,10 +42,11 @@ export class Acquisition {
 
   look(): Sight[] {
     const flocks = readFlocks();
-    return this.wanted.devices.map((device) => ({
-      device,
-      view: lookAt(device, this.wanted.runDir, flocks),
-    }));
+    return this.wanted.devices.map((device) => {
+      const view = lookAt(device, this.wanted.runDir, flocks);
+      if (view.state !== 'free') this.#refusals.delete(device.name); // whoever refused us can be seen now
+      return { device, view };
+    });
   }
 
   /**
@@ -69,15 +74,23 @@ export class Acquisition {
   }
 
   #tryTakeOne({ device, view }: Sight): Lease | undefined {
-    if (view.state !== 'free' || performance.now() < (this.#hiddenUntilMs.get(device.name) ?? 0))
-      return undefined;
+    if (view.state !== 'free' || this.#isPausing(device)) return undefined;
     const { runDir, command, parent } = this.wanted;
     const { places } = view;
     const result = tryLockDevice(places, runDir);
     if (result.lock) return beginLease({ device, places, lock: result.lock, runDir, command, parent });
-    if (result.by === 'foreigner' && !isShown(places))
-      this.#hiddenUntilMs.set(device.name, performance.now() + HIDDEN_HOLDER_PAUSE_MS);
+    if (result.by === 'foreigner' && !isShown(places)) this.#pause(device);
     return undefined;
+  }
+
+  #isPausing(device: PooledDevice): boolean {
+    return performance.now() < (this.#refusals.get(device.name)?.untilMs ?? 0);
+  }
+
+  #pause(device: PooledDevice): void {
+    const count = (this.#refusals.get(device.name)?.count ?? 0) + 1;
+    const pauseMs = count === 1 ? FIRST_REFUSAL_PAUSE_MS : LATER_REFUSAL_PAUSE_MS;
+    this.#refusals.set(device.name, { count, untilMs: performance.now() + pauseMs });
   }
 }
 

@@ -1,11 +1,13 @@
 import { Command, CommanderError } from 'commander';
 import { parseDurationMs } from '../base/duration.ts';
-import { RigError } from '../base/errors.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
+import { appendFinding, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
 import type { Alias } from './environment.ts';
+import { listPool } from './list.ts';
 import { parseWaitMs } from './pool.ts';
-import { type DeviceOptions, listPool, type RunRequest, runUnderLease } from './run-under-lease.ts';
+import { type DeviceOptions, type RunRequest, runUnderLease } from './run-under-lease.ts';
 
 /** Sai's own place. */
 const DEFAULT_CONFIG = '/etc/sai/devices/conf';
@@ -24,7 +26,8 @@ The command gets SAI_DEVICE_TTY0 (and 1, 2, ...), SAI_DEVICE_NAME, SAI_DEVICE_TY
 SAI_DEVICE_LEASE, SAI_DEVICE_FENCE, SAI_FINDINGS and SAI_RUN_DIR.
 
 Status: that of the command; 64 usage, 74 device missing or gone, 75 none free in time or lease too long,
-78 config or unknown type, 126/127 command cannot start / not found, 128+signal when told to stop.`;
+78 config or unknown type, 126/127 command cannot start / not found, 128+signal when told to stop.
+`;
 
 interface Flags {
   config?: string;
@@ -45,19 +48,25 @@ interface Flags {
 
 /** The command `sai-device`. `guardProgram` is what `guard-main.ts` was built into. */
 export async function saiDevice(invocation: Invocation, guardProgram: string): Promise<number> {
-  const { env, diagnostics, print } = invocation;
   const command = commandLine();
   try {
-    command.parse([...invocation.args], { from: 'user' });
+    return await obey(command, invocation, guardProgram);
+  } catch (error) {
+    const { optional } = command.opts<Flags>();
+    if (!optional) appendFinding(invocation.env[ENV.findings], findingOf('sai-device', error));
+    throw error;
+  }
+}
+
+async function obey(command: Command, invocation: Invocation, guardProgram: string): Promise<number> {
+  const { args, env, diagnostics, print } = invocation;
+  try {
+    command.parse([...args], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) {
-      print(command.helpInformation());
-      return 0;
-    }
-    throw new RigError('usage', `${error.message.replace(/^error: /, '')}; see sai-device --help`, {
-      cause: error,
-    });
+    if (error.exitCode !== 0) throw usage(reasonOf(error).replace(/^error: /, ''));
+    print(command.helpInformation() + EXAMPLES);
+    return 0;
   }
   const flags = command.opts<Flags>();
   diagnostics.verbosity = flags.quiet ? 'quiet' : flags.verbose ? 'verbose' : 'normal';
@@ -65,8 +74,8 @@ export async function saiDevice(invocation: Invocation, guardProgram: string): P
     config: flags.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG),
     force: flags.force ?? false,
   };
-  if (flags.list) return await listPool(options, flags.json ? 'json' : 'text', invocation);
-  if (flags.json) throw new RigError('usage', '--json: expected together with --list');
+  if (flags.list) return await listPool(options.config, flags.json ? 'json' : 'text', invocation);
+  if (flags.json) throw usage('--json: expected together with --list');
   return await runUnderLease({ ...options, ...requestOf(command.args, flags) }, invocation, guardProgram);
 }
 
@@ -92,7 +101,6 @@ function commandLine(): Command {
       .option('-q, --quiet', 'say only what failed')
       .option('-v, --verbose', 'say also why')
       .helpOption('-h, --help', 'show this help')
-      .addHelpText('after', EXAMPLES)
       // What follows the type is the command's, also what looks like an option of ours.
       .passThroughOptions()
       .exitOverride()

@@ -26,7 +26,7 @@ export function environmentOf(
   return {
     ...Object.fromEntries(kept),
     ...device.env,
-    ...Object.fromEntries(record.ttys.map((path, index) => [ttyVariable(index), path])),
+    ...Object.fromEntries(record.ttys.map(({ path }, index) => [ttyVariable(index), path])),
     [ENV.deviceName]: record.device,
     [ENV.deviceType]: record.type,
     [ENV.deviceLease]: record.folder,
@@ -39,10 +39,13 @@ export function environmentOf(
 }
 
 /** @throws {RigError} blame `usage` when the device has no such tty */
-export function aliasOf(alias: Alias | undefined, ttys: readonly string[]): Record<string, string> {
+export function aliasOf(
+  alias: Alias | undefined,
+  ttys: readonly { readonly path: string }[],
+): Record<string, string> {
   if (!alias) return {};
-  const path = ttys[alias.ttyIndex];
-  if (path !== undefined) return { [alias.name]: path };
+  const tty = ttys[alias.ttyIndex];
+  if (tty) return { [alias.name]: tty.path };
   throw new RigError(
     'usage',
     `${alias.name}=${alias.ttyIndex}: expected the index of a tty, found ${ttys.length} ttys`,

@@ -4,10 +4,12 @@
  * A holder that ends in order kills its guard first.
  *
  * The end of input comes only when no process has the other end any more: not even a child of the holder that was
- * killed between fork and exec. From then on every process of the command bears the lease's mark in its environment.
+ * killed between fork and exec. So every process of the command bears the lease's mark in its environment, or is
+ * about to.
  */
 
 import { closeSync, rmSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ByteLines } from '../base/byte-lines.ts';
 import { runMain } from '../base/run-main.ts';
 import { ENV } from '../wire/env.ts';
@@ -15,6 +17,14 @@ import { type GuardOrder, parseKnownLine } from './guard-order.ts';
 import { released, writeLeaseRecord } from './lease-record.ts';
 import { endTree, ProcessTree } from './process-tree.ts';
 import { wakeWaiters } from './run-dir.ts';
+
+/**
+ * A command whose holder was killed while it executed its program has no environment for a moment: the descriptors
+ * are closed first. Far longer than that moment lasts, also where the program comes from a slow disk.
+ */
+const SETTLE_MS = 150;
+
+const RETRY_AFTER_MS = 200;
 
 /** Thousands of pids: more than one look of the holder can find. */
 const MAX_LINE_BYTES = 1_000_000;
@@ -29,12 +39,23 @@ async function guard(order: GuardOrder): Promise<number> {
   const { record, runDir, leaseFileFds, otherFds } = order;
   const tree = new ProcessTree(`${ENV.deviceLease}=${record.folder}`, record.holderStartTicks);
   await learnUntilHolderVanishes(tree);
-  await endTree({ scan: () => tree.scan(), graceMs: order.graceMs });
+  await endSurely(tree, order.graceMs);
   for (const fd of leaseFileFds) writeLeaseRecord(fd, released(record));
   rmSync(record.folder, { recursive: true, force: true });
   for (const fd of [...otherFds, ...leaseFileFds]) closeSync(fd);
   wakeWaiters(runDir);
   return 0;
+}
+
+/** An error of the system (no descriptor, no memory left) must not let go of a device whose command may live. */
+async function endSurely(tree: ProcessTree, graceMs: number): Promise<void> {
+  for (;;) {
+    try {
+      return await endTree({ scan: () => tree.scan(), graceMs, settleMs: SETTLE_MS });
+    } catch {
+      await delay(RETRY_AFTER_MS);
+    }
+  }
 }
 
 function learnUntilHolderVanishes(tree: ProcessTree): Promise<void> {

@@ -2,12 +2,13 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { RigError } from '../base/errors.ts';
 import { type GuardOrder, knownLine } from './guard-order.ts';
 import type { Lease } from './lease.ts';
 import { GUARD_VARIABLE, type KnownProcess } from './process-tree.ts';
 
-/** A guard that cannot live (killed at once, each time) must not keep its holder busy for ever. */
-const MAX_GUARDS = 100;
+/** A guard that cannot live (no memory left) must not keep its holder busy for ever. */
+const MAX_GUARDS = 20;
 
 export interface GuardOptions {
   /** The program that `guard-main.ts` was built into. */
@@ -21,7 +22,7 @@ export interface GuardOptions {
  * Guards a lease from the moment this is made: the descriptors are inherited when the process is forked, so it holds
  * the lease before it has started. Replaced when it dies. `end` it before the lease is released.
  */
-export class Guard implements AsyncDisposable {
+export class Guard {
   readonly #lease: Lease;
   readonly #options: GuardOptions;
   readonly #known = new Map<number, KnownProcess>();
@@ -29,10 +30,17 @@ export class Guard implements AsyncDisposable {
   #started = 1;
   #ending = false;
 
+  /** @throws {RigError} blame `unavailable` when the system starts no more processes */
   constructor(lease: Lease, options: GuardOptions) {
     this.#lease = lease;
     this.#options = options;
     this.#child = this.#start();
+    if (this.#child.pid === undefined) {
+      throw new RigError(
+        'unavailable',
+        `${lease.record.device}: cannot start the guard of the lease; see ulimit -u`,
+      );
+    }
   }
 
   get pid(): number | undefined {
@@ -56,10 +64,6 @@ export class Guard implements AsyncDisposable {
     const exit = once(child, 'exit');
     child.kill('SIGKILL');
     await exit;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.end();
   }
 
   #start(): ChildProcess {

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
+import { RigError, reasonOf } from '../base/errors.ts';
 import { readProcess } from '../base/process-table.ts';
 import { tryFlock } from '../native/flock.ts';
 import { LEASE_RECORD_FILE, type LeaseRecord } from '../wire/lease.ts';
@@ -21,9 +22,6 @@ import type { Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import { type RunDir, wakeWaiters } from './run-dir.ts';
 import type { DeviceLock } from './tty-lock.ts';
-
-/** People read it in one line of a waiter. */
-const MAX_COMMAND_CHARACTERS = 200;
 
 export interface LeaseRequest {
   readonly device: PooledDevice;
@@ -37,7 +35,7 @@ export interface LeaseRequest {
 }
 
 /** A held device. Ends by `release`, or with the last of holder and guard. */
-export class Lease implements Disposable {
+export class Lease {
   readonly record: LeaseRecord;
   readonly device: PooledDevice;
   readonly #lock: DeviceLock;
@@ -74,19 +72,22 @@ export class Lease implements Disposable {
   release(): void {
     if (this.#released) return;
     this.#released = true;
-    for (const fd of this.#lock.leaseDescriptors) writeLeaseRecord(fd, released(this.record));
-    rmSync(this.record.folder, { recursive: true, force: true });
-    closeSync(this.#recordFd);
-    this.#lock.release();
-    wakeWaiters(this.#runDir);
-  }
-
-  [Symbol.dispose](): void {
-    this.release();
+    try {
+      for (const fd of this.#lock.leaseDescriptors) writeLeaseRecord(fd, released(this.record));
+      rmSync(this.record.folder, { recursive: true, force: true });
+    } finally {
+      closeSync(this.#recordFd);
+      this.#lock.release();
+      wakeWaiters(this.#runDir);
+    }
   }
 }
 
-/** Turns locks into a lease. The locks are let go when that fails. */
+/**
+ * Turns locks into a lease. The locks are let go when that fails.
+ *
+ * @throws {RigError} blame `unavailable` when it cannot be written down (disk full)
+ */
 export function beginLease(request: LeaseRequest): Lease {
   const { places, lock, runDir } = request;
   let folder: string | undefined;
@@ -107,7 +108,10 @@ export function beginLease(request: LeaseRequest): Lease {
   } catch (error) {
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
     lock.release();
-    throw error;
+    const where = runDir?.leases ?? tmpdir();
+    throw new RigError('unavailable', `${where}: cannot write down the lease: ${reasonOf(error)}`, {
+      cause: error,
+    });
   }
 }
 
@@ -126,12 +130,15 @@ function recordOf(request: LeaseRequest, folder: string, fence: number): LeaseRe
     device: device.name,
     type: device.type,
     answersTo: [...device.answersTo],
-    ttys: device.ttys.map((tty) => tty.path),
+    ttys: device.ttys.map(({ path, name, baudRate }) => ({
+      path,
+      baudRate,
+      ...(name === undefined ? {} : { name }),
+    })),
     holderPid: process.pid,
     holderStartTicks: readProcess(process.pid)?.startTicks ?? 0,
     user: userName(),
-    command:
-      command.length > MAX_COMMAND_CHARACTERS ? `${command.slice(0, MAX_COMMAND_CHARACTERS)} …` : command,
+    command,
     sinceMs: Date.now(),
     fence,
     ...(parent === undefined ? {} : { parent }),

@@ -1,14 +1,16 @@
 /** `sai-device --list`: every device and who has it, without touching one. */
 
 import { readProcessEnvironment, readProcessTable } from '../base/process-table.ts';
+import type { Invocation } from '../base/run-main.ts';
 import { ENV } from '../wire/env.ts';
 import { readLeaseFile } from './lease-file.ts';
 import { type DeviceView, describeHolder, lookAt } from './look.ts';
-import type { PooledDevice } from './pool.ts';
+import { ttyGidOf } from './place.ts';
+import { loadPool, type PooledDevice } from './pool.ts';
 import { readFlocks } from './proc-locks.ts';
-import type { RunDir } from './run-dir.ts';
+import { findRunDir, type RunDir } from './run-dir.ts';
 
-export interface ListedDevice {
+interface ListedDevice {
   readonly name: string;
   readonly type: string;
   readonly state: DeviceView['state'];
@@ -27,13 +29,27 @@ export interface ListedDevice {
   readonly strays?: readonly number[];
 }
 
-export interface Listing {
+interface Listing {
   readonly device: ListedDevice;
   /** The same for people. */
   readonly text: string;
 }
 
-export function listDevices(pool: readonly PooledDevice[], runDir: RunDir | undefined): Listing[] {
+/** Prints every device and who has it. */
+export async function listPool(
+  config: string,
+  format: 'text' | 'json',
+  { env, print }: Invocation,
+): Promise<number> {
+  const pool = await loadPool(config);
+  const runDir = findRunDir({ configured: env[ENV.runDir], ttyGid: ttyGidOf(pool) });
+  for (const { device, text } of listDevices(pool, runDir)) {
+    print(`${format === 'json' ? JSON.stringify(device) : text}\n`);
+  }
+  return 0;
+}
+
+function listDevices(pool: readonly PooledDevice[], runDir: RunDir | undefined): Listing[] {
   const flocks = readFlocks();
   const leased = processesByLease();
   return pool.map((device) => {

@@ -1,9 +1,10 @@
 /** What a device's state is, found without opening or locking anything of it. */
 
-import { statSync } from 'node:fs';
 import { isAlive } from '../base/process-table.ts';
+import { statIfVisible } from '../base/visible-file.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
 import { leaseFilePath, readLeaseFile } from './lease-file.ts';
+import { oneLine } from './one-line.ts';
 import { type Place, type PlaceProblem, surveyPlaces } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import { type FlockTable, readFlocks } from './proc-locks.ts';
@@ -53,7 +54,7 @@ function isLeased(
   record: LeaseRecord | undefined,
   flocks: FlockTable,
 ): boolean {
-  const file = statSync(leaseFilePath(runDir, place), { throwIfNoEntry: false });
+  const file = statIfVisible(leaseFilePath(runDir, place));
   if (!file) return false;
   if (flocks.holderOf(file) !== undefined) return true;
   return (
@@ -77,7 +78,7 @@ export function describeHolder(device: PooledDevice, view: DeviceView): string {
       if (!record || record.releasedAtMs !== undefined) return `${device.name} is being taken`;
       const since = new Date(record.sinceMs).toTimeString().slice(0, 8);
       const whose = record.device === device.name ? '' : ` as ${record.device}`;
-      return `${device.name} is held${whose} by pid ${record.holderPid} (${record.command}) of ${record.user} since ${since}`;
+      return `${device.name} is held${whose} by pid ${record.holderPid} (${oneLine(record.command)}) of ${oneLine(record.user)} since ${since}`;
     }
   }
 }

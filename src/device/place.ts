@@ -3,6 +3,7 @@
 import { accessSync, constants, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { errnoCode } from '../base/errors.ts';
+import { statIfVisible } from '../base/visible-file.ts';
 import type { PooledDevice, PooledTty } from './pool.ts';
 import { type FileId, splitDeviceNumber } from './proc-locks.ts';
 
@@ -46,6 +47,17 @@ export function surveyPlaces(device: PooledDevice): Survey {
     if (!places.has(found.name)) places.set(found.name, found);
   }
   return { places: [...places.values()].sort((a, b) => (a.name < b.name ? -1 : 1)) };
+}
+
+/** The group of the first tty that is there: whoever may use the rig is in it. */
+export function ttyGidOf(devices: readonly PooledDevice[]): number | undefined {
+  for (const { ttys } of devices) {
+    for (const { path } of ttys) {
+      const stat = statIfVisible(path);
+      if (stat) return stat.gid;
+    }
+  }
+  return undefined;
 }
 
 /** What a ticket lists, so that waiters with other configs can tell whether they want the same. */

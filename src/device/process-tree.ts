@@ -15,7 +15,7 @@ export const GUARD_VARIABLE = 'SAI_DEVICE_GUARD';
 
 /** A stray process that leaves its parents between two looks is seen by the next one. */
 const FIRST_LOOK_MS = 5;
-const LATER_LOOK_MS = 50;
+const LATER_LOOK_MS = 100;
 
 /** A process for ever, also when its pid is given to another. */
 export interface KnownProcess {
@@ -78,9 +78,9 @@ export class ProcessTree {
   }
 }
 
-/** A process and its descendants, without this process, guards and zombies. */
-export function livingTree(root: number): ProcessInfo[] {
-  return withDescendants(readProcessTable(), [root]).filter((each) => isMember(each));
+/** Processes and their descendants, without this process, guards and zombies. */
+export function livingTrees(roots: Iterable<number>): ProcessInfo[] {
+  return withDescendants(readProcessTable(), roots).filter((each) => isMember(each));
 }
 
 function isMember(each: ProcessInfo): boolean {
@@ -109,6 +109,8 @@ export interface EndTreeOptions {
   readonly scan: () => readonly ProcessInfo[];
   /** From TERM to KILL. */
   readonly graceMs: number;
+  /** Between the two empty looks, for what neither of them could have seen yet. */
+  readonly settleMs?: number;
   /** Once aborted, KILL at once. */
   readonly hurry?: AbortSignal;
   /** Told once about processes that may not be signalled: they are waited for. */
@@ -120,7 +122,7 @@ export interface EndTreeOptions {
  * look at a tree that forks meanwhile can miss one. Most have no parent here that would hear of their end: so it looks.
  */
 export async function endTree(options: EndTreeOptions): Promise<void> {
-  const { scan, graceMs, hurry, onForbidden } = options;
+  const { scan, graceMs, settleMs = FIRST_LOOK_MS, hurry, onForbidden } = options;
   const killAtMs = performance.now() + graceMs;
   const told = new Set<string>();
   let emptyLooks = 0;
@@ -136,7 +138,7 @@ export async function endTree(options: EndTreeOptions): Promise<void> {
       hasComplained = true;
       onForbidden?.(forbidden);
     }
-    await delay(pauseMs);
+    await delay(emptyLooks > 0 ? settleMs : pauseMs);
     pauseMs = Math.min(pauseMs * 2, LATER_LOOK_MS);
   }
 }

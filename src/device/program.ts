@@ -1,8 +1,9 @@
 /** Whether a command can be started, found out before anybody waits for a device. */
 
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { EXIT_CANNOT_START, EXIT_NOT_FOUND } from '../base/exit.ts';
+import { statIfVisible } from '../base/visible-file.ts';
 
 /** Source: POSIX sh, 2.9.1.4: what a shell uses when PATH is unset is up to it. */
 const DEFAULT_PATH = '/usr/local/bin:/usr/bin:/bin';
@@ -15,11 +16,11 @@ export function refusalOf(
   const candidates = program.includes('/')
     ? [program]
     : (env['PATH'] ?? DEFAULT_PATH).split(delimiter).map((folder) => join(folder || '.', program));
-  const there = candidates.filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile());
+  const there = candidates.filter((path) => statIfVisible(path)?.isFile());
   if (there.some((path) => isExecutable(path))) return undefined;
   if (there.length > 0)
     return { status: EXIT_CANNOT_START, text: `${program}: cannot be started: not executable` };
-  const isFolder = program.includes('/') && statSync(program, { throwIfNoEntry: false }) !== undefined;
+  const isFolder = program.includes('/') && statIfVisible(program) !== undefined;
   if (isFolder) return { status: EXIT_CANNOT_START, text: `${program}: cannot be started: not a file` };
   return { status: EXIT_NOT_FOUND, text: `${program}: command not found` };
 }

@@ -43,7 +43,9 @@ export async function acquire(wanted: Wanted, options: WaitOptions): Promise<Lea
   acquisition.refuseUnusable(sights);
   const { runDir } = wanted;
   const line = runDir && new TicketLine(runDir.queue);
-  const lease = acquisition.tryTake(sights, (sight) => !line || claimants(line.living(), sight).length === 0);
+  const isAnyFree = sights.some(({ view }) => view.state === 'free');
+  const inFront = isAnyFree && line ? line.living() : [];
+  const lease = acquisition.tryTake(sights, (sight) => claimants(inFront, sight).length === 0);
   if (lease) return lease;
   if (!runDir || !line || options.waitMs === 0) {
     throw new RigError(
@@ -68,11 +70,13 @@ class Waiter implements Disposable {
   readonly #options: WaitOptions;
   readonly #alarm = new Alarm();
   readonly #watcher: FSWatcher | undefined;
-  readonly #freeSinceMs = new Map<string, number>();
+  /** When we first saw a device free since its last lease: two gaps between short leases are not one long one. */
+  readonly #freeSince = new Map<string, { readonly atMs: number; readonly lastUsedMs: number }>();
   readonly #startedMs = performance.now();
   #ticket: OwnTicket;
   /** Living tickets in front that want any of our devices, as of the last full look. */
   #inFront: readonly Ticket[] = [];
+  #hasLineMoved = true;
   #said = '';
   #saidAtMs = Number.NEGATIVE_INFINITY;
 
@@ -91,15 +95,15 @@ class Waiter implements Disposable {
     const ring = (): void => this.#alarm.ring();
     stop.addEventListener('abort', ring);
     try {
-      for (let isFull = true; ; ) {
+      for (;;) {
         stop.throwIfAborted();
         const sights = this.#look();
-        const lease = isFull || this.#needsFullLook(sights) ? this.#tryTake(sights) : undefined;
+        const lease = this.#needsFullLook(sights) ? this.#tryTake(sights) : undefined;
         if (lease) return lease;
         const leftMs = this.#startedMs + waitMs - performance.now();
         if (leftMs <= 0) throw this.#timeIsUp(sights);
         this.#report(sights);
-        isFull = await this.#alarm.rings(Math.min(this.#pauseMs(sights), leftMs));
+        await this.#alarm.rings(Math.min(this.#pauseMs(sights), leftMs));
       }
     } finally {
       stop.removeEventListener('abort', ring);
@@ -114,14 +118,18 @@ class Waiter implements Disposable {
   #look(): Sight[] {
     const sights = this.#acquisition.look();
     for (const { device, view } of sights) {
-      if (view.state !== 'free') this.#freeSinceMs.delete(device.name);
-      else if (!this.#freeSinceMs.has(device.name)) this.#freeSinceMs.set(device.name, performance.now());
+      if (view.state !== 'free') {
+        this.#freeSince.delete(device.name);
+      } else if (this.#freeSince.get(device.name)?.lastUsedMs !== view.lastUsedMs) {
+        this.#freeSince.set(device.name, { atMs: performance.now(), lastUsedMs: view.lastUsedMs });
+      }
     }
     return sights;
   }
 
   #tryTake(sights: readonly Sight[]): Lease | undefined {
     if (!this.#ticket.isThere()) this.#ticket = this.#draw(); // somebody sent us to the end of the queue
+    this.#hasLineMoved = false;
     const living = this.#line.living(this.#ticket.name);
     this.#inFront = living.filter((ticket) => sights.some((sight) => claimants([ticket], sight).length > 0));
     return this.#acquisition.tryTake(sights, (sight) => this.#mayTake(sight));
@@ -130,13 +138,14 @@ class Waiter implements Disposable {
   /** Nobody is in front, or they all had their time to take it. */
   #mayTake(sight: Sight): boolean {
     const freeForMs =
-      performance.now() - (this.#freeSinceMs.get(sight.device.name) ?? Number.POSITIVE_INFINITY);
+      performance.now() - (this.#freeSince.get(sight.device.name)?.atMs ?? Number.POSITIVE_INFINITY);
     const inFront = claimants(this.#inFront, sight).length;
     return inFront === 0 || freeForMs >= inFront * CLAIM_WITHIN_MS;
   }
 
   /** The small look that each check affords: only the nearest ticket in front, and what we might take. */
   #needsFullLook(sights: readonly Sight[]): boolean {
+    if (this.#hasLineMoved) return true;
     const nearest = this.#inFront.at(-1);
     if (nearest && !this.#line.isAlive(nearest.name)) return true;
     if (!this.#ticket.isThere()) return true;
@@ -144,8 +153,11 @@ class Waiter implements Disposable {
   }
 
   #pauseMs(sights: readonly Sight[]): number {
+    // Locked by a foreigner, or refused by one although it looked free.
     const isNextAfterForeigner = sights.some(
-      (sight) => sight.view.state === 'foreign' && claimants(this.#inFront, sight).length === 0,
+      (sight) =>
+        (sight.view.state === 'foreign' || sight.view.state === 'free') &&
+        claimants(this.#inFront, sight).length === 0,
     );
     if (isNextAfterForeigner) return FOREIGN_CHECK_MS;
     return this.#watcher ? SAFETY_CHECK_MS : CHECK_WITHOUT_WATCH_MS;
@@ -184,7 +196,10 @@ class Waiter implements Disposable {
   #watch(): FSWatcher | undefined {
     try {
       const watcher = watch(this.#folder, (_event, name) => {
-        if (name === null || this.#concerns(name)) this.#alarm.ring();
+        if (name !== WAKE_FILE_NAME && name !== null && !this.#concerns(name)) return;
+        // A device that came free matters to whoever may take it; a ticket that went, to all behind it.
+        if (name !== WAKE_FILE_NAME) this.#hasLineMoved = true;
+        this.#alarm.ring();
       });
       watcher.on('error', () => {}); // the folder went away: the checks tell
       return watcher;
@@ -194,7 +209,6 @@ class Waiter implements Disposable {
   }
 
   #concerns(name: string): boolean {
-    if (name === WAKE_FILE_NAME) return true;
     return name === this.#ticket.name || this.#inFront.some((ticket) => ticket.name === name);
   }
 }
@@ -209,8 +223,8 @@ class Alarm {
     this.#wake?.();
   }
 
-  /** True as soon as it rings, false after `ms`. */
-  async rings(ms: number): Promise<boolean> {
+  /** Resolves as soon as it rings, or after `ms`. */
+  async rings(ms: number): Promise<void> {
     if (!this.#hasRung) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, ms);
@@ -221,8 +235,6 @@ class Alarm {
       });
     }
     this.#wake = undefined;
-    const hasRung = this.#hasRung;
     this.#hasRung = false;
-    return hasRung;
   }
 }

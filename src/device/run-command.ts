@@ -4,10 +4,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { isatty } from 'node:tty';
 import { errnoCode, reasonOf } from '../base/errors.ts';
 import { EXIT_CANNOT_START, EXIT_NOT_FOUND, exitStatusOfSignal } from '../base/exit.ts';
-import { readChildPids, readProcess } from '../base/process-table.ts';
+import { readChildPids, readProcess, readProcessTable } from '../base/process-table.ts';
 import { reap } from '../native/process.ts';
 import type { Guard } from './guard.ts';
-import { endTree, type KnownProcess, knownProcess, livingTree, signalEach } from './process-tree.ts';
+import { endTree, type KnownProcess, knownProcess, livingTrees, signalEach } from './process-tree.ts';
 import type { SignalDesk } from './signals.ts';
 
 /** How often the ttys are asked whether they are still there. */
@@ -26,8 +26,8 @@ export interface CommandLine {
 }
 
 /** What a command's lease adds: without it (a command that joins its parent's lease) strays are the parent's business. */
-export interface Custody {
-  readonly guard: Guard;
+interface Custody {
+  readonly guard: Pick<Guard, 'know' | 'pid'>;
   /** The first tty that has been unplugged, as configured. */
   readonly hungUpTty: () => string | undefined;
   readonly maxLeaseMs: number;
@@ -35,7 +35,7 @@ export interface Custody {
 
 export interface RunOptions {
   readonly custody: Custody | undefined;
-  readonly signals: SignalDesk;
+  readonly signals: Pick<SignalDesk, 'relayTo'>;
   /** From TERM to KILL. */
   readonly graceMs: number;
   readonly say: (text: string) => void;
@@ -51,19 +51,21 @@ export interface CommandEnd {
   readonly detail?: string;
 }
 
-/** Resolves once the command and, in custody, everything it started has ended. */
+/**
+ * Resolves once the command and, in custody, everything it started has ended.
+ * When it throws, which is our bug, the command may live: the guard's business.
+ */
 export async function runCommand(line: CommandLine, options: RunOptions): Promise<CommandEnd> {
-  const { signals } = options;
-  signals.stop.throwIfAborted();
   const hasTerminal = isatty(0);
+  const olderChildren = childPids();
   const child = spawn(line.program, line.args, {
     env: line.env,
     stdio: 'inherit',
     // On a terminal the command stays in our group: the terminal signals both, and job control works.
     detached: !hasTerminal,
   });
-  const run = new Run(child, options, hasTerminal);
-  using _relay = signals.relayTo((signal) => run.relay(signal));
+  const run = new Run(child, options, hasTerminal, olderChildren);
+  using _relay = options.signals.relayTo((signal) => run.relay(signal));
   return await run.finished();
 }
 
@@ -73,13 +75,21 @@ class Run {
   readonly #hasTerminal: boolean;
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #hurry = new AbortController();
+  /** What a shell had started before it became us (`server & exec sai-device …`) is not the command's. */
+  readonly #olderChildren: readonly number[];
   #stoppedBy: NodeJS.Signals | undefined;
   #isOvertime = false;
   #goneTty: string | undefined;
   #hasExited = false;
 
-  constructor(child: ChildProcess, options: RunOptions, hasTerminal: boolean) {
+  constructor(
+    child: ChildProcess,
+    options: RunOptions,
+    hasTerminal: boolean,
+    olderChildren: readonly number[],
+  ) {
     this.#child = child;
+    this.#olderChildren = olderChildren;
     this.#options = options;
     this.#hasTerminal = hasTerminal;
   }
@@ -134,9 +144,9 @@ class Run {
 
   #judge(end: Pick<CommandEnd, 'status' | 'detail'>): CommandEnd {
     if (end.detail !== undefined) return { ...end, cause: 'not started' };
+    if (this.#stoppedBy) return { status: exitStatusOfSignal(this.#stoppedBy), cause: 'stopped' };
     if (this.#goneTty !== undefined) return { status: end.status, cause: 'unplugged', detail: this.#goneTty };
     if (this.#isOvertime) return { status: end.status, cause: 'overtime' };
-    if (this.#stoppedBy) return { status: exitStatusOfSignal(this.#stoppedBy), cause: 'stopped' };
     return { status: end.status, cause: 'itself' };
   }
 
@@ -165,7 +175,7 @@ class Run {
 
   async #endLeftovers(): Promise<void> {
     await endTree({
-      scan: () => (this.#strays().length === 0 ? [] : this.#tree()),
+      scan: () => (this.#strays().length === 0 ? [] : this.#tree()), // the table is only read when there are any
       graceMs: this.#options.graceMs,
       hurry: this.#hurry.signal,
       onForbidden: (pids) =>
@@ -176,18 +186,28 @@ class Run {
   }
 
   /** Everything that the command started and that still lives. */
-  #tree(): ReturnType<typeof livingTree> {
-    return livingTree(this.#options.custody ? process.pid : (this.#child.pid ?? process.pid));
+  #tree(): ReturnType<typeof livingTrees> {
+    const command = this.#hasExited ? undefined : this.#child.pid;
+    const strays = this.#options.custody ? this.#strays() : [];
+    return livingTrees([...(command === undefined ? [] : [command]), ...strays.map((each) => each.pid)]);
   }
 
   /** Orphans of the command that became our children; the ended ones are taken out of the process table. */
   #strays(): KnownProcess[] {
-    const ours = new Set([this.#child.pid, this.#options.custody?.guard.pid]);
-    const pids = readChildPids(process.pid) ?? livingTree(process.pid).map((each) => each.pid);
-    return pids
-      .filter((pid) => !ours.has(pid) || (pid === this.#child.pid && this.#hasExited))
+    const notStrays = new Set([...this.#olderChildren, this.#child.pid, this.#options.custody?.guard.pid]);
+    return childPids()
+      .filter((pid) => !notStrays.has(pid))
       .filter((pid) => !(readProcess(pid)?.state === 'Z' && reap(pid)))
       .map((pid) => knownProcess(pid))
       .filter((each) => each !== undefined);
   }
+}
+
+function childPids(): number[] {
+  return (
+    readChildPids(process.pid) ??
+    readProcessTable()
+      .filter((each) => each.ppid === process.pid)
+      .map((each) => each.pid)
+  );
 }

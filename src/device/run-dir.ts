@@ -13,11 +13,11 @@ import {
   renameSync,
   rmSync,
   statfsSync,
-  statSync,
   writeSync,
 } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { statIfVisible } from '../base/visible-file.ts';
 
 /** Made by the tmpfiles.d file of the package. */
 const SYSTEM_RUN_DIR = '/run/sai';
@@ -189,5 +189,5 @@ function refuseForeignFileSystem(path: string, force: boolean): void {
 }
 
 function exists(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+  return statIfVisible(path) !== undefined;
 }

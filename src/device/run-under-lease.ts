@@ -1,6 +1,5 @@
 /** What `sai-device <type> <command>` does: gets a device, runs the command, says what came of it. */
 
-import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
@@ -19,13 +18,14 @@ import type { LeaseRecord } from '../wire/lease.ts';
 import { type Alias, aliasOf, environmentOf } from './environment.ts';
 import { Guard } from './guard.ts';
 import type { Lease } from './lease.ts';
-import { listDevices } from './list.ts';
 import { readAncestorLeases, withoutAncestors } from './nested.ts';
+import { oneLine } from './one-line.ts';
+import { ttyGidOf } from './place.ts';
 import { type DeviceRequest, loadPool, matchDevices, type PooledDevice } from './pool.ts';
 import { refusalOf } from './program.ts';
 import { acquire } from './queue.ts';
 import { type CommandEnd, runCommand } from './run-command.ts';
-import { findRunDir, openRunDir, type RunDir } from './run-dir.ts';
+import { openRunDir, type RunDir } from './run-dir.ts';
 import { SignalDesk } from './signals.ts';
 
 const DEFAULT_WAIT_MS = 2 * 3_600_000;
@@ -54,32 +54,16 @@ export interface RunRequest extends DeviceRequest {
   readonly optional: boolean;
 }
 
-/** Prints every device and who has it. */
-export async function listPool(
-  options: DeviceOptions,
-  format: 'text' | 'json',
-  { env, print }: Invocation,
-): Promise<number> {
-  const pool = await loadPool(options.config);
-  const runDir = findRunDir({ configured: env[ENV.runDir], ttyGid: ttyGidOf(pool) });
-  for (const { device, text } of listDevices(pool, runDir)) {
-    print(`${format === 'json' ? JSON.stringify(device) : text}\n`);
-  }
-  return 0;
-}
-
 /** The status of the command, or of what kept it from running to its end. */
 export async function runUnderLease(
   request: RunRequest & DeviceOptions,
   invocation: Invocation,
   guardProgram: string,
 ): Promise<number> {
-  const run = new DeviceRun(request, invocation, guardProgram);
   try {
-    return await run.status();
+    return await new DeviceRun(request, invocation, guardProgram).status();
   } catch (error) {
     if (error instanceof Stopped) return exitStatusOfSignal(error.signal);
-    if (!request.optional) appendFinding(invocation.env[ENV.findings], findingOf('sai-device', error));
     throw error;
   }
 }
@@ -89,6 +73,9 @@ class DeviceRun {
   readonly #invocation: Invocation;
   readonly #guardProgram: string;
   readonly #signals = new SignalDesk();
+  #pool: readonly PooledDevice[] = [];
+  /** The last line that we said about a failure of our own. */
+  #failure = '';
 
   constructor(request: RunRequest & DeviceOptions, invocation: Invocation, guardProgram: string) {
     this.#request = request;
@@ -119,7 +106,8 @@ class DeviceRun {
 
   async #match(): Promise<readonly PooledDevice[]> {
     const { config, alias, type } = this.#request;
-    const { devices, prefix } = matchDevices(await loadPool(config), this.#request);
+    this.#pool = await loadPool(config);
+    const { devices, prefix } = matchDevices(this.#pool, this.#request);
     if (prefix !== undefined) {
       this.#invocation.diagnostics.say(
         `no device is of type ${type}; taking ${prefix}, which it begins with`,
@@ -127,7 +115,7 @@ class DeviceRun {
     }
     if (!alias) return devices;
     const withTty = devices.filter((device) => device.ttys.length > alias.ttyIndex);
-    if (withTty.length === 0) aliasOf(alias, devices[0]?.ttys.map((tty) => tty.path) ?? []);
+    if (withTty.length === 0) aliasOf(alias, devices[0]?.ttys ?? []);
     return withTty;
   }
 
@@ -146,16 +134,16 @@ class DeviceRun {
   async #reserve(devices: readonly PooledDevice[], parent: LeaseRecord | undefined): Promise<number> {
     const { program, args, type } = this.#request;
     const { diagnostics } = this.#invocation;
-    const runDir = this.#openRunDir(devices);
+    const runDir = this.#openRunDir();
     becomeSubreaper();
     const wanted = {
       devices,
       type,
-      command: [program, ...args].join(' '),
+      command: oneLine([program, ...args].join(' ')),
       parent: parent?.folder,
       runDir,
     };
-    using lease = await acquire(wanted, {
+    const lease = await acquire(wanted, {
       waitMs: this.#waitMs(devices),
       stop: this.#signals.stop,
       say: (text) => diagnostics.say(text),
@@ -164,10 +152,10 @@ class DeviceRun {
     return await this.#runWith(lease);
   }
 
-  #openRunDir(devices: readonly PooledDevice[]): RunDir | undefined {
+  #openRunDir(): RunDir | undefined {
     const { env, diagnostics } = this.#invocation;
     const configured = env[ENV.runDir];
-    const search = openRunDir({ configured, ttyGid: ttyGidOf(devices), force: this.#request.force });
+    const search = openRunDir({ configured, ttyGid: ttyGidOf(this.#pool), force: this.#request.force });
     if (!search.runDir) {
       diagnostics.say(
         `no shared run folder (${search.reason}): locking without queue; set SAI_RUN_DIR, or make /run/sai`,
@@ -186,21 +174,39 @@ class DeviceRun {
     const outerFindings = env[ENV.findings] || undefined;
     const findings = outerFindings ?? join(lease.record.folder, FINDINGS_FILE);
     const maxLeaseMs = this.#request.maxLeaseMs ?? lease.device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS;
-    await using guard = new Guard(lease, {
-      program: this.#guardProgram,
-      graceMs,
-      onReplaced: () => diagnostics.detail('the guard of the lease ended; started another'),
-    });
+    const guard = this.#guard(lease);
     const line = { program, args, env: environmentOf(env, lease, { alias, findings }) };
+    // When this throws, lease and guard are left as they are: the guard ends what may live, then lets go.
     const end = await runCommand(line, {
       custody: { guard, hungUpTty: () => lease.hungUpTty(), maxLeaseMs },
       signals: this.#signals,
       graceMs,
       say: (text) => diagnostics.say(text),
     });
-    const status = this.#conclude(end, { findings, maxLeaseMs, device: lease.record.device });
-    if (outerFindings === undefined) this.#sayVerdict(status, findings);
-    return status;
+    await guard.end();
+    try {
+      const status = this.#conclude(end, { findings, maxLeaseMs, device: lease.record.device });
+      if (outerFindings === undefined) this.#sayVerdict(status, findings);
+      return status;
+    } finally {
+      lease.release();
+    }
+  }
+
+  /** From here to the start of the command nothing waits, so no signal comes in between. */
+  #guard(lease: Lease): Guard {
+    const { diagnostics } = this.#invocation;
+    try {
+      this.#signals.stop.throwIfAborted();
+      return new Guard(lease, {
+        program: this.#guardProgram,
+        graceMs: this.#request.graceMs,
+        onReplaced: () => diagnostics.detail('the guard of the lease ended; started another'),
+      });
+    } catch (error) {
+      lease.release();
+      throw error;
+    }
   }
 
   #conclude(end: CommandEnd, { findings, maxLeaseMs, device }: LeaseContext): number {
@@ -231,7 +237,7 @@ class DeviceRun {
 
   #fail(error: RigError, context: { findings: string; device: string; tty?: string | undefined }): number {
     const { findings, device, tty } = context;
-    this.#invocation.diagnostics.fail(error.message);
+    this.#tell(error.message);
     const finding = findingOf('sai-device', error, { device, ...(tty === undefined ? {} : { tty }) });
     if (!this.#request.optional) appendFinding(findings, finding);
     return EXIT_STATUS[error.blame];
@@ -239,16 +245,21 @@ class DeviceRun {
 
   /** Who typed the command has to act; the status is the one that a shell would give. */
   #notStarted(status: number, text: string, findings: string | undefined): number {
-    this.#invocation.diagnostics.fail(text);
+    this.#tell(text);
     if (!this.#request.optional)
       appendFinding(findings, findingOf('sai-device', new RigError('usage', text)));
     return status;
   }
 
+  #tell(text: string): void {
+    this.#failure = text;
+    this.#invocation.diagnostics.fail(text);
+  }
+
   #sayVerdict(status: number, findings: string): void {
     const all = readFindings(findings);
     const worst = worstFinding(all);
-    if (!worst) return;
+    if (!worst || worst.evidence === this.#failure) return;
     const tty = worst.tty === undefined ? '' : `${worst.tty}: `;
     this.#invocation.diagnostics.fail(
       `verdict ${verdictOf(status, all)}: ${worst.tool}: ${tty}${worst.evidence}`,
@@ -260,15 +271,4 @@ interface LeaseContext {
   readonly findings: string;
   readonly maxLeaseMs: number;
   readonly device: string;
-}
-
-/** The group of the first tty that is there: whoever may use the rig is in it. */
-function ttyGidOf(devices: readonly PooledDevice[]): number | undefined {
-  for (const { ttys } of devices) {
-    for (const { path } of ttys) {
-      const stat = statSync(path, { throwIfNoEntry: false });
-      if (stat) return stat.gid;
-    }
-  }
-  return undefined;
 }

@@ -10,11 +10,13 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { RigError, reasonOf } from '../base/errors.ts';
 import { tryFlock } from '../native/flock.ts';
 import { isFlocked } from './lease-file.ts';
 
@@ -34,6 +36,9 @@ export type TicketContent = v.InferOutput<typeof TicketContent>;
 
 /** `<number>-<pid>-<random>`: names in the order of the queue, because the number has leading zeros. */
 const NAME = /^(\d{10})-\d+-[a-z0-9]+$/;
+
+/** Writing a ticket takes less than a millisecond. */
+const ABANDONED_AFTER_MS = 60_000;
 
 export interface Ticket {
   readonly name: string;
@@ -70,25 +75,33 @@ export class OwnTicket implements Disposable {
   }
 }
 
-/** Joins the queue at its end. The ticket is flocked before anybody can see it. */
+/**
+ * Joins the queue at its end. The ticket is flocked before anybody can see it.
+ *
+ * @throws {RigError} blame `unavailable` when it cannot be written
+ */
 export function drawTicket(queueFolder: string, content: TicketContent): OwnTicket {
+  removeAbandonedScratch(queueFolder);
   const number = Math.max(0, ...ticketNames(queueFolder).map((name) => Number(name.slice(0, 10)))) + 1;
   const random = Math.random().toString(36).slice(2, 10);
   const name = `${String(number).padStart(10, '0')}-${process.pid}-${random}`;
   const scratch = join(queueFolder, `.${name}`);
   const path = join(queueFolder, name);
-  const fd = openSync(scratch, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o664);
+  let fd: number | undefined;
   try {
+    fd = openSync(scratch, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o664);
     fchmodSync(fd, 0o664); // whatever the umask is: others look whether we live
     tryFlock(fd);
     writeSync(fd, `${JSON.stringify(content)}\n`);
     renameSync(scratch, path);
+    return new OwnTicket(name, path, fd);
   } catch (error) {
     rmSync(scratch, { force: true });
-    closeSync(fd);
-    throw error;
+    if (fd !== undefined) closeSync(fd);
+    throw new RigError('unavailable', `${queueFolder}: cannot write a ticket: ${reasonOf(error)}`, {
+      cause: error,
+    });
   }
-  return new OwnTicket(name, path, fd);
 }
 
 /** The queue as one waiter sees it. Contents are read once: a ticket never changes. */
@@ -126,6 +139,18 @@ export class TicketLine {
     if (!this.#contents.has(name)) this.#contents.set(name, readTicket(join(this.#folder, name)));
     const content = this.#contents.get(name);
     return content && { name, content };
+  }
+}
+
+/** A waiter that was killed while it wrote its ticket leaves the scratch file, which nobody else would remove. */
+function removeAbandonedScratch(folder: string): void {
+  for (const name of readdirSync(folder).filter((each) => NAME.test(each.slice(1)))) {
+    const path = join(folder, name);
+    try {
+      if (Date.now() - statSync(path).mtimeMs > ABANDONED_AFTER_MS) unlinkSync(path);
+    } catch {
+      // finished meanwhile, or another user's
+    }
   }
 }
 

@@ -24,7 +24,7 @@ export interface LockRefusal {
 }
 
 /** The locks of one device; they live until `release`, or until every process that got the descriptors has ended. */
-export class DeviceLock implements Disposable {
+export class DeviceLock {
   readonly #places: readonly LockedPlace[];
   #released = false;
 
@@ -54,10 +54,6 @@ export class DeviceLock implements Disposable {
       letGo(nodeFd);
       if (leaseFd !== undefined) letGo(leaseFd);
     }
-  }
-
-  [Symbol.dispose](): void {
-    this.release();
   }
 }
 

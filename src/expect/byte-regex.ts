@@ -2,10 +2,13 @@
 
 import { setFlagsFromString } from 'node:v8';
 import { createContext, Script } from 'node:vm';
-import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
 
 /** Longest that one evaluation may take, where V8 cannot promise an end by itself. */
 const EVALUATION_LIMIT_MS = 1000;
+
+/** `l` is V8's own: the linear engine or an error. */
+const LINEAR_FLAGS = 'gml';
 
 /** Where it matched, as offsets into the text. */
 export interface RegexHit {
@@ -67,7 +70,7 @@ function enableLinearEngine(): void {
 /** The linear engine takes no look-around, back references and long counted repeats; its flag tells. */
 function isLinear(encoded: string): boolean {
   try {
-    return new RegExp(encoded, 'gml') instanceof RegExp;
+    return new RegExp(encoded, LINEAR_FLAGS) instanceof RegExp;
   } catch {
     return false; // a valid pattern, as the caller has made sure, that this engine does not take
   }
@@ -83,7 +86,7 @@ function limited(regex: RegExp, what: string): (text: string) => RegExpExecArray
     try {
       return script.runInContext(context, { timeout: EVALUATION_LIMIT_MS }) as RegExpExecArray | null;
     } catch (error) {
-      if (errnoCode(error) !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
+      if (!isTimeout(error)) throw error;
       throw new RigError(
         'usage',
         `${what}: ${JSON.stringify(regex.source)} took over ${EVALUATION_LIMIT_MS} ms on ${text.length} bytes; ` +
@@ -92,6 +95,12 @@ function limited(regex: RegExp, what: string): (text: string) => RegExpExecArray
       );
     }
   };
+}
+
+/** Made inside the sandbox, so it is none of our errors. */
+function isTimeout(error: unknown): boolean {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+  return code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
 }
 
 /** The pattern with every character beyond ASCII as a group of its UTF-8 bytes, so that repeats apply to all of it. */

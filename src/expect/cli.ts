@@ -1,10 +1,10 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { Verbosity } from '../base/diagnostics.ts';
 import { parseDurationMs } from '../base/duration.ts';
-import { RigError } from '../base/errors.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
 import { ByteRegex } from './byte-regex.ts';
 import type { ArmedText, Script, Step } from './script.ts';
-import { bytesOfText, ESCAPES_HELP, quoted } from './text.ts';
+import { bytesOfText, ESCAPES_HELP, quoted, visible } from './text.ts';
 
 /** What a command line asks for. */
 export interface Request {
@@ -69,7 +69,7 @@ export function parseCommandLine(args: readonly string[]): Request | Help {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { help };
-    throw new RigError('usage', `${error.message.replace(/^error: /, '')}; see sai-expect --help`, {
+    throw new RigError('usage', `${reasonOf(error).replace(/^error: /, '')}; see sai-expect --help`, {
       cause: error,
     });
   }
@@ -176,7 +176,7 @@ function requestOf(rawSteps: readonly RawStep[], flags: Flags): Request {
 }
 
 function stepOf({ flag, value }: RawStep, lineEnd: string): Step {
-  const text = flag === 'fresh' ? '--fresh' : `--${flag} ${JSON.stringify(value)}`;
+  const text = flag === 'fresh' ? '--fresh' : `--${flag} ${quoted(Buffer.from(value))}`;
   switch (flag) {
     case 'send':
       return { kind: 'send', text, bytes: someBytes(value, '--send') };
@@ -195,10 +195,10 @@ function stepOf({ flag, value }: RawStep, lineEnd: string): Step {
         kind: 'expect',
         text,
         pattern: { kind: 'regex', regex: new ByteRegex(value, '--regex') },
-        shown: `/${value}/`,
+        shown: `/${visible(Buffer.from(value))}/`,
       };
     case 'pause':
-      return { kind: 'pause', text: `--pause ${value}`, pauseMs: parseDurationMs(value, '--pause') };
+      return { kind: 'pause', text, pauseMs: parseDurationMs(value, '--pause') };
     case 'fresh':
       return { kind: 'fresh', text };
   }

@@ -3,6 +3,7 @@
 import {
   closeSync,
   constants,
+  fchmodSync,
   fstatSync,
   ftruncateSync,
   openSync,
@@ -88,7 +89,9 @@ function openLockFile(path: string): number {
     if (errnoCode(error) !== 'ENOENT') throw lockFailed(path, error);
   }
   try {
-    return openSync(path, constants.O_RDWR | constants.O_CREAT, 0o666);
+    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o666);
+    fchmodSync(fd, 0o666); // whatever our umask: the next reader may be another user
+    return fd;
   } catch (error) {
     throw lockFailed(path, error);
   }

@@ -18,7 +18,7 @@ const LINES: readonly (readonly [family: string, source: string])[] = [
   // Source: Zephyr, kernel/fatal.c; in front of it the log back end puts colour, time, level and module, or `E: `.
   [
     'zephyr',
-    String.raw`^(?:\x1b\[[\d;]*m)*(?:\[[^\]\r\n]{1,32}\] )?(?:\x1b\[[\d;]*m)*(?:<err> os: |E: )?>>> ZEPHYR FATAL ERROR \d+: [^\r\n]*`,
+    String.raw`^(?:\x1b\[[\d;]*m)*(?:\[[^\]\r\n]+\] )?(?:\x1b\[[\d;]*m)*(?:<err> os: |E: )?>>> ZEPHYR FATAL ERROR \d+: [^\r\n]*`,
   ],
   // Source: Linux, kernel/panic.c; in front of it printk puts level, time and caller.
   [

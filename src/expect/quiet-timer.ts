@@ -1,5 +1,5 @@
 /** A board that has said nothing for this long has, for now, said what it had to say. */
-export const QUIET_MS = 50;
+const QUIET_MS = 50;
 
 /**
  * Calls back once, when nothing has arrived for 50 ms. A process that was stalled meanwhile first reads what is

@@ -1,7 +1,7 @@
 import type { ByteRegex, RegexHit } from './byte-regex.ts';
 
 /** A regex sees at most this much text, ending where it is evaluated. */
-export const WINDOW_BYTES = 4096;
+const WINDOW_BYTES = 4096;
 
 /** A line without an end is evaluated each time it has grown by this much, so that no match slides out unseen. */
 const LONG_LINE_BYTES = 2048;
@@ -41,7 +41,7 @@ export class RegexScanner {
   scan(chunk: Uint8Array): RegexDecision | undefined {
     if (this.#regexes.length === 0 || chunk.length === 0) return undefined;
     const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length).toString('latin1');
-    if (this.#dismissesInBulk && !this.#matchesSomewhere(text)) {
+    if (this.#dismissesInBulk && (!this.#isDueWithin(chunk) || !this.#matchesSomewhere(text))) {
       const lastNewline = chunk.lastIndexOf(NEWLINE);
       this.#take(text, text.length - (lastNewline + 1), lastNewline >= 0);
       return undefined;
@@ -51,7 +51,8 @@ export class RegexScanner {
       const endsLine = chunk[to - 1] === NEWLINE;
       this.#take(text.slice(from, to), endsLine ? 0 : to - from, endsLine);
       if (this.#lineLength % LONG_LINE_BYTES === 0) {
-        const decision = this.quiet();
+        this.#isStale = !endsLine;
+        const decision = this.#evaluate(endsLine ? 'up to the end' : 'short of the end');
         if (decision) return decision;
       }
       from = to;
@@ -63,7 +64,12 @@ export class RegexScanner {
   quiet(): RegexDecision | undefined {
     if (!this.#isStale) return undefined;
     this.#isStale = false;
-    return this.#evaluate();
+    return this.#evaluate('up to the end');
+  }
+
+  /** Whether anything is evaluated at all: most chunks of a slow board are pieces of a line. */
+  #isDueWithin(chunk: Uint8Array): boolean {
+    return chunk.includes(NEWLINE) || (this.#lineLength % LONG_LINE_BYTES) + chunk.length >= LONG_LINE_BYTES;
   }
 
   #matchesSomewhere(more: string): boolean {
@@ -91,12 +97,13 @@ export class RegexScanner {
     this.#contextLength = 1;
   }
 
-  #evaluate(): RegexDecision | undefined {
+  /** In the middle of a long line, what reaches the end of the text may be a cut line's. */
+  #evaluate(reach: 'up to the end' | 'short of the end'): RegexDecision | undefined {
     const textStart = this.#scanned - this.#text.length;
     let best: RegexDecision | undefined;
     this.#regexes.forEach((regex, index) => {
       const hit = regex.find(this.#text, this.#contextLength);
-      if (!hit) return;
+      if (!hit || (reach === 'short of the end' && hit.end === this.#text.length)) return;
       const end = textStart + hit.end;
       if (best && best.end <= end) return;
       best = { index, start: textStart + hit.start, end, decidedAt: this.#scanned };

@@ -111,21 +111,28 @@ function echoOf(request: Request, invocation: Invocation): (chunk: Uint8Array) =
   return (chunk) => invocation.print(chunk);
 }
 
-/** Tells why, and answers with the status; what is no verdict of ours is left to the caller. */
+/**
+ * Tells why, and answers with the status.
+ *
+ * @throws the error itself when it is our bug; blame `config` when the finding cannot be written
+ */
 function fail(error: unknown, invocation: Invocation, told: Told): number {
   if (invocation.stop.aborted) throw invocation.stop.reason;
+  if (error instanceof RigError) tell(error, invocation, told);
   const step = error instanceof ExpectationError ? error.step : undefined;
   addFinding(error, invocation, told.request, {
     ...(told.tty === undefined ? {} : { tty: told.tty }),
     ...(step === undefined ? {} : { step }),
   });
   if (!(error instanceof RigError)) throw error;
-  invocation.diagnostics.fail(error.message);
-  if (error instanceof ExpectationError) {
-    const lines = told.request?.onFail === 'everything' ? told.session?.transcript.lines() : undefined;
-    for (const line of lines ?? error.tail) invocation.diagnostics.fail(`  | ${line}`);
-  }
   return EXIT_STATUS[error.blame];
+}
+
+function tell(error: RigError, invocation: Invocation, told: Told): void {
+  invocation.diagnostics.fail(error.message);
+  if (!(error instanceof ExpectationError)) return;
+  const lines = told.request?.onFail === 'everything' ? told.session?.transcript.lines() : undefined;
+  for (const line of lines ?? error.tail) invocation.diagnostics.fail(`  | ${line}`);
 }
 
 function addFinding(

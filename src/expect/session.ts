@@ -87,9 +87,9 @@ export class Session {
     this.#quiet.stop();
     await console[Symbol.asyncDispose]();
     await reading; // what was read after the verdict is for the next one
-    this.#tellLoss();
     try {
       unread.replace(this.#watch.unread);
+      this.#tellLoss();
     } catch (error) {
       throw failure ?? error;
     }
@@ -223,6 +223,7 @@ export class Session {
   /** The first call decides; `undefined` is a pass. */
   #finish(failure: unknown): void {
     if (this.#over.signal.aborted) return;
+    this.#watch.end();
     this.#over.abort(failure ?? new Error('the session has passed'));
     this.#settle?.(failure);
   }

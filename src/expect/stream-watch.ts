@@ -98,6 +98,11 @@ export class StreamWatch {
     return this.#look();
   }
 
+  /** The verdict is told: whatever else arrives is only kept. */
+  end(): void {
+    this.#mode = 'over';
+  }
+
   /** What has arrived, and what arrives until {@link releaseFresh}, can no longer match. */
   discard(): void {
     this.#mode = 'discarding';

@@ -40,13 +40,28 @@ export function resolveTty(wanted: string, env: NodeJS.ProcessEnv): TargetTty {
   const lease = currentLease(env);
   const ttys = leasedTtys(env, lease);
   if (wanted.includes('/')) {
-    const index = ttys.indexOf(wanted);
+    const index = indexOfTty(ttys, wanted);
     return index < 0 ? plainTty(wanted, env) : targetTty(index, wanted, env, lease);
   }
-  const index = /^\d+$/.test(wanted) ? Number(wanted) : (lease?.record?.ttyNames ?? []).indexOf(wanted);
+  const index = /^\d+$/.test(wanted) ? Number(wanted) : leasedNames(lease).indexOf(wanted);
   const path = ttys[index];
   if (path === undefined) throw noSuchTty(wanted, index, ttys, lease);
   return targetTty(index, path, env, lease);
+}
+
+/** A tty has many names: by its node, by its adapter, by where it is plugged in. */
+function indexOfTty(ttys: readonly string[], path: string): number {
+  const wanted = nodeOf(path);
+  return ttys.findIndex((each) => each === path || (wanted !== undefined && nodeOf(each) === wanted));
+}
+
+function nodeOf(path: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(path);
+    return `${dev}-${ino}`;
+  } catch {
+    return undefined; // opening it is what tells why
+  }
 }
 
 /** Ttys that Sai's own mode reads: the first, and the second where there is one. */
@@ -80,9 +95,14 @@ function currentLease(env: NodeJS.ProcessEnv): Lease | undefined {
 
 /** By index. The variables win over the record: they are what the command was given. */
 function leasedTtys(env: NodeJS.ProcessEnv, lease: Lease | undefined): string[] {
-  const ttys: string[] = [...(lease?.record?.ttys ?? [])];
+  const ttys: string[] = (lease?.record?.ttys ?? []).map(({ path }) => path);
   for (let index = 0; env[ttyVariable(index)]; index++) ttys[index] = env[ttyVariable(index)] ?? '';
   return ttys;
+}
+
+/** By index; undefined where the config gives none. */
+function leasedNames(lease: Lease | undefined): (string | undefined)[] {
+  return (lease?.record?.ttys ?? []).map(({ name }) => name);
 }
 
 function noSuchTty(
@@ -98,7 +118,7 @@ function noSuchTty(
       `--tty ${wanted}: expected ${variable} to name a tty, it is not set; run under sai-device, or give --tty PATH`,
     );
   }
-  const names = (lease?.record?.ttyNames ?? []).filter((name) => name !== null);
+  const names = leasedNames(lease).filter((name) => name !== undefined);
   const known = [...ttys.map((_path, index) => String(index)), ...names];
   return new RigError(
     'usage',
@@ -111,7 +131,7 @@ function targetTty(index: number, path: string, env: NodeJS.ProcessEnv, lease: L
   return {
     path,
     label: `tty${index} (${path})`,
-    baudRate: lease.record?.ttyRates?.[index] ?? DEFAULT_BAUD_RATE,
+    baudRate: lease.record?.ttys[index]?.baudRate ?? DEFAULT_BAUD_RATE,
     hangUpOnClose: 'keep',
     lock: { path: join(lease.folder, consoleLockFile(index)), atRelease: 'keep' },
     unread: new UnreadFile(join(lease.folder, unreadBytesFile(index))),
@@ -131,12 +151,9 @@ function plainTty(path: string, env: NodeJS.ProcessEnv): TargetTty {
 
 /** One file for all names of a tty, in a folder that every user of the host shares; undefined for a missing tty. */
 function plainLockPlace(path: string, env: NodeJS.ProcessEnv): ConsoleLockPlace | undefined {
-  try {
-    const { dev, ino } = statSync(path);
-    return { path: join(lockFolder(env), `sai-console-${dev}-${ino}.lock`), atRelease: 'remove' };
-  } catch {
-    return undefined; // opening it is what tells why
-  }
+  const node = nodeOf(path);
+  if (node === undefined) return undefined;
+  return { path: join(lockFolder(env), `sai-console-${node}.lock`), atRelease: 'remove' };
 }
 
 function lockFolder(env: NodeJS.ProcessEnv): string {

@@ -1,16 +1,20 @@
 /**
- * The driver on node-serialport; the only file that knows it, loaded only when asked for.
+ * The driver on node-serialport, for reading; the only file that knows it, loaded only when asked for.
  *
  * At the standard baud rates its open flushes what the board had said before: the one place where it falls short of
  * {@link Console}. Other rates keep it.
  */
 
-import { access, constants } from 'node:fs/promises';
+import { closeSync, constants, openSync } from 'node:fs';
 import { SerialPort } from 'serialport';
-import { errnoCode } from '../base/errors.ts';
+import { makeRaw, readTtySettings } from '../native/termios.ts';
 import { ChunkQueue } from './chunk-queue.ts';
 import type { Console, ConsoleOptions } from './console.ts';
 import { consoleReleased, ttyGone, ttyRefused } from './tty-errors.ts';
+import { writeInPieces } from './write-in-pieces.ts';
+
+/** The package reads a tty that hung up before its first wait again and again, and never tells. */
+const HANG_UP_CHECK_MS = 250;
 
 /**
  * Opens a tty through node-serialport, taking no lock: its own would be refused under a lease.
@@ -18,39 +22,66 @@ import { consoleReleased, ttyGone, ttyRefused } from './tty-errors.ts';
  * @throws {RigError} blame `hardware` when it is missing, refused or not a tty
  */
 export async function openSerialConsole(path: string, options: ConsoleOptions): Promise<Console> {
-  const port = new SerialPort({
-    path,
-    baudRate: options.baudRate,
-    lock: false,
-    hupcl: options.hangUpOnClose === 'keep',
-    autoOpen: false,
-  });
+  const prepared = prepare(path, options);
   try {
-    // Its own errors are sentences without a code.
-    await access(path, constants.R_OK | constants.W_OK);
+    const port = new SerialPort({
+      path,
+      baudRate: options.baudRate,
+      lock: false,
+      hupcl: false, // means: as it is
+      autoOpen: false,
+    });
     await new Promise<void>((resolve, reject) => {
       port.open((error) => (error ? reject(error) : resolve()));
     });
+    return new SerialConsole(port, prepared, options.label);
   } catch (error) {
-    throw ttyRefused(options.label, errnoCode(error) === undefined ? withCode(error) : error);
+    closeSync(prepared);
+    throw ttyRefused(options.label, error);
   }
-  return new SerialConsole(port, options.label);
+}
+
+/**
+ * What the package leaves out: CLOCAL before its open, HUPCL off, and a system's reason when the tty is refused,
+ * where its own errors are sentences without a code.
+ */
+function prepare(path: string, options: ConsoleOptions): number {
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
+    const hangUpOnClose = options.hangUpOnClose === 'keep' && readTtySettings(fd).hangUpOnClose;
+    makeRaw(fd, { baudRate: options.baudRate, hangUpOnClose });
+    return fd;
+  } catch (error) {
+    if (fd !== undefined) closeSync(fd);
+    throw ttyRefused(options.label, error);
+  }
 }
 
 class SerialConsole implements Console {
   readonly label: string;
   readonly #port: SerialPort;
+  readonly #fd: number;
+  readonly #hangUpCheck: NodeJS.Timeout;
   readonly #queue = new ChunkQueue(() => this.#port.resume());
   readonly #ended = new AbortController();
   readonly #closed: Promise<void>;
 
-  constructor(port: SerialPort, label: string) {
+  /** Owns `port` and `fd`, which is the same tty, non-blocking. */
+  constructor(port: SerialPort, fd: number, label: string) {
     this.label = label;
     this.#port = port;
-    this.#closed = new Promise((resolve) => port.once('close', () => resolve()));
+    this.#fd = fd;
+    this.#closed = new Promise((resolve) => {
+      port.once('close', () => {
+        closeSync(fd);
+        resolve();
+      });
+    });
     port.on('data', (chunk: Buffer) => {
       if (!this.#queue.push(Uint8Array.from(chunk))) port.pause();
     });
+    this.#hangUpCheck = setInterval(() => this.#endIfHungUp(), HANG_UP_CHECK_MS);
     port.on('error', (error) => this.#end(ttyGone(label, error)));
     port.on('close', () => this.#end(ttyGone(label)));
   }
@@ -63,15 +94,12 @@ class SerialConsole implements Console {
     const until = signal ? AbortSignal.any([this.#ended.signal, signal]) : this.#ended.signal;
     until.throwIfAborted();
     if (bytes.length === 0) return;
-    await new Promise<void>((resolve, reject) => {
-      const stop = (): void => reject(until.reason as Error);
-      until.addEventListener('abort', stop, { once: true });
-      this.#port.write(Buffer.from(bytes), (error) => {
-        until.removeEventListener('abort', stop);
-        if (!error) resolve();
-        else reject(until.aborted ? (until.reason as Error) : ttyGone(this.label, error));
-      });
-    });
+    try {
+      // Not by the package: its writer can wait for ever when bytes arrive while the tty is full.
+      await writeInPieces(this.#fd, bytes, until);
+    } catch (error) {
+      throw until.aborted ? until.reason : ttyGone(this.label, error);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -79,23 +107,18 @@ class SerialConsole implements Console {
     await this.#closed;
   }
 
+  #endIfHungUp(): void {
+    try {
+      readTtySettings(this.#fd);
+    } catch (error) {
+      this.#end(ttyGone(this.label, error));
+    }
+  }
+
   #end(error: Error, how: 'gone' | 'released' = 'gone'): void {
+    clearInterval(this.#hangUpCheck);
     this.#ended.abort(error);
     this.#queue.end(how === 'gone' ? error : undefined);
     if (this.#port.isOpen) this.#port.close(() => {});
   }
-}
-
-/** Its messages carry the C library's text of the reason, not the code. */
-function withCode(error: unknown): unknown {
-  const text = error instanceof Error ? error.message : '';
-  const codes: readonly [string, string][] = [
-    ['No such file or directory', 'ENOENT'],
-    ['Permission denied', 'EACCES'],
-    ['Device or resource busy', 'EBUSY'],
-    ['Inappropriate ioctl', 'ENOTTY'],
-    ['Input/output error', 'EIO'],
-  ];
-  const code = codes.find(([sentence]) => text.includes(sentence))?.[1];
-  return code === undefined ? error : Object.assign(new Error(text, { cause: error }), { code });
 }

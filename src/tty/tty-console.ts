@@ -1,20 +1,20 @@
 /** The default driver: our own termios, and one duplex `tty.ReadStream`, asynchronous both ways. */
 
-import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import type { ConnectOpts, SocketConstructorOpts } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ReadStream } from 'node:tty';
-import { errnoCode } from '../base/errors.ts';
 import { makeRaw, readTtySettings } from '../native/termios.ts';
 import { ChunkQueue } from './chunk-queue.ts';
 import type { Console, ConsoleOptions } from './console.ts';
 import { consoleReleased, ttyGone, ttyRefused } from './tty-errors.ts';
+import { writeInPieces } from './write-in-pieces.ts';
 
 /** The kernel hands out at most 4 kB of a tty a read. Source: N_TTY_BUF_SIZE in the kernel's n_tty.c. */
 const READ_BYTES = 4096;
 
-/** Between tries of a write that cannot wait for the kernel's word. */
-const RETRY_MS = 2;
+/** O_APPEND means nothing to a tty; it tells our open file description from the one libuv makes of it. */
+export const TTY_OPEN_FLAGS =
+  constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK | constants.O_APPEND;
 
 /**
  * Opens a tty without waiting for carrier and without flushing: what the board said before is read first.
@@ -26,8 +26,7 @@ const RETRY_MS = 2;
 export async function openTtyConsole(path: string, options: ConsoleOptions): Promise<Console> {
   let fd: number | undefined;
   try {
-    // O_APPEND means nothing to a tty; it tells our open file description from the one libuv makes of it.
-    fd = openSync(path, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK | constants.O_APPEND);
+    fd = openSync(path, TTY_OPEN_FLAGS);
     const hangUpOnClose = options.hangUpOnClose === 'keep' && readTtySettings(fd).hangUpOnClose;
     // Before the stream: libuv opens the tty anew, and would wait for carrier without CLOCAL.
     makeRaw(fd, { baudRate: options.baudRate, hangUpOnClose });
@@ -38,7 +37,10 @@ export async function openTtyConsole(path: string, options: ConsoleOptions): Pro
   }
 }
 
-/** A console over an open, raw, non-blocking tty. Owns `fd`, which must hold no lock: libuv may replace what is behind it. */
+/**
+ * A console over a raw tty that was opened with {@link TTY_OPEN_FLAGS}. Owns `fd`, which must hold no lock: libuv may
+ * replace what is behind it.
+ */
 export class TtyConsole implements Console {
   readonly label: string;
   readonly #fd: number;
@@ -50,6 +52,7 @@ export class TtyConsole implements Console {
   readonly #writesItself: boolean;
 
   constructor(fd: number, label: string) {
+    if (!isMarked(fd)) throw new Error(`${label}: expected a descriptor opened with TTY_OPEN_FLAGS`);
     this.label = label;
     this.#fd = fd;
     // The constructor hands every option to net.Socket; its types know the half of them.
@@ -61,7 +64,9 @@ export class TtyConsole implements Console {
       },
     };
     this.#stream = new ReadStream(fd, options);
-    this.#writesItself = isSameOpenFile(fd);
+    this.#writesItself = isMarked(fd);
+    // libuv reads from a descriptor of its own then, and leaves ours as a copy of it that nobody would close.
+    if (!this.#writesItself) closeSync(fd);
     this.#closed = new Promise((resolve) => this.#stream.once('close', () => resolve()));
     this.#stream.on('error', (error) => this.#end(ttyGone(label, error)));
     this.#stream.on('end', () => this.#end(ttyGone(label)));
@@ -77,8 +82,12 @@ export class TtyConsole implements Console {
     const until = signal ? AbortSignal.any([this.#ended.signal, signal]) : this.#ended.signal;
     until.throwIfAborted();
     if (bytes.length === 0) return;
-    if (this.#writesItself) await this.#writeInPieces(bytes, until);
-    else await this.#writeByStream(bytes, until);
+    if (!this.#writesItself) return await this.#writeByStream(bytes, until);
+    try {
+      await writeInPieces(this.#fd, bytes, until);
+    } catch (error) {
+      throw until.aborted ? until.reason : ttyGone(this.label, error);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -105,23 +114,10 @@ export class TtyConsole implements Console {
       });
     });
   }
-
-  async #writeInPieces(bytes: Uint8Array, until: AbortSignal): Promise<void> {
-    let rest = bytes;
-    while (rest.length > 0) {
-      until.throwIfAborted();
-      try {
-        rest = rest.subarray(writeSync(this.#fd, rest));
-      } catch (error) {
-        if (errnoCode(error) !== 'EAGAIN') throw ttyGone(this.label, error);
-        await sleep(RETRY_MS); // nothing tells when there is room: libuv watches this tty for reading only
-      }
-    }
-  }
 }
 
 /** Whether `fd` still is the open file description that {@link openTtyConsole} made. Source: proc(5), fdinfo. */
-function isSameOpenFile(fd: number): boolean {
+function isMarked(fd: number): boolean {
   const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
   return flags !== undefined && (Number.parseInt(flags, 8) & constants.O_APPEND) !== 0;
 }

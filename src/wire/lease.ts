@@ -2,6 +2,13 @@ import * as v from 'valibot';
 
 const Integer = v.pipe(v.number(), v.integer());
 
+/** A tty of a held device: its path as configured, the name the config gives it, and the speed it was set to. */
+const LeasedTty = v.strictObject({
+  path: v.string(),
+  name: v.exactOptional(v.string()),
+  baudRate: Integer,
+});
+
 /**
  * Who holds a device, in its lease files (whose flock is the truth) and as `lease.json` in the lease's folder.
  * Kept after release, with `releasedAtMs`: the next fence and "least recently used" come from there.
@@ -14,12 +21,8 @@ export const LeaseRecord = v.strictObject({
   type: v.string(),
   /** Every word a request may use to join: name, type, compatible entries. */
   answersTo: v.array(v.string()),
-  /** Paths as configured, by tty index. */
-  ttys: v.array(v.string()),
-  /** By tty index, as configured; null where the config gives none. */
-  ttyNames: v.exactOptional(v.array(v.nullable(v.string()))),
-  /** Baud, by tty index, as configured; null where the config gives none. */
-  ttyRates: v.exactOptional(v.array(v.nullable(Integer))),
+  /** By tty index, as configured. */
+  ttys: v.array(LeasedTty),
   /** The `sai-device` that took it; with `holderStartTicks` one process for ever. */
   holderPid: Integer,
   holderStartTicks: Integer,

@@ -78,3 +78,18 @@ test('a tty pulled in the middle of a test is the rig: verdict infra, and status
   expect(outcome.findings.map((each) => each.verdict)).not.toContain('fail');
   expect(outcome.stderr).toMatch(/^sai-device: verdict infra: /m);
 });
+
+test('under a lease, a tty is found by the name that the devices config gives it', async () => {
+  const lab = await startLab();
+  const line = ['uno', 'sai-expect', '--tty', 'console', '--line', 'echo here', '--regex', '^here'];
+  expect(await runCommand('sai-device', line, lab)).toMatchObject({ status: 0, stdout: '' });
+  const wrong = await runCommand(
+    'sai-device',
+    ['uno', 'sai-expect', '--tty', 'consle', '--expect', 'x'],
+    lab,
+  );
+  expect(wrong.status).toBe(64);
+  expect(wrong.stderr).toContain(
+    'sai-expect: --tty consle: expected one of 0, console, or a path (did you mean "console"?)\n',
+  );
+});

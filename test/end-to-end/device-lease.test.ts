@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { readProcess } from '../../src/base/process-table.ts';
 import { readTtySettings } from '../../src/native/termios.ts';
 import { Bench, guardsOf, SAI_DEVICE, until } from '../peers/bench.ts';
+import { needsProgram } from '../peers/needs.ts';
 
 /** Told apart from every other sleep of this machine. */
 const SLEEP_SECONDS = 98_765 + process.pid;
@@ -84,7 +85,7 @@ describe('a command under a lease', () => {
     bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys: [{ tty: ttyPath, rate: 74_880 }] }] });
     spawnSync('stty', ['-F', ttyPath, 'sane', '9600', 'echo', 'hupcl', '-clocal']);
     const started = bench.start(['uno', 'sh', '-c', 'echo up; cat']);
-    await started.says(/up/);
+    await started.prints(/up/);
     expect(readTtySettings(ttyFd)).toEqual({
       baudRate: 74_880,
       hangUpOnClose: false,
@@ -98,11 +99,35 @@ describe('a command under a lease', () => {
     expect((await started.ended).status).toBe(0);
   });
 
-  test('and everything it starts hold no descriptor of the lock', async () => {
+  test('and everything it starts get no descriptor of ours', async () => {
     await using bench = new Bench();
-    const list = 'ls -l /proc/self/fd | grep -e pts -e lease; true';
-    const { stdout } = await bench.run(['uno', 'sh', '-c', `${list}; sh -c '${list}'`]);
-    expect(stdout).toBe('');
+    const command = ['sh', '-c', 'ls /proc/self/fd; sh -c "ls /proc/self/fd; true"'] as const;
+    const { stdout } = await bench.run(['uno', ...command]);
+    // The same without us: whoever started the tests may have left something open.
+    expect(stdout).toBe(spawnSync('sh', command.slice(1), { encoding: 'utf8' }).stdout);
+  });
+
+  test('has a tty that lets DTR fall at the last close where the config says so', async () => {
+    await using bench = new Bench();
+    const { ttyPath, ttyFd } = bench.board;
+    bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys: [{ tty: ttyPath, hupcl: true }] }] });
+    expect((await bench.run(['uno', 'true'])).status).toBe(0);
+    expect(readTtySettings(ttyFd).hangUpOnClose).toBe(true);
+  });
+
+  test('has a probe to itself where the device is reached by nothing else', async () => {
+    await using bench = new Bench();
+    const probe = bench.file('probe');
+    writeFileSync(probe, '');
+    bench.configure({ devices: [{ name: 'nrf1', type: 'nrf52', locks: [probe] }] });
+    const inside = await bench.run([
+      'nrf52',
+      'sh',
+      '-c',
+      `env | grep SAI_DEVICE_TTY; flock -n ${probe} true; echo $?`,
+    ]);
+    expect(inside).toMatchObject({ status: 0, stdout: '1\n' });
+    expect(flockStatus(probe)).toBe(0);
   });
 
   test('gets a fence that is higher than that of every lease before', async () => {
@@ -132,6 +157,21 @@ describe('when the command ends', () => {
     expect(bench.leftBehind()).toEqual([]);
   });
 
+  test('what a shell had started before it became sai-device lives on', async () => {
+    await using bench = new Bench();
+    const script = `sleep ${SLEEP_SECONDS} & echo $! > "$1"; shift; exec "$@"`;
+    const pidFile = bench.file('pid');
+    const sai = [process.execPath, SAI_DEVICE, 'uno', 'true'];
+    const { status } = spawnSync('sh', ['-c', script, 'sh', pidFile, ...sai], {
+      env: bench.env,
+      stdio: 'ignore', // the sleep would keep a pipe open
+    });
+    const pid = Number(readFileSync(pidFile, 'utf8'));
+    const isThere = readProcess(pid) !== undefined;
+    process.kill(pid, 'SIGKILL');
+    expect({ status, isThere }).toEqual({ status: 0, isThere: true });
+  });
+
   test('no guard, no lease folder and no ticket is left', async () => {
     await using bench = new Bench();
     await bench.run(['uno', 'true']);
@@ -148,7 +188,7 @@ describe('a signal', () => {
   ] as const)('%s ends the whole tree, and the status says so', async (signal, status) => {
     await using bench = new Bench();
     const started = bench.start(['uno', 'sh', '-c', 'setsid sleep 1000 & echo up $!; wait']);
-    await started.says(/up \d+/);
+    await started.prints(/up \d+/);
     started.kill(signal);
     const ended = await started.ended;
     expect(ended.status).toBe(status);
@@ -166,7 +206,7 @@ describe('a signal', () => {
       '-c',
       'trap "" TERM; echo up; while :; do sleep 0.1; done',
     ]);
-    await started.says(/up/);
+    await started.prints(/up/);
     started.kill('SIGTERM');
     expect((await started.ended).status).toBe(143);
   });
@@ -179,7 +219,7 @@ describe('a signal', () => {
       '-c',
       'trap "echo usr1; exit 7" USR1; echo up; while :; do sleep 0.05; done',
     ]);
-    await started.says(/up/);
+    await started.prints(/up/);
     started.kill('SIGUSR1');
     expect(await started.ended).toMatchObject({ status: 7, stdout: 'up\nusr1\n' });
   });
@@ -197,7 +237,8 @@ describe('a signal', () => {
     expect(bench.leftBehind()).toEqual([]);
   });
 
-  test('from the terminal reaches the command once, and the command decides what it means', async () => {
+  test('from the terminal reaches the command once, and the command decides what it means', async (context) => {
+    needsProgram(context, 'script');
     await using bench = new Bench();
     const program = bench.file('program');
     const script =
@@ -232,13 +273,24 @@ test('a lease that lasts too long is ended with status 75 and a finding', async 
   });
 });
 
+test('a device may limit its leases and the wait for it; the command line outranks it', async () => {
+  await using bench = new Bench({ maxLease: '200ms', wait: '100ms' });
+  expect((await bench.run(['--max-lease', '1h', 'uno', 'sleep', '0.4'])).status).toBe(0);
+  expect((await bench.run(['uno', 'sleep', '1000'])).status).toBe(75);
+  const holder = bench.start(['--max-lease', '1h', 'uno', 'sh', '-c', 'echo up; exec cat']);
+  await holder.prints(/up/);
+  const { stderr } = await bench.run(['-q', 'uno', 'true']);
+  expect(stderr).toContain('no free device of type uno after 100 ms');
+  holder.closeInput();
+});
+
 test('a tty that goes away under the command is a fault of the rig, whatever the command says', async () => {
   await using bench = new Bench();
   const findings = bench.file('findings');
   const started = bench.start(['uno', 'sh', '-c', 'echo up; cat < $SAI_DEVICE_TTY0; exit 0'], {
     SAI_FINDINGS: findings,
   });
-  await started.says(/up/);
+  await started.prints(/up/);
   const { ttyPath } = bench.board;
   bench.unplug();
   const { status, stderr } = await started.ended;
@@ -280,7 +332,7 @@ test('a stream of somebody else’s does not cost us the lock: the device stays 
   const read =
     'const s = new (require("node:tty").ReadStream)(require("node:fs").openSync(process.env.SAI_DEVICE_TTY0, 2 | 0o400 | 0o4000)); s.on("data", () => {}); console.log("up")';
   const started = bench.start(['uno', process.execPath, '-e', read]);
-  await started.says(/up/);
+  await started.prints(/up/);
   expect(flockStatus(bench.board.ttyPath)).toBe(1);
   started.kill('SIGTERM');
   expect((await started.ended).status).toBe(143);

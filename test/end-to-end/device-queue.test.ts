@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { Bench, SAI_DEVICE } from '../peers/bench.ts';
+import { needsProgram, needsRoot } from '../peers/needs.ts';
 
 const WAITERS = 20;
 
@@ -20,7 +21,7 @@ test(`${WAITERS} waiters get the device in the order in which they came, and har
   await using bench = new Bench();
   const log = bench.file('order');
   const holder = bench.start(['uno', ...HOLD]);
-  await holder.says(/up/);
+  await holder.prints(/up/);
   const waiters = [];
   for (let index = 1; index <= WAITERS; index++) {
     const waiter = bench.start(['uno', 'sh', '-c', `echo ${index} >> ${log}`]);
@@ -44,7 +45,7 @@ test(`${WAITERS} waiters get the device in the order in which they came, and har
 test('a waiter hears its position and who has the device, and hears again when that changes', async () => {
   await using bench = new Bench();
   const first = bench.start(['uno', ...HOLD]);
-  await first.says(/up/);
+  await first.prints(/up/);
   const second = bench.start(['uno', ...HOLD]);
   await second.says(/position 1: uno1 is held by pid/);
   const third = bench.start(['uno', 'true']);
@@ -57,11 +58,20 @@ test('a waiter hears its position and who has the device, and hears again when t
   expect((await third.ended).status).toBe(0);
 });
 
+test('a command of many lines is shown on one, without what could steer a terminal', async () => {
+  await using bench = new Bench();
+  const holder = bench.start(['uno', 'sh', '-c', 'echo up\n# \u001b[31mred\nexec cat', 'x'.repeat(500)]);
+  await holder.prints(/up/);
+  const { stderr } = await bench.run(['--no-wait', 'uno', 'true']);
+  expect(stderr).toMatch(/^sai-device: .* \(sh -c echo up # \[31mred exec cat x+ …\) of [^\n]+\n$/);
+  holder.closeInput();
+});
+
 test('an uno waiter is not behind an esp32 waiter', async () => {
   await using bench = new Bench({ type: 'uno' }, { type: 'esp32' });
   const uno = bench.start(['uno', ...HOLD]);
   const esp32 = bench.start(['esp32', ...HOLD]);
-  await Promise.all([uno.says(/up/), esp32.says(/up/)]);
+  await Promise.all([uno.prints(/up/), esp32.prints(/up/)]);
   const waitsForEsp32 = bench.start(['esp32', 'true']);
   await waitsForEsp32.says(/position 1/);
   const waitsForUno = bench.start(['uno', 'true']);
@@ -99,7 +109,7 @@ test('a wait has an end, and the line at its end names the holder', async () => 
   await using bench = new Bench();
   const findings = bench.file('findings');
   const holder = bench.start(['uno', ...HOLD]);
-  await holder.says(/up/);
+  await holder.prints(/up/);
   const { status, stderr } = await bench.run(['-q', '--wait', '300ms', 'uno', 'true'], {
     SAI_FINDINGS: findings,
   });
@@ -119,28 +129,28 @@ test('a wait has an end, and the line at its end names the holder', async () => 
 test('a waiter that is stopped when its turn comes is overtaken, and keeps its place', async () => {
   await using bench = new Bench();
   const holder = bench.start(['uno', ...HOLD]);
-  await holder.says(/up/);
+  await holder.prints(/up/);
   const stopped = bench.start(['uno', 'echo', 'late']);
   await stopped.says(/position 1/);
   const next = bench.start(['uno', ...HOLD]);
   await next.says(/position 2/);
   stopped.kill('SIGSTOP');
   holder.closeInput();
-  await next.says(/up/);
+  await next.prints(/up/);
   const last = bench.start(['uno', ...HOLD]);
   await last.says(/position 2/);
   stopped.kill('SIGCONT');
   await stopped.says(new RegExp(`position 1: uno1 is held by pid ${next.pid} `));
   next.closeInput();
   expect((await stopped.ended).stdout).toBe('late\n');
-  await last.says(/up/);
+  await last.prints(/up/);
   last.closeInput();
 });
 
 test('a dead ticket and a malformed one hold nobody up', async () => {
   await using bench = new Bench();
   const holder = bench.start(['uno', ...HOLD]);
-  await holder.says(/up/);
+  await holder.prints(/up/);
   const dead = bench.start(['uno', 'true']);
   await dead.says(/position 1/);
   dead.kill('SIGKILL');
@@ -156,7 +166,7 @@ test('a dead ticket and a malformed one hold nobody up', async () => {
 test('a waiter in the middle that is killed lets those behind it move up', async () => {
   await using bench = new Bench();
   const holder = bench.start(['uno', ...HOLD]);
-  await holder.says(/up/);
+  await holder.prints(/up/);
   const middle = bench.start(['uno', 'true']);
   await middle.says(/position 1/);
   const waiter = bench.start(['uno', 'true']);
@@ -178,7 +188,9 @@ test('two requests for a free device at the same moment: one runs, the other wai
   );
 });
 
-test('without a shared folder devices are still locked, and one line says that there is no queue', async () => {
+test('without a shared folder devices are still locked, and one line says that there is no queue', async (context) => {
+  needsRoot(context, 'to hide /run');
+  needsProgram(context, 'unshare');
   await using bench = new Bench();
   // A mount namespace of its own in which nobody can write to /run.
   const inside = `mount -t tmpfs -o ro none /run && exec "$@"`;

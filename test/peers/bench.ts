@@ -44,11 +44,20 @@ export class Started {
     });
   }
 
-  /** Resolves once stdout and stderr together match. */
+  /** Resolves once what the command wrote to stdout matches. */
+  async prints(pattern: RegExp): Promise<void> {
+    await this.#matches(pattern, () => this.#stdout);
+  }
+
+  /** Resolves once what sai-device, or its command, wrote to stderr matches. */
   async says(pattern: RegExp): Promise<void> {
+    await this.#matches(pattern, () => this.#stderr);
+  }
+
+  async #matches(pattern: RegExp, text: () => string): Promise<void> {
     const heard = new Promise<void>((resolve) => {
       const listen = (): void => {
-        if (!pattern.test(this.#stdout) && !pattern.test(this.#stderr)) return;
+        if (!pattern.test(text())) return;
         this.#listeners.delete(listen);
         resolve();
       };
@@ -56,8 +65,8 @@ export class Started {
       listen();
     });
     const end = this.ended.then((ended) => {
-      if (pattern.test(ended.stdout) || pattern.test(ended.stderr)) return;
-      throw new Error(`ended before it said ${String(pattern)}: ${JSON.stringify(ended)}`);
+      if (pattern.test(text())) return;
+      throw new Error(`ended before it wrote ${String(pattern)}: ${JSON.stringify(ended)}`);
     });
     await Promise.race([heard, end]);
   }

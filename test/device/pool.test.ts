@@ -1,0 +1,180 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadPool, matchDevices, type PooledDevice } from '../../src/device/pool.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync('/tmp/pool-');
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function load(text: string): Promise<PooledDevice[]> {
+  const path = join(folder, 'conf');
+  writeFileSync(path, text);
+  return await loadPool(path);
+}
+
+const poolOf = (...devices: object[]): Promise<PooledDevice[]> => load(JSON.stringify({ devices }));
+
+const names = (devices: readonly { name: string }[]): string[] => devices.map((device) => device.name);
+
+test('the example in conf/ is valid, and shows every key', async () => {
+  const path = fileURLToPath(new URL('../../conf/devices.example.json', import.meta.url));
+  const [uno, heltec, nrf] = await loadPool(path);
+  expect(uno?.answersTo).toEqual(['uno1', 'uno', 'arduino', 'atmega328p']);
+  expect(heltec).toMatchObject({
+    answersTo: ['heltec1', 'esp32', 'esp32-heltec', 'esp32-lora'],
+    ttys: [
+      { name: 'console', baudRate: 115_200, locked: true, hangUpOnClose: false },
+      { path: '/dev/ttyUSB7', name: 'gps', locked: false },
+    ],
+    env: { ESPBAUD: '921600' },
+    jig: 'http://pi:44000/heltec',
+    waitMs: 1_800_000,
+    maxLeaseMs: 3_600_000,
+  });
+  expect(nrf).toMatchObject({ ttys: [], locks: ['/dev/bus/usb/001/004'] });
+});
+
+test('a file as Sai writes it is read: tty objects, comma lists, comments, tabs, trailing commas', async () => {
+  const text = [
+    '# my devices',
+    '{',
+    '\t"home": "/home/sai",',
+    '\t"devices": [',
+    '\t\t{',
+    '\t\t\t"name": "heltec1", "type": "esp32",',
+    '\t\t\t"compatible": "esp32-heltec, esp32-heltec-v2",',
+    '\t\t\t"description": "Heltec LoRa", # on the shelf',
+    '\t\t\t"ttys": [ { "tty": "/dev/ttyUSB0", "name": "con", "rate": 115200, "initial_monitor": true, "lock": true, }, ],',
+    '\t\t},',
+    '\t],',
+    '}',
+  ];
+  const [device] = await load(text.join('\n'));
+  expect(device).toMatchObject({
+    name: 'heltec1',
+    answersTo: ['heltec1', 'esp32', 'esp32-heltec', 'esp32-heltec-v2'],
+    ttys: [{ path: '/dev/ttyUSB0', name: 'con', locked: true }],
+  });
+});
+
+const UNO = { name: 'uno1', type: 'uno', ttys: ['/dev/ttyACM0'] };
+
+describe('a broken config is refused with the place and the cure:', () => {
+  test.each<[string, object, string]>([
+    [
+      'a misspelt key',
+      { ...UNO, tty: ['/dev/ttyACM0'] },
+      'devices.0: unknown key "tty" (did you mean "ttys"?)',
+    ],
+    ['no name', { type: 'uno', ttys: ['/dev/ttyACM0'] }, 'devices.0.name: expected'],
+    [
+      'nothing to lock',
+      { ...UNO, ttys: [] },
+      'devices.0: expected at least one tty or one entry in locks, got nothing',
+    ],
+    [
+      'only ttys that are left to others',
+      { ...UNO, ttys: [{ tty: '/dev/ttyACM0', lock: false }] },
+      'devices.0: expected at least one tty or one entry in locks, got nothing',
+    ],
+    ['a relative path', { ...UNO, ttys: ['ttyACM0'] }, 'expected an absolute path, got "ttyACM0"'],
+    [
+      'a rate that is none',
+      { ...UNO, ttys: [{ tty: '/dev/ttyACM0', rate: 0 }] },
+      'expected a positive baud rate, got 0',
+    ],
+    [
+      'a variable of ours',
+      { ...UNO, env: { SAI_DEVICE_NAME: 'x' } },
+      'expected a name other than SAI_*, LD_* and PATH',
+    ],
+    ['PATH', { ...UNO, env: { PATH: '/tmp' } }, 'expected a name other than SAI_*, LD_* and PATH'],
+    [
+      'LD_PRELOAD',
+      { ...UNO, env: { LD_PRELOAD: 'x.so' } },
+      'expected a name other than SAI_*, LD_* and PATH',
+    ],
+    [
+      'a variable without a name',
+      { ...UNO, env: { 'A B': 'x' } },
+      'expected the name of an environment variable',
+    ],
+    [
+      'a duration without a unit',
+      { ...UNO, wait: '30' },
+      'expected a duration such as 300ms, 2s, 5m or 8h, got "30"',
+    ],
+    [
+      'a jig without a URL',
+      { ...UNO, jig: { url: 'pi', target: 'x' } },
+      'expected a URL such as http://pi:44000',
+    ],
+  ])('%s', async (_name, device, message) => {
+    await expect(poolOf(device)).rejects.toThrow(
+      expect.objectContaining({ blame: 'config', message: expect.stringContaining(message) }),
+    );
+  });
+
+  test('a name twice', async () => {
+    await expect(poolOf(UNO, UNO)).rejects.toThrow(
+      'devices.1.name: expected a name of its own, got "uno1" again',
+    );
+  });
+
+  test('not JSON', async () => {
+    await expect(load('{ "devices": [')).rejects.toThrow(expect.objectContaining({ blame: 'config' }));
+    await expect(load('devices: []')).rejects.toThrow('expected JSON');
+  });
+});
+
+describe('a request', () => {
+  const tty = (index: number): object => ({ ttys: [`/dev/ttyUSB${index}`] });
+  const pool = (): Promise<PooledDevice[]> =>
+    poolOf(
+      { name: 'a', type: 'esp32', tags: ['lora'], ...tty(0) },
+      { name: 'b', type: 'esp32', compatible: 'esp32-s3,wifi', tags: ['lora', 'psram'], ...tty(1) },
+      { name: 'c', type: 'uno', compatible: ['wifi'], ...tty(2) },
+    );
+
+  test.each([
+    ['esp32', ['a', 'b']],
+    ['wifi', ['b', 'c']],
+    ['esp32-s3', ['b']],
+    ['c', ['c']],
+  ])('%s matches whole words of name, type and every compatible entry', async (type, expected) => {
+    expect(names(matchDevices(await pool(), { type, tags: [] }).devices)).toEqual(expected);
+  });
+
+  test('that nobody matches as a whole falls back to the longest entry that begins it', async () => {
+    expect(matchDevices(await pool(), { type: 'esp32-heltec', tags: [] })).toMatchObject({
+      devices: [{ name: 'a' }, { name: 'b' }],
+      prefix: 'esp32',
+    });
+    expect(matchDevices(await pool(), { type: 'esp32-s3-box', tags: [] })).toMatchObject({
+      devices: [{ name: 'b' }],
+      prefix: 'esp32-s3',
+    });
+  });
+
+  test('matches no entry that ends inside one of its words', async () => {
+    const devices = await pool();
+    expect(() => matchDevices(devices, { type: 'esp32a', tags: [] })).toThrow(
+      'unknown device type "esp32a" (did you mean "esp32"?); types: esp32, uno',
+    );
+  });
+
+  test('is narrowed by tags and by name', async () => {
+    const devices = await pool();
+    expect(names(matchDevices(devices, { type: 'esp32', tags: ['lora', 'psram'] }).devices)).toEqual(['b']);
+    expect(names(matchDevices(devices, { type: 'esp32', name: 'a', tags: [] }).devices)).toEqual(['a']);
+    expect(() => matchDevices(devices, { type: 'esp32', tags: ['gps'] })).toThrow(
+      'no device of type esp32 has tag gps; devices of that type: a (lora), b (lora, psram)',
+    );
+  });
+});

@@ -1,0 +1,67 @@
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { findRunDir, openRunDir, openShared } from '../../src/device/run-dir.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync('/tmp/rundir-');
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const open = (configured: string): ReturnType<typeof openRunDir> =>
+  openRunDir({ configured, ttyGid: undefined, force: false });
+
+test('SAI_RUN_DIR is made where it is missing, with folders that keep the group and protect each user’s files', () => {
+  const path = join(folder, 'a', 'run');
+  expect(open(path)).toEqual({ runDir: { path, leases: join(path, 'leases'), queue: join(path, 'queue') } });
+  expect(statSync(join(path, 'queue')).mode & 0o7777).toBe(0o3775);
+  expect(open(path)).toEqual({ runDir: findRunDir({ configured: path, ttyGid: undefined }) });
+});
+
+test('a folder that cannot be used is refused, and another is not taken in its place', () => {
+  const file = join(folder, 'file');
+  writeFileSync(file, '');
+  expect(() => open(file)).toThrow(expect.objectContaining({ blame: 'config' }));
+  expect(() => open('run')).toThrow('SAI_RUN_DIR: expected an absolute path, got "run"');
+  expect(() => open(join(folder, 'x'.repeat(300)))).toThrow(/SAI_RUN_DIR: .*: cannot be used: ENAMETOOLONG/);
+});
+
+test('looking for the folder makes none', () => {
+  expect(findRunDir({ configured: join(folder, 'none'), ttyGid: undefined })).toBeUndefined();
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test('a shared file is made for the whole group whatever the umask, and opened when it is there', () => {
+  const before = process.umask(0o077);
+  try {
+    const path = join(folder, 'x.lease');
+    closeSync(openShared(path));
+    expect(statSync(path).mode & 0o777).toBe(0o664);
+    writeFileSync(path, 'kept');
+    closeSync(openShared(path));
+    expect(statSync(path).size).toBe(4);
+  } finally {
+    process.umask(before);
+  }
+});
+
+test('a link in place of a shared file is not followed', () => {
+  const path = join(folder, 'x.lease');
+  mkdirSync(join(folder, 'elsewhere'));
+  symlinkSync(join(folder, 'elsewhere', 'secret'), path);
+  expect(() => openShared(path)).toThrow('ELOOP');
+  expect(existsSync(join(folder, 'elsewhere', 'secret'))).toBe(false);
+});

@@ -1,0 +1,66 @@
+import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { drawTicket, type TicketContent, TicketLine } from '../../src/device/ticket.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync('/tmp/ticket-');
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const content = (request: string): TicketContent => ({
+  pid: process.pid,
+  startTicks: 1,
+  user: 'ann',
+  request,
+  places: ['inode-1-1'],
+  sinceMs: 1,
+  command: 'true',
+});
+
+const requests = (before?: string): string[] =>
+  new TicketLine(folder).living(before).map((ticket) => ticket.content.request);
+
+test('tickets stand in the order in which they were drawn, and each sees who is in front', () => {
+  using _first = drawTicket(folder, content('first'));
+  const second = drawTicket(folder, content('second'));
+  using third = drawTicket(folder, content('third'));
+  expect(requests()).toEqual(['first', 'second', 'third']);
+  expect(requests(third.name)).toEqual(['first', 'second']);
+  second.withdraw();
+  second.withdraw();
+  expect(requests(third.name)).toEqual(['first']);
+  expect(second.isThere()).toBe(false);
+});
+
+test('who comes after the end of the queue left stands behind who is still there', () => {
+  using _first = drawTicket(folder, content('first'));
+  drawTicket(folder, content('second')).withdraw();
+  using _third = drawTicket(folder, content('third'));
+  expect(requests()).toEqual(['first', 'third']);
+});
+
+test('a ticket that nobody holds is removed; what is no ticket is left alone', () => {
+  writeFileSync(join(folder, '0000000001-1-dead'), JSON.stringify(content('dead')));
+  writeFileSync(join(folder, 'wake'), '');
+  writeFileSync(join(folder, '0000000002-x'), '');
+  expect(requests()).toEqual([]);
+  expect(readdirSync(folder).sort()).toEqual(['0000000002-x', 'wake']);
+});
+
+test('a half-written ticket of a killed waiter is removed after a while, a fresh one is not', () => {
+  for (const name of ['.0000000001-1-old', '.0000000001-1-new']) writeFileSync(join(folder, name), '');
+  utimesSync(join(folder, '.0000000001-1-old'), 1, 1);
+  using ticket = drawTicket(folder, content('any'));
+  expect(readdirSync(folder).sort()).toEqual(['.0000000001-1-new', ticket.name]);
+});
+
+test('a queue that cannot be written to is said in one line', () => {
+  rmSync(folder, { recursive: true });
+  expect(() => drawTicket(folder, content('any'))).toThrow();
+  writeFileSync(folder, '');
+  expect(() => drawTicket(folder, content('any'))).toThrow();
+});

@@ -1,0 +1,184 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { Bench, guardsOf, SAI_DEVICE } from '../peers/bench.ts';
+import { needsProgram, needsRoot } from '../peers/needs.ts';
+
+/** Nothing ran, one line says why, and the findings blame who has to act. */
+async function refusal(bench: Bench, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<object> {
+  const findings = bench.file('findings');
+  const { status, stdout, stderr } = await bench.run(args, { SAI_FINDINGS: findings, ...env });
+  expect(stdout).toBe('');
+  expect(stderr).toMatch(/^sai-device: [^\n]+\n$/);
+  const { verdict, blame, evidence } = JSON.parse(readFileSync(findings, 'utf8')) as Record<string, string>;
+  expect(stderr).toBe(`sai-device: ${evidence}\n`);
+  expect(guardsOf(bench.runDir)).toEqual([]);
+  if (existsSync(bench.runDir)) expect(bench.leftBehind()).toEqual([]);
+  return { status, verdict, blame, evidence };
+}
+
+const RAN = ['echo', 'ran'];
+
+describe('refused at once, with one line:', () => {
+  test.each<[string, string[], string]>([
+    ['nothing at all', [], 'expected a device type and a command, got neither; see sai-device --help'],
+    ['a type alone', ['uno'], 'expected a command after type uno, got none; see sai-device --help'],
+    ['an alias alone', ['uno', 'P=0'], 'expected a command after the alias, got none; see sai-device --help'],
+    [
+      'an unknown flag',
+      ['--wat', 'uno', ...RAN],
+      "unknown option '--wat' (Did you mean --wait?); see sai-device --help",
+    ],
+    [
+      'a duration without a unit',
+      ['--wait', '10', 'uno', ...RAN],
+      '--wait: expected a duration such as 300ms, 2s, 5m or 8h, got "10"',
+    ],
+    [
+      'an index that is none',
+      ['uno', 'P=x', ...RAN],
+      'P=x: expected the index of a tty, such as P=0; see sai-device --help',
+    ],
+    ['an index too high', ['uno', 'P=1', ...RAN], 'P=1: expected the index of a tty, found 1 ttys'],
+    [
+      'an alias of ours',
+      ['uno', 'PATH=0', ...RAN],
+      'PATH=0: expected a name other than SAI_*, LD_*, PATH; see sai-device --help',
+    ],
+    [
+      'a flag that lacks another',
+      ['--json', 'uno', ...RAN],
+      '--json: expected together with --list; see sai-device --help',
+    ],
+  ])('%s (64)', async (_name, args, evidence) => {
+    await using bench = new Bench();
+    expect(await refusal(bench, args)).toEqual({ status: 64, verdict: 'fail', blame: 'usage', evidence });
+  });
+
+  test('a type that does not exist (78), naming those that do', async () => {
+    await using bench = new Bench({}, { name: 'heltec', type: 'esp32' });
+    expect(await refusal(bench, ['esp', ...RAN])).toEqual({
+      status: 78,
+      verdict: 'infra',
+      blame: 'config',
+      evidence: 'unknown device type "esp" (did you mean "esp32"?); types: uno, esp32',
+    });
+  });
+
+  test('a config that is missing or broken (78), naming file and line', async () => {
+    await using bench = new Bench();
+    const none = bench.file('none');
+    expect(await refusal(bench, ['--config', none, 'uno', ...RAN])).toMatchObject({
+      status: 78,
+      evidence: `${none}: expected a config file, found none; write one or name another with --config`,
+    });
+  });
+
+  test('a config with a syntax error (78), naming file and line', async () => {
+    await using bench = new Bench();
+    bench.configure('{\n  "devices": [ { "name": "uno1" "type": "uno" } ]\n}\n');
+    expect(await refusal(bench, ['uno', ...RAN])).toMatchObject({
+      status: 78,
+      evidence: expect.stringMatching(`^${bench.config}:2:\\d+: expected JSON: `),
+    });
+  });
+
+  test('a device whose tty is not there (74), naming it', async () => {
+    await using bench = new Bench();
+    const tty = bench.file('ttyUSB0');
+    bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys: [tty] }] });
+    expect(await refusal(bench, ['uno', ...RAN])).toEqual({
+      status: 74,
+      verdict: 'infra',
+      blame: 'hardware',
+      evidence: `uno1: ${tty}: no such tty; plug the board in, or correct the config`,
+    });
+  });
+
+  test('a device whose tty is not a tty (74)', async () => {
+    await using bench = new Bench();
+    const tty = bench.file('plain');
+    writeFileSync(tty, '');
+    bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys: [tty] }] });
+    expect(await refusal(bench, ['uno', ...RAN])).toMatchObject({
+      status: 74,
+      evidence: `${tty}: expected a tty, found another kind of file; correct the devices config`,
+    });
+  });
+
+  test('a tty without permission (74), naming the group that has it', async (context) => {
+    needsRoot(context, 'to become a user who has none');
+    needsProgram(context, 'setpriv');
+    await using bench = new Bench();
+    const { ttyPath } = bench.board;
+    chmodSync(ttyPath, 0o060);
+    chmodSync(bench.folder, 0o777);
+    const nobody = [
+      '--reuid=65534',
+      '--regid=65534',
+      '--clear-groups',
+      process.execPath,
+      SAI_DEVICE,
+      'uno',
+      ...RAN,
+    ];
+    const { status, stdout, stderr } = spawnSync('setpriv', nobody, { env: bench.env, encoding: 'utf8' });
+    expect({ status, stdout, stderr }).toEqual({
+      status: 74,
+      stdout: '',
+      stderr: expect.stringMatching(
+        `^sai-device: uno1: ${ttyPath}: no permission; add this user to group \\S+ \\(usermod -aG [^\\n]+\\)\\n$`,
+      ),
+    });
+  });
+
+  test('a command that is not there (127), before any wait for a device', async () => {
+    await using bench = new Bench();
+    const holder = bench.start(['uno', 'sh', '-c', 'echo up; cat']);
+    await holder.prints(/up/);
+    const { status, stderr } = await bench.run(['uno', 'no-such-command']);
+    expect({ status, stderr }).toEqual({
+      status: 127,
+      stderr: 'sai-device: no-such-command: command not found\n',
+    });
+    holder.closeInput();
+  });
+
+  test('a command that is no program (126)', async () => {
+    await using bench = new Bench();
+    const script = bench.file('script');
+    writeFileSync(script, 'echo ran');
+    expect(await refusal(bench, ['uno', script])).toMatchObject({
+      status: 126,
+      evidence: `${script}: cannot be started: not executable`,
+    });
+  });
+
+  test('a command whose interpreter is not there (127), after the device was taken and let go', async () => {
+    await using bench = new Bench();
+    const script = bench.file('script');
+    writeFileSync(script, '#!/no/such/interpreter\n', { mode: 0o755 });
+    expect(await refusal(bench, ['uno', script])).toMatchObject({ status: 127 });
+    expect((await bench.run(['--no-wait', 'uno', 'true'])).status).toBe(0);
+  });
+
+  test('a run folder whose path is too long (78)', async () => {
+    await using bench = new Bench();
+    expect(await refusal(bench, ['uno', ...RAN], { SAI_RUN_DIR: `/tmp/${'x'.repeat(300)}` })).toMatchObject({
+      status: 78,
+      evidence: expect.stringMatching(/^SAI_RUN_DIR: .*: cannot be used: ENAMETOOLONG/),
+    });
+  });
+});
+
+test('one device of two that is not there does not keep the other from being used', async () => {
+  await using bench = new Bench({ ttys: ['/dev/no-such-tty'] }, {});
+  expect((await bench.run(['uno', 'sh', '-c', 'echo $SAI_DEVICE_NAME'])).stdout).toBe('uno2\n');
+});
+
+test('--help shows examples on stdout, with status 0', async () => {
+  await using bench = new Bench();
+  const { status, stdout, stderr } = await bench.run(['--help']);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  expect(stdout).toContain('sai-device uno ctest --output-on-failure -j4');
+});

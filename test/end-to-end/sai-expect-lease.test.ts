@@ -1,0 +1,133 @@
+import { existsSync, readFileSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readTtySettings } from '../../src/native/termios.ts';
+import { CHUNKINGS, DutOnPty } from '../peers/dut-on-pty.ts';
+import { said, Workplace } from '../peers/expect-command.ts';
+
+let place: Workplace;
+let dut: DutOnPty;
+
+beforeEach(() => {
+  place = new Workplace();
+});
+
+afterEach(async () => {
+  await dut?.[Symbol.asyncDispose]();
+  expect(place.leftovers()).toEqual([]);
+  await place[Symbol.asyncDispose]();
+});
+
+describe.each(CHUNKINGS)('under a lease, a board that talks in %s', (chunking) => {
+  test('what one call has read too much is what the next one sees first', async () => {
+    dut = new DutOnPty(chunking);
+    const folder = place.lease(dut.ttyPath);
+    dut.say('first second third');
+    expect(await place.run('--expect', 'first')).toMatchObject({ status: 0 });
+    expect(await place.run('--tty', 'shell', '--expect', 'second')).toMatchObject({ status: 0 });
+    dut.say(' fourth');
+    expect(await place.run('--tty', dut.ttyPath, '--expect', 'third fourth')).toMatchObject({ status: 0 });
+    expect(readFileSync(join(folder, 'console-0.unread'), 'latin1')).toBe('');
+    expect(readTtySettings(dut.ttyFd).baudRate).toBe(57_600);
+  });
+
+  test('what a killed call had read is seen by the next one', async () => {
+    dut = new DutOnPty(chunking);
+    place.lease(dut.ttyPath);
+    dut.say('used unused');
+    const killed = place.start(['-v', '--expect', 'used ', '--expect', 'never', '--timeout', 'never']);
+    await said(killed, '--expect "never"');
+    const kept = join(place.folder, 'lease', 'console-0.unread');
+    await expect.poll(() => existsSync(kept) && readFileSync(kept, 'latin1')).toBe('unused');
+    killed.child.kill('SIGKILL');
+    await killed.ended;
+    expect(await place.run('--expect', 'used', '--timeout', '300ms')).toMatchObject({ status: 0 });
+    expect(await place.run('--expect', 'unused', '--timeout', '300ms')).toMatchObject({ status: 1 });
+  });
+
+  test('a stale pass in the kept bytes cannot pass after a fresh step', async () => {
+    dut = new DutOnPty(chunking);
+    place.lease(dut.ttyPath);
+    dut.say('ready Completed: PASS');
+    expect(await place.run('--expect', 'ready')).toMatchObject({ status: 0 });
+    const ended = await place.run('--fresh', '--pass', 'Completed: PASS', '--timeout', '400ms');
+    expect(ended.status).toBe(1);
+    expect(await place.run('--expect', 'PASS', '--timeout', '300ms')).toMatchObject({ status: 1 });
+  });
+});
+
+test('the kept bytes are bounded', async () => {
+  dut = new DutOnPty();
+  const folder = place.lease(dut.ttyPath);
+  const started = place.start(['--expect', 'the end', '--expect', 'never', '--timeout', '2s']);
+  await dut.sayAll('the end'.padStart(100_000));
+  await dut.sayAll('x'.repeat(300_000));
+  expect(await started.ended).toMatchObject({ status: 1 });
+  expect(readFileSync(join(folder, 'console-0.unread')).length).toBe(64 * 1024);
+});
+
+test('a second reader of a console waits its turn', async () => {
+  dut = new DutOnPty();
+  place.lease(dut.ttyPath);
+  const first = place.start(['-v', '--expect', 'one', '--timeout', 'never']);
+  await said(first, '--expect');
+  const second = place.start(['--expect', 'two']);
+  await said(second, `waiting for process ${first.child.pid} (`);
+  dut.say('one two');
+  expect(await first.ended).toMatchObject({ status: 0 });
+  expect(await second.ended).toMatchObject({ status: 0 });
+});
+
+test.each(['under a lease', 'without a lease'])(
+  'a second reader gives up after its time-out, %s',
+  async (where) => {
+    dut = new DutOnPty();
+    if (where === 'under a lease') place.lease(dut.ttyPath);
+    const first = place.start(['-v', '--tty', dut.ttyPath, '--expect', 'one', '--timeout', 'never']);
+    await said(first, '--expect');
+    const ended = await place.run('--quiet', '--tty', dut.ttyPath, '--expect', 'two', '--timeout', '300ms');
+    expect(ended.status).toBe(75);
+    expect(ended.stderr).toHaveLength(1);
+    expect(ended.stderr[0]).toMatch(
+      new RegExp(`expected its console to be free, process ${first.child.pid} \\(.*\\) still reads it`),
+    );
+    expect(place.findings).toMatchObject([{ verdict: 'infra', blame: 'busy' }]);
+    first.child.kill('SIGTERM');
+    expect(await first.ended).toMatchObject({ status: 143 });
+  },
+);
+
+test('the lock of a killed reader keeps nobody waiting', async () => {
+  dut = new DutOnPty();
+  const killed = place.start(['-v', '--tty', dut.ttyPath, '--expect', 'x', '--timeout', 'never']);
+  await said(killed, '--expect');
+  killed.child.kill('SIGKILL');
+  await killed.ended;
+  expect(place.leftovers()).toHaveLength(1);
+  dut.say('y');
+  expect(await place.run('--tty', dut.ttyPath, '--expect', 'y', '--timeout', '5s')).toMatchObject({
+    status: 0,
+  });
+});
+
+test('a reader that waits for its turn ends when told to', async () => {
+  dut = new DutOnPty();
+  const first = place.start(['-v', '--tty', dut.ttyPath, '--expect', 'x', '--timeout', 'never']);
+  await said(first, '--expect');
+  const second = place.start(['--tty', dut.ttyPath, '--expect', 'x', '--timeout', 'never']);
+  await said(second, 'waiting for process');
+  second.child.kill('SIGTERM');
+  expect(await second.ended).toMatchObject({ status: 143 });
+  dut.say('x');
+  expect(await first.ended).toMatchObject({ status: 0 });
+});
+
+test('any name of a leased tty means the leased tty', async () => {
+  dut = new DutOnPty();
+  place.lease(dut.ttyPath);
+  const link = join(place.folder, 'by-id');
+  symlinkSync(dut.ttyPath, link);
+  dut.say('one two');
+  expect(await place.run('--tty', link, '--expect', 'one')).toMatchObject({ status: 0 });
+  expect(await place.run('--tty', '0', '--expect', 'two')).toMatchObject({ status: 0 });
+});

@@ -1,0 +1,103 @@
+import { chmodSync, chownSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { DutOnPty } from '../peers/dut-on-pty.ts';
+import { Workplace } from '../peers/expect-command.ts';
+
+let place: Workplace;
+let dut: DutOnPty;
+
+beforeEach(() => {
+  place = new Workplace();
+});
+
+afterEach(async () => {
+  await dut?.[Symbol.asyncDispose]();
+  expect(place.leftovers()).toEqual([]);
+  await place[Symbol.asyncDispose]();
+});
+
+test('--optional leaves no finding', async () => {
+  const ended = await place.run('--tty', '/dev/not-there', '--expect', 'x', '--optional');
+  expect(ended.status).toBe(74);
+  expect(place.findings).toEqual([]);
+});
+
+test.each([
+  [
+    'a bad regex',
+    ['--regex', '('],
+    64,
+    /^sai-expect: --regex: Unterminated group in regular expression "\("$/,
+  ],
+  ['an unknown flag', ['--expcet', 'x'], 64, /unknown option '--expcet'.*--expect/],
+  ['an argument too many', ['x'], 64, /too many arguments/],
+  ['a flag without its value', ['--expect'], 64, /argument missing/],
+  ['an empty text', ['--expect', ''], 64, /--expect: expected at least one byte of text, got none/],
+  ['an unknown escape', ['--send', '\\q'], 64, /--send: expected one of .*, got "\\\\q"/],
+  ['a time without a unit', ['--timeout', '10'], 64, /--timeout: expected a duration such as 300ms/],
+  ['a bad rate', ['--baud', 'fast'], 64, /--baud/],
+  ['a bad choice', ['--eol', 'x'], 64, /--eol.*Allowed choices are lf, cr, crlf, none/],
+  [
+    'no tty',
+    ['--expect', 'x'],
+    64,
+    /--tty 0: expected SAI_DEVICE_TTY0 to name a tty, it is not set; run under sai-device/,
+  ],
+  [
+    'a missing tty',
+    ['--tty', '/dev/nope', '--expect', 'x'],
+    74,
+    /^sai-expect: \/dev\/nope: expected a tty, found nothing/,
+  ],
+  ['no tty at all', ['--tty', '/dev/null', '--expect', 'x'], 74, /expected a tty, found something else/],
+])('%s is one line and its status', async (_what, args, status, message) => {
+  const ended = await place.run(...args);
+  expect(ended).toMatchObject({ status, signal: null, stdout: '' });
+  expect(ended.stderr).toHaveLength(1);
+  expect(ended.stderr[0]).toMatch(message);
+  expect(place.findings).toMatchObject([{ verdict: status === 64 ? 'fail' : 'infra' }]);
+});
+
+test('an index or name that the lease does not have is refused, naming those it has', async () => {
+  dut = new DutOnPty();
+  place.lease(dut.ttyPath);
+  const ended = await place.run('--tty', 'shel', '--expect', 'x');
+  expect(ended).toMatchObject({
+    status: 64,
+    stderr: ['sai-expect: --tty shel: expected one of 0, shell, or a path (did you mean "shell"?)'],
+  });
+});
+
+test('a finding that cannot be written is told after the failure itself', async () => {
+  place.set('SAI_FINDINGS', join(place.folder, 'no', 'such', 'folder'));
+  const ended = await place.run('--tty', '/dev/not-there', '--expect', 'x');
+  expect(ended.status).toBe(78);
+  expect(ended.stderr).toHaveLength(2);
+  expect(ended.stderr[0]).toContain('/dev/not-there: expected a tty, found nothing');
+  expect(ended.stderr[1]).toContain('cannot append a finding: ENOENT');
+});
+
+test('a lease that has ended is told', async () => {
+  place.set('SAI_DEVICE_LEASE', '/run/no-such-lease');
+  place.set('SAI_DEVICE_TTY0', '/dev/not-there');
+  expect(await place.run('--expect', 'x')).toMatchObject({ status: 69 });
+});
+
+test('a lease record that is none is told', async () => {
+  dut = new DutOnPty();
+  writeFileSync(join(place.lease(dut.ttyPath), 'lease.json'), '{"version": 2}');
+  expect(await place.run('--expect', 'x')).toMatchObject({ status: 76 });
+});
+
+test('a tty that this login may not open is refused', async ({ skip }) => {
+  skip(process.getuid?.() !== 0, 'needs root to give up root: setpriv');
+  dut = new DutOnPty();
+  chownSync(dut.ttyPath, 0, 0);
+  chmodSync(dut.ttyPath, 0o000);
+  const bare = ['setpriv', '--bounding-set=-dac_override,-dac_read_search', '--inh-caps=-all', '--'];
+  const ended = await place.start(['--tty', dut.ttyPath, '--expect', 'x'], bare).ended;
+  expect(ended.status).toBe(74);
+  expect(ended.stderr).toHaveLength(1);
+  expect(ended.stderr[0]).toContain('cannot be opened for reading and writing (EACCES)');
+});

@@ -1,0 +1,236 @@
+import { describe, expect, test } from 'vitest';
+import { ByteRegex } from '../../src/expect/byte-regex.ts';
+import { type Match, Matcher, type Pattern } from '../../src/expect/matcher.ts';
+import { SEED, xorshift } from './xorshift.ts';
+
+const literal = (text: string): Pattern => ({ kind: 'literal', bytes: Buffer.from(text) });
+const regex = (source: string): Pattern => ({ kind: 'regex', regex: new ByteRegex(source, '--regex') });
+
+const CHUNKINGS: Record<string, (bytes: Buffer) => Buffer[]> = {
+  'whole chunks': (bytes) => [bytes],
+  'one byte at a time': (bytes) => [...bytes].map((byte) => Buffer.of(byte)),
+};
+
+/** The first match in `text`; with `quiet`, also one in its unfinished last line. */
+function firstMatch(
+  patterns: Pattern[],
+  chunks: Buffer[],
+  ending: 'quiet' | 'more to come',
+): Match | undefined {
+  const matcher = new Matcher(patterns);
+  for (const chunk of chunks) {
+    const match = matcher.push(chunk);
+    if (match) return match;
+  }
+  return ending === 'quiet' ? matcher.quiet() : undefined;
+}
+
+describe.each(Object.entries(CHUNKINGS))('%s', (_name, chunked) => {
+  const find = (patterns: Pattern[], text: string, ending: 'quiet' | 'more to come' = 'more to come') =>
+    firstMatch(patterns, chunked(Buffer.from(text)), ending);
+
+  test('a prompt without a newline is found', () => {
+    expect(find([literal('panic'), literal('=> ')], 'U-Boot 2024.01\r\n=> ')).toEqual({
+      index: 1,
+      start: 16,
+      end: 19,
+      decidedAt: 19,
+    });
+  });
+
+  test.each(['CCompleted: PASS', 'CompCompleted: PASS', 'Completed: Completed: PASS'])(
+    '%s holds the text',
+    (text) => {
+      expect(find([literal('Completed: PASS')], text)?.end).toBe(text.length);
+    },
+  );
+
+  test('a text that only just does not come is not found', () => {
+    expect(
+      find([literal('Completed: PASS')], 'Completed: PAS\0S Completed:  PASS completed: pass'),
+    ).toBeUndefined();
+  });
+
+  test('the first to complete wins, and at the same byte the earlier in the list', () => {
+    expect(find([literal('longer text'), literal('text')], 'a longer text')?.index).toBe(0);
+    expect(find([literal('text'), literal('longer text')], 'a longer text')?.index).toBe(0);
+    expect(find([literal('abcd'), literal('bc')], 'abcd')).toMatchObject({ index: 1, end: 3 });
+  });
+
+  test('bytes that are no text are found', () => {
+    const bytes = Buffer.from([0, 0xff, 0xfe, 0x0a, 0x00]);
+    const match = firstMatch(
+      [{ kind: 'literal', bytes }],
+      chunked(Buffer.concat([bytes.subarray(1), bytes])),
+      'quiet',
+    );
+    expect(match?.end).toBe(9);
+  });
+
+  test('a regex is decided at the end of its line', () => {
+    expect(find([regex('version (\\d+)')], 'version 1')).toBeUndefined();
+    expect(find([regex('version (\\d+)')], 'version 12\r\nmore')).toEqual({
+      index: 0,
+      start: 0,
+      end: 10,
+      decidedAt: 12,
+    });
+  });
+
+  test('a regex is decided in an unfinished line when the board is quiet', () => {
+    expect(find([regex('^login: $')], 'Debian\r\nlogin: ', 'quiet')).toMatchObject({ start: 8, end: 15 });
+  });
+
+  test('the rest of a line is never taken from a cut line', () => {
+    expect(find([regex('^value=.*$')], 'value=1234\r\nvalue=5\r\n')).toMatchObject({ start: 0, end: 10 });
+  });
+
+  test('a literal within the line comes before a regex that waits for its end', () => {
+    expect(find([regex('Error.*'), literal('Error')], 'Error: 5\r\n')).toMatchObject({ index: 1, end: 5 });
+  });
+
+  test('of regexes on one line the one that ends first wins', () => {
+    expect(find([regex('b+'), regex('a+')], 'aabb\n')).toMatchObject({ index: 1, start: 0, end: 2 });
+  });
+
+  test('a regex may span lines', () => {
+    expect(find([regex('one\\r\\ntwo')], 'one\r\ntwo\r\n')).toMatchObject({ start: 0, end: 8 });
+  });
+
+  test('^ is the beginning of a line, also where older text has left the window', () => {
+    expect(find([regex('^end')], `${'x'.repeat(10_000)}end\r\n`)).toBeUndefined();
+    expect(find([regex('^end')], `${'x'.repeat(10_000)}\r\nend\r\n`)).toMatchObject({ start: 10_002 });
+  });
+
+  test('a regex is found in a line that never ends', () => {
+    const text = `${'.'.repeat(3000)}needle${'.'.repeat(5000)}`;
+    expect(find([regex('ne+dle')], text)).toMatchObject({ start: 3000, end: 3006 });
+  });
+
+  test('UTF-8 patterns are characters, also in repeats and sets', () => {
+    expect(find([literal('größe')], 'x größe')?.end).toBe(Buffer.byteLength('x größe'));
+    expect(find([regex('^Temperatur: \\d+ °C$')], 'Temperatur: 21 °C\r\n')).toBeDefined();
+    expect(find([regex('^ä+$')], 'äää\r\n')).toMatchObject({ start: 0, end: 6 });
+    expect(find([regex('^[xäö]+$')], 'öxä\r\n')).toMatchObject({ start: 0, end: 5 });
+    expect(find([regex('^\\u00e4$')], 'ä\r\n')).toBeDefined();
+  });
+});
+
+test('a matcher begins anew just after the byte that decided', () => {
+  const matcher = new Matcher([literal('aa')]);
+  const bytes = Buffer.from('aaa a');
+  expect(matcher.push(bytes)).toMatchObject({ end: 2 });
+  expect(matcher.push(bytes.subarray(matcher.scanned))).toBeUndefined();
+  expect(matcher.scanned).toBe(5);
+});
+
+test('^ does not match in the middle of a line that the step before has used up to there', () => {
+  expect(new Matcher([regex('^rest')], 'x'.charCodeAt(0)).push(Buffer.from('rest\n'))).toBeUndefined();
+  expect(new Matcher([regex('^rest')], '\n'.charCodeAt(0)).push(Buffer.from('rest\n'))).toBeDefined();
+});
+
+test('a pattern split at every byte position is found, as it is byte by byte', () => {
+  const random = xorshift(SEED);
+  const word = (longest: number): string =>
+    Array.from({ length: 1 + random(longest) }, () => 'ab\n'[random(3)]).join('');
+  for (let round = 0; round < 3000; round++) {
+    const words = Array.from({ length: 1 + random(4) }, () => word(4));
+    const text = Buffer.from(word(40));
+    const patterns = words.map((each) => literal(each));
+    const wanted = literalReference(words, text.toString('latin1'));
+    const cut = random(text.length + 1);
+    for (const chunks of [
+      [text],
+      [...text].map((byte) => Buffer.of(byte)),
+      [text.subarray(0, cut), text.subarray(cut)],
+    ]) {
+      const found = firstMatch(patterns, chunks, 'quiet');
+      const said = `SAI_TEST_SEED=${SEED}: ${JSON.stringify({ words, text: text.toString(), cut })}`;
+      expect(found && { index: found.index, end: found.end }, said).toEqual(wanted);
+    }
+  }
+});
+
+test('literals and regexes together give the same outcome in any chunking', () => {
+  const random = xorshift(SEED);
+  const sources = ['a+b', '^b', 'b$', 'a\\r?\\n', '(?:ab)+$', 'b.*a', '^a(?!b)', '\\bab\\b', 'ab\\nb'];
+  const compiled = sources.map((source) => regex(source));
+  const text = (length: number): string => Array.from({ length }, () => 'aab\n '[random(5)]).join('');
+  for (let round = 0; round < 1500; round++) {
+    const patterns = Array.from({ length: 1 + random(3) }, () =>
+      random(2) === 0 ? literal(text(1 + random(4))) : (compiled[random(compiled.length)] ?? literal('a')),
+    );
+    const bytes = Buffer.from(text(random(60)));
+    const outcomes = [
+      [bytes],
+      [...bytes].map((byte) => Buffer.of(byte)),
+      randomCuts(bytes, random),
+      randomCuts(bytes, random),
+    ].map((chunks) => firstMatch(patterns, chunks, 'quiet'));
+    for (const outcome of outcomes) {
+      expect(outcome, `SAI_TEST_SEED=${SEED}: ${JSON.stringify(bytes.toString())}`).toEqual(outcomes[0]);
+    }
+  }
+});
+
+test('memory stays bounded whatever the board prints', () => {
+  const matcher = new Matcher([literal('never there'), regex('^never')]);
+  const line = Buffer.from(`${'a line of some length '.repeat(3)}\r\n`);
+  const endless = Buffer.alloc(64 * 1024, 'x');
+  const measure = (): number => {
+    globalThis.gc?.();
+    return process.memoryUsage().heapUsed;
+  };
+  for (let i = 0; i < 200; i++) matcher.push(endless);
+  const before = measure();
+  for (let i = 0; i < 20_000; i++) matcher.push(line);
+  for (let i = 0; i < 300; i++) matcher.push(endless);
+  expect(matcher.scanned).toBe(500 * endless.length + 20_000 * line.length);
+  expect(measure() - before).toBeLessThan(30 * 1024 * 1024);
+});
+
+test.each(['(a+)+$', '^(?:a|aa)+$', '(x+x+)+y', '(.*)*=', '(a|a?)+b$'])(
+  '%s does not hang the process',
+  (source) => {
+    const matcher = new Matcher([regex(source)]);
+    expect(matcher.push(Buffer.from(`${'aax'.repeat(1000)}\n`))).toBe(undefined);
+  },
+);
+
+test('a regex that no engine can bound is given up, and says what to write instead', () => {
+  const matcher = new Matcher([regex('(?=a)(a+)+$')]);
+  expect(() => matcher.push(Buffer.from(`${'a'.repeat(60)}b\n`))).toThrow(
+    '--regex: "(?=a)(a+)+$" took over 1000 ms on 62 bytes; write it without nested repeats',
+  );
+});
+
+test.each([
+  ['(', '--regex: Unterminated group in regular expression "("'],
+  ['a{2,1}', 'numbers out of order'],
+  ['x*', 'expected a regular expression that needs some text, but "x*" matches nothing at all'],
+  ['', 'matches nothing at all'],
+  ['^', 'matches nothing at all'],
+  ['[^ä]', 'characters beyond ASCII cannot stand in a range or a negated class ([^ä])'],
+  ['[a-ü]', 'characters beyond ASCII'],
+])('%s is refused', (source, reason) => {
+  expect(() => new ByteRegex(source, '--regex')).toThrow(reason);
+});
+
+/** The definition, read slowly: the earliest end, then the first in the list. */
+function literalReference(words: string[], text: string): { index: number; end: number } | undefined {
+  for (let end = 1; end <= text.length; end++) {
+    const index = words.findIndex((word) => text.slice(0, end).endsWith(word));
+    if (index >= 0) return { index, end };
+  }
+  return undefined;
+}
+
+function randomCuts(bytes: Buffer, random: (limit: number) => number): Buffer[] {
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const size = 1 + random(8);
+    chunks.push(bytes.subarray(at, at + size));
+    at += size;
+  }
+  return chunks;
+}

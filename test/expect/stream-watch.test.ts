@@ -1,0 +1,164 @@
+import { describe, expect, test } from 'vitest';
+import { ByteRegex } from '../../src/expect/byte-regex.ts';
+import { crashPatterns } from '../../src/expect/crash.ts';
+import type { Pattern } from '../../src/expect/matcher.ts';
+import { StreamWatch, UNREAD_LIMIT_BYTES, type WatchEvent } from '../../src/expect/stream-watch.ts';
+import { CHUNKINGS } from '../peers/dut-on-pty.ts';
+
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
+const literal = (literal: string): Pattern => ({ kind: 'literal', bytes: Buffer.from(literal) });
+const regex = (source: string): Pattern => ({ kind: 'regex', regex: new ByteRegex(source, '--regex') });
+
+function armed(patterns: { pass?: string[]; fail?: string[] }): ConstructorParameters<typeof StreamWatch>[0] {
+  const bytes = (texts: string[] = []): Buffer[] => texts.map((each) => Buffer.from(each));
+  return { pass: bytes(patterns.pass), fail: bytes(patterns.fail), crash: crashPatterns() };
+}
+
+describe.each(CHUNKINGS)('%s', (chunking) => {
+  /** What the first decision is; what comes after it is only taken in. */
+  const push = (watch: StreamWatch, said: string): WatchEvent | undefined => {
+    const chunks = chunking === 'whole chunks' ? [said] : said.split('');
+    const events = chunks.map((chunk) => watch.push(Buffer.from(chunk)));
+    return events.find((event) => event !== undefined);
+  };
+
+  test('a match uses up what it matched, and the next step sees what follows', () => {
+    const watch = new StreamWatch(armed({}));
+    watch.expect(literal('one'));
+    expect(push(watch, 'one one two')).toEqual({ kind: 'step' });
+    expect(text(watch.unread)).toBe(' one two');
+    expect(watch.expect(literal('one'))).toEqual({ kind: 'step' });
+    expect(watch.expect(literal('one'))).toBeUndefined();
+    expect(push(watch, ' one')).toEqual({ kind: 'step' });
+    expect(text(watch.unread)).toBe('');
+  });
+
+  test('what arrives while a step sends or pauses is there for the next one', () => {
+    const watch = new StreamWatch(armed({}));
+    watch.idle();
+    push(watch, 'early');
+    expect(watch.expect(literal('early'))).toEqual({ kind: 'step' });
+  });
+
+  test('a fail text counts while a step sends or pauses', () => {
+    const watch = new StreamWatch(armed({ fail: ['bad'] }));
+    watch.idle();
+    expect(push(watch, 'so bad')).toEqual({ kind: 'fail', index: 0 });
+  });
+
+  test('a fail text after the text that ends the last step is for the next session', () => {
+    const watch = new StreamWatch(armed({ fail: ['bad'] }));
+    watch.expect(literal('ok'));
+    expect(push(watch, 'ok bad')).toEqual({ kind: 'step' });
+    expect(text(watch.unread)).toBe(' bad');
+  });
+
+  test('a fail text that begins within what a step has used is seen', () => {
+    const watch = new StreamWatch(armed({ fail: ['ok, not really'] }));
+    watch.expect(literal('ok'));
+    expect(push(watch, 'ok, not really')).toEqual({ kind: 'step' });
+    expect(watch.expect(literal('never'))).toEqual({ kind: 'fail', index: 0 });
+  });
+
+  test('at the same byte a fail wins over the step', () => {
+    const watch = new StreamWatch(armed({ fail: ['NO PASS'] }));
+    watch.expect(literal('PASS'));
+    expect(push(watch, 'NO PASS')).toEqual({ kind: 'fail', index: 0 });
+  });
+
+  test('a pass text ends the session while steps are left', () => {
+    const watch = new StreamWatch(armed({ pass: ['done'] }));
+    watch.expect(literal('never'));
+    expect(push(watch, 'all done, rest')).toEqual({ kind: 'pass', index: 0 });
+    expect(text(watch.unread)).toBe(', rest');
+  });
+
+  test('a crash line that the step matches in is no crash, and the next one is', () => {
+    const watch = new StreamWatch(armed({}));
+    watch.expect(literal('PANIC: over'));
+    expect(push(watch, '*** PANIC: overflow\r\n')).toEqual({ kind: 'step' });
+    watch.expect(literal('never'));
+    expect(push(watch, '*** PANIC: again\r\n')).toMatchObject({ kind: 'crash', line: '*** PANIC: again' });
+  });
+
+  test('a regex step wins over the crash on the same line', () => {
+    const watch = new StreamWatch(armed({}));
+    watch.expect(regex('^\\*\\*\\* PANIC: .*$'));
+    expect(push(watch, '*** PANIC: overflow\r\n')).toEqual({ kind: 'step' });
+  });
+
+  test('what was there before a fresh step matches no step, no armed text and no crash', () => {
+    const watch = new StreamWatch(armed({ pass: ['PASS'], fail: ['FAIL'] }), 'when released');
+    expect(push(watch, 'PASS FAIL step\r\n*** PANIC: old\r\nPA')).toBeUndefined();
+    watch.discard();
+    expect(push(watch, 'SS FAIL step PA')).toBeUndefined();
+    watch.releaseFresh('from now on');
+    expect(text(watch.unread)).toBe('');
+    expect(watch.expect(literal('step'))).toBeUndefined();
+    expect(push(watch, 'SS')).toBeUndefined();
+    expect(push(watch, 'PASS')).toEqual({ kind: 'pass', index: 0 });
+  });
+
+  test('while a fresh step is to come, a pass text is none and a fail text is one', () => {
+    const watch = new StreamWatch(armed({ pass: ['PASS'], fail: ['FAIL'] }), 'when released');
+    watch.expect(literal('never'));
+    expect(push(watch, 'PASS')).toBeUndefined();
+    expect(push(watch, 'FAIL')).toEqual({ kind: 'fail', index: 0 });
+  });
+
+  test('what comes after the verdict is kept for the next session and matches nothing', () => {
+    const watch = new StreamWatch(armed({ fail: ['bad'] }));
+    watch.expect(literal('late'));
+    push(watch, 'early ');
+    watch.end();
+    expect(push(watch, 'late bad')).toBeUndefined();
+    expect(text(watch.unread)).toBe('early late bad');
+  });
+
+  test('quiet decides a regex on a prompt, also one that had arrived before the step', () => {
+    const watch = new StreamWatch(armed({}));
+    watch.idle();
+    push(watch, 'boot\r\n$ ');
+    expect(watch.expect(regex('^\\$ $'))).toBeUndefined();
+    expect(watch.caresForQuiet).toBe(true);
+    expect(watch.quiet()).toEqual({ kind: 'step' });
+    expect(watch.caresForQuiet).toBe(false);
+  });
+
+  test('a crash that lacks the end of its line is known when time is up', () => {
+    const watch = new StreamWatch(armed({}));
+    watch.expect(literal('never'));
+    push(watch, '*** PANIC: de');
+    expect(watch.quiet()).toBeUndefined();
+    expect(watch.crashInUnfinishedLine()).toEqual({
+      kind: 'crash',
+      family: 'sai-uno',
+      line: '*** PANIC: de',
+    });
+  });
+});
+
+test('of what no pattern uses, the last 64 KiB are kept', () => {
+  const watch = new StreamWatch(armed({}));
+  watch.expect(literal('never'));
+  for (let i = 0; i < 100; i++) watch.push(Buffer.alloc(10_000, i));
+  expect(watch.unread).toHaveLength(UNREAD_LIMIT_BYTES);
+  expect(watch.unread[UNREAD_LIMIT_BYTES - 1]).toBe(99);
+  expect(watch.droppedBytes).toBe(0);
+});
+
+test('what a paused session cannot keep for its next step is counted', () => {
+  const watch = new StreamWatch(armed({}));
+  watch.idle();
+  for (let i = 0; i < 20; i++) watch.push(Buffer.alloc(1024 * 1024));
+  expect(watch.droppedBytes).toBeGreaterThan(0);
+  expect(watch.droppedBytes).toBeLessThanOrEqual(12 * 1024 * 1024);
+});
+
+test('with no step to come nothing is counted as lost', () => {
+  const watch = new StreamWatch(armed({ pass: ['done'] }));
+  watch.finish();
+  for (let i = 0; i < 20; i++) watch.push(Buffer.alloc(1024 * 1024));
+  expect(watch.droppedBytes).toBe(0);
+  expect(watch.push(Buffer.from('done'))).toEqual({ kind: 'pass', index: 0 });
+});

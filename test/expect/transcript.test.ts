@@ -1,0 +1,39 @@
+import { describe, expect, test } from 'vitest';
+import { Transcript } from '../../src/expect/transcript.ts';
+import { CHUNKINGS } from '../peers/dut-on-pty.ts';
+
+describe.each(CHUNKINGS)('%s', (chunking) => {
+  const transcriptOf = (text: string, limitBytes?: number): Transcript => {
+    const transcript = new Transcript(limitBytes);
+    const chunks = chunking === 'whole chunks' ? [text] : text.split('');
+    for (const chunk of chunks) transcript.push(Buffer.from(chunk, 'latin1'));
+    return transcript;
+  };
+
+  test('the last lines that hold anything come oldest first', () => {
+    const transcript = transcriptOf('one\r\n\r\ntwo\nthree\r\n  \r\n> ');
+    expect(transcript.lines(3)).toEqual(['two', 'three', '> ']);
+    expect(transcript.lines()).toEqual(['one', 'two', 'three', '> ']);
+  });
+
+  test('a carriage return within a line is shown, the one of its end is not', () => {
+    expect(transcriptOf('10 %\r20 %\r\n').lines()).toEqual(['10 %\\r20 %']);
+  });
+
+  test('a long line is cut', () => {
+    expect(transcriptOf('x'.repeat(300)).lines()).toEqual([`${'x'.repeat(200)}…`]);
+  });
+
+  test('nothing is no line', () => {
+    expect(transcriptOf('').lines()).toEqual([]);
+  });
+
+  test('it keeps the last of what came', () => {
+    const lines = transcriptOf(
+      Array.from({ length: 20_000 }, (_, line) => `${line}\n`).join(''),
+      1000,
+    ).lines();
+    expect(lines.at(-1)).toBe('19999');
+    expect(lines.length).toBeLessThan(400);
+  });
+});
