@@ -8,6 +8,7 @@ import { openTtyConsole } from '../tty/tty-console.ts';
 import { ENV } from '../wire/env.ts';
 import { parseCommandLine, type Request } from './cli.ts';
 import { lockConsole } from './console-lock.ts';
+import { jigRunner, type RunJig } from './jig-step.ts';
 import { Session } from './session.ts';
 import { defaultTtys, resolveTty, type TargetTty } from './target-tty.ts';
 import { ExpectationError, TimeUp } from './verdict.ts';
@@ -43,6 +44,7 @@ export async function runCommand(invocation: Invocation): Promise<number> {
 async function runRequest(request: Request, invocation: Invocation, told: Told): Promise<void> {
   const wanted = request.tty === undefined ? defaultTtys(invocation.env) : [request.tty];
   const ttys = (wanted.length === 0 ? ['0'] : wanted).map((each) => resolveTty(each, invocation.env));
+  const runJig = jigRunner(request.script.steps, invocation.env);
   const deadline = new AbortController();
   const { timeoutMs } = request;
   const timer =
@@ -50,7 +52,7 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
   const oneIsDone = new AbortController();
   const until = AbortSignal.any([invocation.stop, deadline.signal, oneIsDone.signal]);
   try {
-    const runs = ttys.map((tty) => runOnTty(tty, request, invocation, until, told));
+    const runs = ttys.map((tty) => runOnTty(tty, request, runJig, invocation, until, told));
     // The first verdict counts, a pass like a failure; the others let go of their consoles before it is told.
     const first = Promise.race(runs).finally(() => oneIsDone.abort());
     await Promise.allSettled([first, ...runs]);
@@ -63,6 +65,7 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
 async function runOnTty(
   tty: TargetTty,
   request: Request,
+  runJig: RunJig,
   invocation: Invocation,
   until: AbortSignal,
   told: Told,
@@ -86,6 +89,7 @@ async function runOnTty(
       script: request.script,
       unread: tty.unread,
       onBytes: echoOf(request, invocation),
+      runJig,
       detail: (text) => diagnostics.detail(text),
       onLoss: (loss) => {
         diagnostics.say(loss.message);
