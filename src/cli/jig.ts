@@ -57,7 +57,8 @@ export async function watchTargets(
   invocation: Invocation,
 ): Promise<void> {
   const { base, target } = addressOf(flags, invocation);
-  await watchJig(base, accessOf(invocation), (event) => {
+  const onOpen = (): void => invocation.diagnostics.say(`watching ${target ?? base}`);
+  await watchJig(base, accessOf(invocation), onOpen, (event) => {
     if (target !== undefined && event.target !== target) return;
     invocation.print(flags.json ? `${JSON.stringify(event)}\n` : eventText(event));
   });

@@ -27,7 +27,7 @@ export async function abortTarget(base: string, target: string, access: JigAcces
 }
 
 /**
- * Calls `listener` for everything that happens, until the jig hangs up.
+ * Calls `onOpen` once the jig has taken the watcher, then `listener` for everything that happens, until it hangs up.
  *
  * @throws {RigError} blame `unavailable` when it does
  * @throws the reason of `signal`
@@ -35,11 +35,13 @@ export async function abortTarget(base: string, target: string, access: JigAcces
 export async function watchJig(
   base: string,
   access: JigAccess,
+  onOpen: () => void,
   listener: (event: JigEvent) => void,
 ): Promise<never> {
   const url = `${base}/events`;
   const answer = await ask('GET', url, access);
   const lines = new ByteLines(MAX_EVENT_BYTES);
+  onOpen();
   let reason = 'it has ended';
   try {
     for await (const chunk of answer as AsyncIterable<Buffer>) {

@@ -4,7 +4,7 @@ import { parseDurationMs } from '../base/duration.ts';
 import { reasonOf } from '../base/errors.ts';
 import { JigError } from './jig-error.ts';
 
-export interface RunOptions {
+interface RunOptions {
   readonly waitMs: number;
   readonly onGone: 'finish' | 'abort';
 }

@@ -6,14 +6,14 @@ import { type Duration, PauseStep, type Sequence, STEPS } from './config.ts';
 import type { LinePlan, LineValue } from './plan.ts';
 
 /** What a `wait_for` waits for. */
-export type Awaited = { readonly value: LineValue } | { readonly edge: 'rising' | 'falling' | 'both' };
+type Condition = { readonly value: LineValue } | { readonly edge: 'rising' | 'falling' | 'both' };
 
 /** One thing to do. `path` is where it stands in the sequence, `text` what people read. */
 export type Step = { readonly path: string; readonly text: string } & (
   | { readonly kind: 'set'; readonly line: string; readonly value: LineValue }
   | { readonly kind: 'pulse'; readonly line: string; readonly value: LineValue; readonly forMs: number }
   | { readonly kind: 'pause'; readonly pauseMs: number }
-  | { readonly kind: 'wait'; readonly line: string; readonly until: Awaited; readonly withinMs: number }
+  | { readonly kind: 'wait'; readonly line: string; readonly until: Condition; readonly withinMs: number }
 );
 
 export interface SequencePlan {
@@ -130,7 +130,7 @@ class Compiler {
       throw new RigError('config', `${where}: expected value or edge, got ${found}`);
     }
     const withinMs = milliseconds(within);
-    const until: Awaited = edge ? { edge } : { value: lineValue(value ?? 0) };
+    const until: Condition = edge ? { edge } : { value: lineValue(value ?? 0) };
     const text = `wait for ${edge ? `${line} ${edge}` : `${line}=${value}`} within ${withinMs} ms`;
     this.#add(where, { path, kind: 'wait', line, until, withinMs, text });
   }
