@@ -1,4 +1,5 @@
 import { RigError, reasonOf } from '../base/errors.ts';
+import { parseJigAddress } from '../jig-client/jig-address.ts';
 import { ENV } from '../wire/env.ts';
 import type { Step } from './script.ts';
 
@@ -10,7 +11,7 @@ export type RunJig = (sequence: string, signal: AbortSignal) => Promise<void>;
 /**
  * What runs the `--jig` steps, through the jig of the leased device.
  *
- * @throws {RigError} blame `config` when there is such a step and the device has no jig
+ * @throws {RigError} blame `config` when there is such a step and the device has no jig, or one that is no URL
  */
 export function jigRunner(steps: readonly Step[], env: NodeJS.ProcessEnv): RunJig {
   const url = env[ENV.deviceJig];
@@ -21,6 +22,7 @@ export function jigRunner(steps: readonly Step[], env: NodeJS.ProcessEnv): RunJi
       `${first.text}: expected ${ENV.deviceJig}, got none; run it under a lease of a device that has a jig, or set it to http://HOST:PORT/TARGET`,
     );
   }
+  if (first && url) parseJigAddress(url, ENV.deviceJig);
   return async (sequence, signal) => {
     // Most invocations have no such step, and are not to pay for loading HTTP.
     const { runSequence } = await import('../jig-client/run-sequence.ts');

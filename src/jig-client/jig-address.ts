@@ -8,7 +8,7 @@ export interface JigAddress {
 }
 
 /**
- * `http://pi:44000` or `http://pi:44000/uno-1`; `what` names where it came from.
+ * `http://pi:44000` or `http://pi:44000/uno-1`, the last word of the path is the target; `what` names where it came from.
  *
  * @throws {RigError} blame `config`
  */
@@ -16,11 +16,12 @@ export function parseJigAddress(text: string, what: string): JigAddress {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const words = url?.pathname.split('/').filter((word) => word !== '') ?? [];
   const isWeb = url?.protocol === 'http:' || url?.protocol === 'https:';
-  if (!url || !isWeb || words.length > 1 || url.search !== '' || url.hash !== '') {
+  if (!url || !isWeb || url.search !== '' || url.hash !== '') {
     throw new RigError(
       'config',
       `${what}: expected a jig's URL, such as http://pi:44000/uno-1, got ${JSON.stringify(text)}`,
     );
   }
-  return { base: url.origin, target: words[0] };
+  const target = words.pop();
+  return { base: [url.origin, ...words].join('/'), target };
 }

@@ -45,7 +45,7 @@ export async function serve(
     ...partsFor(options, targets, invocation),
     onEvent: (event) => {
       hub.emit(event);
-      diagnostics.detail(JSON.stringify(event));
+      if (diagnostics.verbosity === 'verbose') diagnostics.detail(JSON.stringify(event));
     },
   });
   const admission = new Admission(config.tokens);
@@ -53,6 +53,7 @@ export async function serve(
     targets: jig.targets,
     hub,
     admission,
+    say: (text) => diagnostics.say(text),
     onBug: (error) =>
       diagnostics.fail(
         `this is a bug in sai-rig, please report it: ${error instanceof Error ? error.stack : String(error)}`,

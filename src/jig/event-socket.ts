@@ -30,6 +30,8 @@ export class EventSockets implements Disposable {
   /** Takes over the connection of an upgrade request that has been admitted. */
   accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.#server.handleUpgrade(request, socket, head, (client) => {
+      client.on('error', () => {}); // `close` follows
+      if (this.#hub.isFull) return client.close(TRY_AGAIN_LATER, 'too many watchers');
       let isAlive = true;
       const stop = this.#hub.watch((line) => {
         client.send(line);
@@ -43,12 +45,10 @@ export class EventSockets implements Disposable {
       client.on('pong', () => {
         isAlive = true;
       });
-      client.on('error', () => {}); // `close` follows
       client.once('close', () => {
         stop();
         clearInterval(pings);
       });
-      if (this.#hub.isFull) client.close(TRY_AGAIN_LATER, 'too many watchers');
     });
   }
 

@@ -4,40 +4,23 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
-import type { JigErrorBody, JigErrorCode } from '../wire/jig.ts';
+import type { JigErrorBody, JigErrorCode, TargetStatus } from '../wire/jig.ts';
 import { type Admission, fenceOf } from './admission.ts';
 import { type EventHub, MAX_UNREAD_BYTES } from './event-hub.ts';
 import { EventSockets } from './event-socket.ts';
+import { HTTP_STATUS, send, wholeBody } from './http-exchange.ts';
 import { JigError } from './jig-error.ts';
 import { type Route, routeOf } from './route.ts';
 import type { Target } from './target.ts';
 
-const STATUS: Readonly<Record<JigErrorCode, number>> = {
-  'bad-request': 400,
-  unauthorized: 401,
-  forbidden: 403,
-  'not-found': 404,
-  'wrong-method': 405,
-  'too-large': 413,
-  'unknown-target': 404,
-  'unknown-sequence': 400, // as in Sai
-  busy: 409,
-  aborted: 410,
-  fenced: 412,
-  'fence-required': 428,
-  'line-unavailable': 503,
-  stopping: 503,
-  'not-in-time': 504,
-};
-
-/** Requests are a line and some headers; their bodies, if any, say nothing. */
+/** Requests are a line and some headers. */
 const MAX_HEADER_BYTES = 8 * 1024;
-const MAX_BODY_BYTES = 64 * 1024;
 
 /** From the first byte of a request to its last; whoever is slower is cut off. */
 const REQUEST_TIMEOUT_MS = 5000;
 
 const MAX_CONNECTIONS = 1024;
+const TCP_KEEP_ALIVE_MS = 30_000;
 
 /** By then an answer has left, or who should read it does not. */
 const LAST_ANSWERS_MS = 1000;
@@ -46,6 +29,8 @@ export interface HttpParts {
   readonly targets: ReadonlyMap<string, Target>;
   readonly hub: EventHub;
   readonly admission: Admission;
+  /** What people who watch the jig should know. */
+  readonly say: (text: string) => void;
   /** Told about what is our own bug. */
   readonly onBug: (error: unknown) => void;
 }
@@ -69,6 +54,7 @@ export class HttpServer implements AsyncDisposable {
         keepAliveTimeout: REQUEST_TIMEOUT_MS,
         connectionsCheckingInterval: 1000,
         keepAlive: true, // a client whose machine vanished is noticed in the end
+        keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
         noDelay: true,
       },
       (request, response) => this.#take(request, response),
@@ -85,6 +71,10 @@ export class HttpServer implements AsyncDisposable {
         this.#server.once('error', reject);
         this.#server.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
           this.#server.off('error', reject);
+          // Out of descriptors, for example: those that are served go on.
+          this.#server.on('error', (error) =>
+            this.#parts.say(`cannot take a connection: ${reasonOf(error)}`),
+          );
           resolve();
         });
       });
@@ -139,7 +129,7 @@ export class HttpServer implements AsyncDisposable {
       request.resume(); // what is left of it must not keep the answer from arriving
       const code: JigErrorCode = error instanceof JigError ? error.code : 'line-unavailable';
       const body: JigErrorBody = { error: reasonOf(error), code };
-      const status = error instanceof JigError ? STATUS[code] : 500;
+      const status = error instanceof JigError ? HTTP_STATUS[code] : 500;
       await send(response, status, body, this.#isStopping || !request.complete);
     }
   }
@@ -159,10 +149,7 @@ export class HttpServer implements AsyncDisposable {
       case 'index':
         return { status: 200, body: this.#index() };
       case 'targets':
-        return {
-          status: 200,
-          body: { targets: [...this.#parts.targets.values()].map((each) => each.status()) },
-        };
+        return { status: 200, body: { targets: this.#statuses() } };
       case 'target':
         return { status: 200, body: this.#target(route.target).status() };
       case 'events':
@@ -184,6 +171,16 @@ export class HttpServer implements AsyncDisposable {
     }
     const { trace, ...report } = await target.run({ sequence, waitMs, onGone, fence, gone });
     return route.form === 'api' ? { ...report, trace } : report;
+  }
+
+  /** Without the traces, which may be long. */
+  #statuses(): TargetStatus[] {
+    return [...this.#parts.targets.values()].map((target) => {
+      const { last, ...status } = target.status();
+      if (!last) return status;
+      const { trace: _trace, ...report } = last;
+      return { ...status, last: report };
+    });
   }
 
   #index(): unknown {
@@ -237,47 +234,8 @@ export class HttpServer implements AsyncDisposable {
       if (!(error instanceof JigError)) throw error;
       const body = `${JSON.stringify({ error: error.message, code: error.code })}\n`;
       socket.end(
-        `HTTP/1.1 ${STATUS[error.code]} Refused\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+        `HTTP/1.1 ${HTTP_STATUS[error.code]} Refused\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
       );
     }
   }
-}
-
-/** Only a whole request touches a line. @throws {JigError} `too-large`, `aborted` */
-async function wholeBody(request: IncomingMessage, gone: AbortSignal): Promise<void> {
-  let sizeBytes = 0;
-  if (request.complete) return void request.resume();
-  await new Promise<void>((resolve, reject) => {
-    const onGone = (): void => reject(gone.reason as Error);
-    gone.addEventListener('abort', onGone, { once: true });
-    request.on('data', (chunk: Buffer) => {
-      sizeBytes += chunk.length;
-      if (sizeBytes > MAX_BODY_BYTES) {
-        reject(new JigError('too-large', `expected a body of at most ${MAX_BODY_BYTES} bytes`));
-      }
-    });
-    request.once('error', () => {}); // `close` of the response follows
-    request.once('end', () => {
-      gone.removeEventListener('abort', onGone);
-      resolve();
-    });
-  });
-}
-
-/** Resolves once it has left, or nobody is there any more. */
-function send(response: ServerResponse, status: number, body: unknown, isLast: boolean): Promise<void> {
-  if (response.destroyed || response.headersSent) return Promise.resolve();
-  const text = `${JSON.stringify(body)}\n`;
-  return new Promise((resolve) => {
-    response.once('close', resolve);
-    response.writeHead(status, {
-      'content-type': 'application/json',
-      'content-length': Buffer.byteLength(text),
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
-      ...(status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
-      ...(isLast ? { connection: 'close' } : {}),
-    });
-    response.end(text, resolve);
-  });
 }

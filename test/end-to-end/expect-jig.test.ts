@@ -87,6 +87,13 @@ describe('sai-expect --jig', () => {
     ][] = [
       [undefined, 'reset', 78, 'config', /^--jig "reset": expected SAI_DEVICE_JIG, got none/],
       [
+        'pi:44000/uno-1',
+        'reset',
+        78,
+        'config',
+        /^SAI_DEVICE_JIG: expected a jig's URL, such as http:.*, got "pi:44000/,
+      ],
+      [
         'http://127.0.0.1:1/uno-1',
         'reset',
         69,

@@ -65,6 +65,7 @@ async function start(tokens?: readonly string[]): Promise<void> {
     targets: jig.targets,
     hub,
     admission: new Admission(tokens),
+    say: () => {},
     onBug: (bug) => bugs.push(bug),
   });
   port = await server.listen('127.0.0.1', 0);
