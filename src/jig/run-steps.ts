@@ -4,7 +4,7 @@ import type { TraceEntry } from '../wire/jig.ts';
 import { type Clock, toMicroseconds } from './clock.ts';
 import type { Line, LineChange } from './line.ts';
 import type { OutputValue } from './plan.ts';
-import type { Step } from './sequence.ts';
+import type { Condition, Step } from './sequence.ts';
 
 /**
  * How much of a pause may be given up to catch up with the plan. Enough for the lateness of timers, which would add
@@ -49,10 +49,11 @@ class StepRun {
   readonly #startMs: number;
   /** When the next thing is due. */
   #dueMs: number;
-  /** Changes of each awaited input since the step before began to be over. */
+  /** Changes of each awaited input that no wait has used, oldest first. */
   readonly #changes = new Map<string, LineChange[]>();
   #onChange: () => void = () => {};
-  #stepEndedMs: number;
+  /** An awaited edge may be as old: what a line change provokes can come before the change is acknowledged. */
+  #sinceMs: number;
 
   constructor(lines: StepLines, clock: Clock, signal: AbortSignal, onTrace: (entry: TraceEntry) => void) {
     this.#lines = lines;
@@ -61,7 +62,7 @@ class StepRun {
     this.#onTrace = onTrace;
     this.#startMs = clock.nowMs();
     this.#dueMs = this.#startMs;
-    this.#stepEndedMs = this.#startMs;
+    this.#sinceMs = this.#startMs;
   }
 
   /** Edges are kept from the beginning on: one that comes between two steps is not lost. */
@@ -97,16 +98,17 @@ class StepRun {
       }
       case 'pause':
         await this.#pass(step.pauseMs, step.pauseMs * (1 - LARGEST_CATCH_UP));
+        this.#sinceMs = this.#clock.nowMs();
         this.#trace(step, step.text);
         break;
       case 'wait':
         await this.#wait(step);
         this.#trace(step, step.text);
     }
-    this.#stepEndedMs = this.#clock.nowMs();
   }
 
   async #drive(step: Step, line: string, value: OutputValue, text: string): Promise<void> {
+    this.#sinceMs = this.#clock.nowMs();
     await this.#lines.line(line).drive(value);
     this.#trace(step, text);
   }
@@ -119,15 +121,11 @@ class StepRun {
 
   async #wait(step: Step & { readonly kind: 'wait' }): Promise<void> {
     const { line, until, withinMs } = step;
-    const since = this.#stepEndedMs;
     const changes = this.#changes.get(line) ?? [];
     const found = new AbortController();
     const look = (): void => {
-      const isMet =
-        'value' in until
-          ? changes.at(-1)?.value === until.value
-          : changes.some((change) => change.monotonicMs >= since && isEdge(until.edge, change.value));
-      if (isMet) found.abort();
+      if (found.signal.aborted || !this.#isMet(until, changes)) return;
+      found.abort();
     };
     this.#onChange = look;
     try {
@@ -142,6 +140,18 @@ class StepRun {
       this.#onChange = () => {};
     }
     this.#dueMs = this.#clock.nowMs();
+  }
+
+  /** An edge is used up; what came after it is for the next wait. */
+  #isMet(until: Condition, changes: LineChange[]): boolean {
+    if ('value' in until) return changes.at(-1)?.value === until.value;
+    const index = changes.findIndex(
+      (change) => change.monotonicMs >= this.#sinceMs && isEdge(until.edge, change.value),
+    );
+    if (index < 0) return false;
+    const [edge] = changes.splice(0, index + 1).slice(-1);
+    this.#sinceMs = edge?.monotonicMs ?? this.#sinceMs;
+    return true;
   }
 
   async #untilAborted(found: AbortSignal, atMs: number, { path, text }: Step): Promise<void> {

@@ -6,7 +6,7 @@ import { type Duration, PauseStep, type Sequence, STEPS } from './config.ts';
 import type { LinePlan, LineValue } from './plan.ts';
 
 /** What a `wait_for` waits for. */
-type Condition = { readonly value: LineValue } | { readonly edge: 'rising' | 'falling' | 'both' };
+export type Condition = { readonly value: LineValue } | { readonly edge: 'rising' | 'falling' | 'both' };
 
 /** One thing to do. `path` is where it stands in the sequence, `text` what people read. */
 export type Step = { readonly path: string; readonly text: string } & (

@@ -176,6 +176,18 @@ describe('sai-jig', () => {
     });
     expect((await jig.ask('/esp32-1/bootloader')).status).toBe(401);
     expect(await jig.stop('SIGINT')).toBe(130);
+    const original = configFile({
+      port: 44_000,
+      targets: [
+        {
+          name: 'linkit-7697-1',
+          gpios: [{ chip_index: 0, name: 'nReset', offset: 17, wire: 'RST', safe: 0 }],
+          sequences: [{ name: 'go', seq: [{ gpio_name: 'nReset', value: 1 }, { value: 3 }] }],
+        },
+      ],
+    });
+    const played = await saiJig('--config', original, '--backend', 'simulated', 'run', 'linkit-7697-1/go');
+    expect(played).toMatchObject({ status: 0, stdout: '' });
     expect(jig.stderr).toMatch(/^sai-jig: ready on http:\/\/127\.0\.0\.1:\d+\/ with 2 targets\n$/);
   });
 

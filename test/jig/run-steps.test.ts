@@ -165,6 +165,25 @@ describe('a run of steps', () => {
     },
   );
 
+  test('sees an edge that the step before provokes before the chip has acknowledged it', async () => {
+    const wires = new Wires();
+    wires.onDrive = () => wires.led('active');
+    await wires.run([set('active'), waitFor({ edge: 'rising' })]);
+    expect(wires.driven).toHaveLength(1);
+  });
+
+  test('takes one edge for one wait', async () => {
+    const wires = new Wires();
+    wires.onDrive = () => {
+      for (const value of ['active', 'inactive', 'active'] as const) wires.led(value);
+    };
+    const rising = waitFor({ edge: 'rising' });
+    await wires.run([set('active'), rising, rising]);
+    await expect(wires.run([set('active'), rising, rising, rising])).rejects.toMatchObject({
+      blame: 'verdict',
+    });
+  });
+
   test('does not take an edge from before the step before', async () => {
     const wires = new Wires();
     wires.clock.onSleep = (untilMs) => {
