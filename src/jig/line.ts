@@ -1,19 +1,12 @@
 import type { Drive, EdgeEvent, Level, LineRequest, LineSettings } from './gpio.ts';
 import type { LinePlan, LineValue, OutputValue } from './plan.ts';
 
-/** A change of an input, in logical values. */
-export interface LineChange {
-  readonly value: LineValue;
-  /** Milliseconds of CLOCK_MONOTONIC. */
-  readonly monotonicMs: number;
-}
-
 /** One held line in logical values: the one place that knows `activeLow`. */
 export class Line {
   readonly plan: LinePlan;
   readonly #offset: number;
   readonly #request: LineRequest;
-  readonly #listeners = new Set<(change: LineChange) => void>();
+  readonly #listeners = new Set<(value: LineValue) => void>();
   #value: OutputValue;
 
   constructor(plan: LinePlan, offset: number, request: LineRequest) {
@@ -46,16 +39,16 @@ export class Line {
     return valueOfLevel(await this.#request.get(this.#offset), this.plan.activeLow);
   }
 
-  /** Calls `listener` at each change of an input. Returns what ends that. */
-  onChange(listener: (change: LineChange) => void): () => void {
+  /** Calls `listener` at each change of an input, with what it is now. Returns what ends that. */
+  onChange(listener: (value: LineValue) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  #tell({ offset, level, monotonicMs }: EdgeEvent): void {
+  #tell({ offset, level }: EdgeEvent): void {
     if (offset !== this.#offset) return;
     const value = valueOfLevel(level, this.plan.activeLow);
-    for (const listener of [...this.#listeners]) listener({ value, monotonicMs });
+    for (const listener of [...this.#listeners]) listener(value);
   }
 }
 

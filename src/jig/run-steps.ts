@@ -2,8 +2,8 @@ import { RigError } from '../base/errors.ts';
 import { LinkedSignal } from '../base/linked-signal.ts';
 import type { TraceEntry } from '../wire/jig.ts';
 import { type Clock, toMicroseconds } from './clock.ts';
-import type { Line, LineChange } from './line.ts';
-import type { OutputValue } from './plan.ts';
+import type { Line } from './line.ts';
+import type { LineValue, OutputValue } from './plan.ts';
 import type { Condition, Step } from './sequence.ts';
 
 /**
@@ -49,11 +49,12 @@ class StepRun {
   readonly #startMs: number;
   /** When the next thing is due. */
   #dueMs: number;
-  /** Changes of each awaited input that no wait has used, oldest first. */
-  readonly #changes = new Map<string, LineChange[]>();
+  /**
+   * Changes of each awaited input that no wait has used, oldest first. By their arrival and not by their times: those
+   * of a chip that is behind may be older than what provoked them.
+   */
+  readonly #changes = new Map<string, LineValue[]>();
   #onChange: () => void = () => {};
-  /** An awaited edge may be as old: what a line change provokes can come before the change is acknowledged. */
-  #sinceMs: number;
 
   constructor(lines: StepLines, clock: Clock, signal: AbortSignal, onTrace: (entry: TraceEntry) => void) {
     this.#lines = lines;
@@ -62,17 +63,16 @@ class StepRun {
     this.#onTrace = onTrace;
     this.#startMs = clock.nowMs();
     this.#dueMs = this.#startMs;
-    this.#sinceMs = this.#startMs;
   }
 
   /** Edges are kept from the beginning on: one that comes between two steps is not lost. */
   watch(steps: readonly Step[]): Disposable {
     const names = new Set(steps.filter((step) => step.kind === 'wait').map(({ line }) => line));
     const stops = [...names].map((name) => {
-      const changes: LineChange[] = [];
+      const changes: LineValue[] = [];
       this.#changes.set(name, changes);
-      return this.#lines.line(name).onChange((change) => {
-        changes.push(change);
+      return this.#lines.line(name).onChange((value) => {
+        changes.push(value);
         if (changes.length > KEPT_CHANGES) changes.shift();
         this.#onChange();
       });
@@ -98,7 +98,7 @@ class StepRun {
       }
       case 'pause':
         await this.#pass(step.pauseMs, step.pauseMs * (1 - LARGEST_CATCH_UP));
-        this.#sinceMs = this.#clock.nowMs();
+        this.#forgetChanges();
         this.#trace(step, step.text);
         break;
       case 'wait':
@@ -108,7 +108,8 @@ class StepRun {
   }
 
   async #drive(step: Step, line: string, value: OutputValue, text: string): Promise<void> {
-    this.#sinceMs = this.#clock.nowMs();
+    // From here on: what it provokes may come before it is acknowledged.
+    this.#forgetChanges();
     await this.#lines.line(line).drive(value);
     this.#trace(step, text);
   }
@@ -143,15 +144,15 @@ class StepRun {
   }
 
   /** An edge is used up; what came after it is for the next wait. */
-  #isMet(until: Condition, changes: LineChange[]): boolean {
-    if ('value' in until) return changes.at(-1)?.value === until.value;
-    const index = changes.findIndex(
-      (change) => change.monotonicMs >= this.#sinceMs && isEdge(until.edge, change.value),
-    );
-    if (index < 0) return false;
-    const [edge] = changes.splice(0, index + 1).slice(-1);
-    this.#sinceMs = edge?.monotonicMs ?? this.#sinceMs;
-    return true;
+  #isMet(until: Condition, changes: LineValue[]): boolean {
+    if ('value' in until) return changes.at(-1) === until.value;
+    const index = changes.findIndex((value) => isEdge(until.edge, value));
+    if (index >= 0) changes.splice(0, index + 1);
+    return index >= 0;
+  }
+
+  #forgetChanges(): void {
+    for (const changes of this.#changes.values()) changes.length = 0;
   }
 
   async #untilAborted(found: AbortSignal, atMs: number, { path, text }: Step): Promise<void> {
@@ -181,6 +182,6 @@ const KEPT_CHANGES = 64;
 
 const SHOWN: Readonly<Record<OutputValue, string>> = { active: '1', inactive: '0', released: 'released' };
 
-function isEdge(edge: 'rising' | 'falling' | 'both', value: 'active' | 'inactive'): boolean {
+function isEdge(edge: 'rising' | 'falling' | 'both', value: LineValue): boolean {
   return edge === 'both' || (edge === 'rising') === (value === 'active');
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { Line, type LineChange } from '../../src/jig/line.ts';
-import type { LinePlan, OutputValue } from '../../src/jig/plan.ts';
+import { Line } from '../../src/jig/line.ts';
+import type { LinePlan, LineValue, OutputValue } from '../../src/jig/plan.ts';
 import { SimulatedChip } from '../../src/jig/simulated-chip.ts';
 
 function plan(activeLow: boolean, safe?: OutputValue): LinePlan {
@@ -42,13 +42,13 @@ test.each([
   await using chip = await wires.open();
   const wanted = plan(activeLow);
   const line = new Line(wanted, 0, await chip.request('a test', new Map([[0, Line.settings(wanted)]])));
-  const changes: LineChange[] = [];
-  const stop = line.onChange((change) => changes.push(change));
+  const changes: LineValue[] = [];
+  const stop = line.onChange((value) => changes.push(value));
   wires.driveFromBoard(0, 1);
   expect(await line.read()).toBe(values[0]);
   wires.driveFromBoard(0, 0);
   expect(await line.read()).toBe(values[1]);
   stop();
   wires.driveFromBoard(0, 1);
-  expect(changes.map(({ value }) => value)).toEqual(values);
+  expect(changes).toEqual(values);
 });

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import type { LineChange } from '../../src/jig/line.ts';
 import type { LineValue, OutputValue } from '../../src/jig/plan.ts';
 import { runSteps, type StepLines } from '../../src/jig/run-steps.ts';
 import type { Step } from '../../src/jig/sequence.ts';
@@ -16,7 +15,7 @@ class Wires implements StepLines {
   onDrive: (value: OutputValue) => void = () => {};
   #reset: OutputValue = 'inactive';
   #led: LineValue = 'inactive';
-  readonly #listeners = new Set<(change: LineChange) => void>();
+  readonly #listeners = new Set<(value: LineValue) => void>();
 
   line(name: string): ReturnType<StepLines['line']> {
     const wires = this;
@@ -40,7 +39,7 @@ class Wires implements StepLines {
 
   led(value: LineValue): void {
     this.#led = value;
-    for (const listener of this.#listeners) listener({ value, monotonicMs: this.clock.nowMs() });
+    for (const listener of this.#listeners) listener(value);
   }
 
   async run(steps: readonly Step[], signal = new AbortController().signal): Promise<TraceEntry[]> {
