@@ -17,17 +17,18 @@ import { setUpOrExit } from './setup.mjs';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const project = join(root, 'examples/uno-ctest');
 
-const keep = process.argv.includes('--keep');
+// npm keeps `npm run demo --keep`, without the lone --, for itself.
+const keep = process.argv.includes('--keep') || process.env.npm_config_keep === 'true';
 const unknown = process.argv.slice(2).find((argument) => argument !== '--keep');
 if (unknown) {
   console.error(`demo: expected --keep or nothing, got ${unknown}`);
   process.exit(64);
 }
 
+await setUpOrExit('demo');
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop.abort(signal));
 
-await setUpOrExit('demo');
 const folder = mkdtempSync(join(tmpdir(), 'sai-'));
 let status = 0;
 try {

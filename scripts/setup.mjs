@@ -4,15 +4,18 @@
 //   node scripts/setup.mjs            what the commands, the demo and most tests need
 //   node scripts/setup.mjs --heavy    also what the last tests need (an AVR compiler)
 
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from './build.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const OLDEST_NODE = [20, 19];
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 /** A program that is looked for on the PATH, and the Debian package that brings it. */
 const DEMO = [{ program: 'ctest', debianPackage: 'cmake' }];
@@ -36,8 +39,8 @@ export class SetupError extends Error {}
  */
 export async function setUp(purpose) {
   checkNode();
-  installNpmPackages();
-  installDebianPackages({ demo: DEMO, tests: TESTS, heavy: HEAVY }[purpose], purpose);
+  await installNpmPackages();
+  await installDebianPackages({ demo: DEMO, tests: TESTS, heavy: HEAVY }[purpose], purpose);
   if (await build()) say('built the commands into dist/');
 }
 
@@ -47,24 +50,46 @@ function checkNode() {
   throw new SetupError(`expected Node.js ${OLDEST_NODE.join('.')} or newer, found ${process.versions.node}`);
 }
 
+/** Two that start at the same moment install once: the second waits, and finds it done. */
+async function installNpmPackages() {
+  if (hasNpmPackages()) return;
+  if (!onPath('flock')) return await installNpmPackagesAlone();
+  const cache = join(root, '.cache');
+  mkdirSync(cache, { recursive: true });
+  const self = [process.execPath, fileURLToPath(import.meta.url), '--npm-packages-only'];
+  await run(
+    'flock',
+    [join(cache, 'setup.lock'), ...self],
+    'the npm packages could not be installed',
+    'shown',
+  );
+}
+
 /** `npm ci` empties node_modules first, so it runs only when the lockfile is not the one that filled it. */
-function installNpmPackages() {
-  const stampFile = join(root, 'node_modules', '.installed-from');
-  const wanted = createHash('sha256')
+async function installNpmPackagesAlone() {
+  if (hasNpmPackages()) return;
+  say('installing the npm packages (once, some ten seconds) ...');
+  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
+  await run('npm', args, 'the npm packages could not be installed', 'only on failure');
+  writeFileSync(installedFrom(), hashOfLockfile());
+}
+
+function hasNpmPackages() {
+  return existsSync(installedFrom()) && readFileSync(installedFrom(), 'utf8') === hashOfLockfile();
+}
+
+function installedFrom() {
+  return join(root, 'node_modules', '.installed-from');
+}
+
+function hashOfLockfile() {
+  return createHash('sha256')
     .update(readFileSync(join(root, 'package-lock.json')))
     .digest('hex');
-  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === wanted) return;
-  say('installing the npm packages (once, some ten seconds) ...');
-  run(
-    'npm',
-    ['ci', '--no-audit', '--no-fund', '--loglevel=error'],
-    'the npm packages could not be installed',
-  );
-  writeFileSync(stampFile, wanted);
 }
 
 /** Without root the tests skip what is missing, and say so; the demo cannot. */
-function installDebianPackages(wanted, purpose) {
+async function installDebianPackages(wanted, purpose) {
   const missing = [...new Set(wanted.filter((each) => !isThere(each)).map((each) => each.debianPackage))];
   if (missing.length === 0) return;
   const names = missing.join(' ');
@@ -76,8 +101,8 @@ function installDebianPackages(wanted, purpose) {
   say(`installing Debian packages: ${names} ...`);
   const apt = ['-o', 'DPkg::Lock::Timeout=120', '-y', '-qq'];
   const failed = `could not be installed: ${names}`;
-  run('apt-get', [...apt, 'update'], failed);
-  run('apt-get', [...apt, 'install', '--no-install-recommends', ...missing], failed);
+  await run('apt-get', [...apt, 'update'], failed, 'only on failure');
+  await run('apt-get', [...apt, 'install', '--no-install-recommends', ...missing], failed, 'only on failure');
 }
 
 function isThere({ program, file }) {
@@ -90,20 +115,30 @@ function onPath(program) {
     .some((folder) => folder && existsSync(join(folder, program)));
 }
 
-/** What installers print is of interest only when they fail. */
-function run(command, args, failure) {
+/** Ended by Ctrl-C, which has reached the child too: no failure to explain. */
+async function run(command, args, failure, output) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const result = spawnSync(command, args, {
-    cwd: root,
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    encoding: 'utf8',
-  });
-  if (result.status === 0) return;
-  process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}`);
-  throw new SetupError(
-    `${failure}: ${command} ${args.join(' ')} ended with ${result.status ?? result.signal ?? result.error?.message}`,
-  );
+  const stdio = output === 'shown' ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'];
+  const child = spawn(command, args, { cwd: root, env, stdio });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (chunk) => {
+      text += chunk;
+    });
+  }
+  let stoppedBy;
+  const stop = (signal) => {
+    stoppedBy = signal;
+    child.kill(signal);
+  };
+  for (const signal of STOP_SIGNALS) process.on(signal, stop);
+  const [code, signal] = await once(child, 'close');
+  for (const each of STOP_SIGNALS) process.off(each, stop);
+  if (stoppedBy) process.exit(128 + constants.signals[stoppedBy]);
+  if (code === 0) return;
+  if (output === 'shown') process.exit(code ?? 69); // it has said why
+  process.stderr.write(text);
+  throw new SetupError(`${failure}: ${command} ${args.join(' ')} ended with ${code ?? signal}`);
 }
 
 function say(text) {
@@ -112,8 +147,12 @@ function say(text) {
 
 /** For the scripts that begin with a set-up: one line and status 69 when it fails. */
 export async function setUpOrExit(purpose) {
+  await orExit(setUp(purpose));
+}
+
+async function orExit(work) {
   try {
-    await setUp(purpose);
+    await work;
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     say(error.message);
@@ -122,6 +161,10 @@ export async function setUpOrExit(purpose) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await setUpOrExit(process.argv.includes('--heavy') ? 'heavy' : 'tests');
-  say('ready');
+  if (process.argv.includes('--npm-packages-only')) {
+    await orExit(installNpmPackagesAlone());
+  } else {
+    await setUpOrExit(process.argv.includes('--heavy') ? 'heavy' : 'tests');
+    say('ready');
+  }
 }

@@ -27,9 +27,10 @@ export class ByteBacklog {
     this.#used += chunk.length;
   }
 
-  /** A view, good until the next `append` or `forgetBefore`; what was let go of is left out. */
+  /** A view, good until the next `append` or `forgetBefore`; what was let go of, or has not come, is left out. */
   view(from: number, to = this.end): Buffer {
-    return this.#bytes.subarray(Math.max(0, from - this.#start), Math.max(0, to - this.#start));
+    const last = Math.min(to - this.#start, this.#used);
+    return this.#bytes.subarray(Math.max(0, from - this.#start), Math.max(0, last));
   }
 
   forgetBefore(offset: number): void {

@@ -43,7 +43,8 @@ or when the board has been quiet for 50 ms. Each match uses up what it matched; 
 A --pass text ends the session at once, also while steps are left, unless a --fresh or --jig is still to come; with steps done
 and no --pass text, the session has passed.
 
-Under a lease, what was read and not used is there for the next sai-expect. Put --fresh before what provokes an answer:
+Under a lease, what was read and not used is there for the next sai-expect, also after a kill -9, but for what was being
+read at that very instant. Put --fresh before what provokes an answer:
 what had arrived by then can no longer match. --jig does that by itself, then has the jig at $SAI_DEVICE_JIG run the
 sequence; what the board says meanwhile is for the next step.
 

@@ -15,10 +15,13 @@ import {
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { tryFlock } from '../native/flock.ts';
+import { visible } from './text.ts';
 import { TimeUp } from './verdict.ts';
 
 /** The kernel gives no event when a flock ends. */
 const LOOK_EACH_MS = 20;
+
+const OPEN_FLAGS = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** Where a console's lock lies. */
 export interface ConsoleLockPlace {
@@ -81,23 +84,42 @@ function tryLock(path: string): number | undefined {
   return undefined;
 }
 
-/** Existing files are opened without O_CREAT: in a shared folder the kernel refuses it. Source: fs.protected_regular. */
+/**
+ * Existing files are opened without O_CREAT: in a shared folder the kernel refuses it. Source: fs.protected_regular.
+ * Never through a link: in a folder of a group, any member could aim it at a file of ours, which is then emptied.
+ */
 function openLockFile(path: string): number {
-  try {
-    return openSync(path, constants.O_RDWR);
-  } catch (error) {
-    if (errnoCode(error) !== 'ENOENT') throw lockFailed(path, error);
-  }
-  try {
-    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o666);
-    fchmodSync(fd, 0o666); // whatever our umask: the next reader may be another user
-    return fd;
-  } catch (error) {
-    throw lockFailed(path, error);
+  for (;;) {
+    try {
+      return checkedLockFile(openSync(path, OPEN_FLAGS), path);
+    } catch (error) {
+      if (errnoCode(error) !== 'ENOENT') throw lockFailed(path, error);
+    }
+    try {
+      const fd = openSync(path, OPEN_FLAGS | constants.O_CREAT | constants.O_EXCL, 0o666);
+      fchmodSync(fd, 0o666); // whatever our umask: the next reader may be another user
+      return fd;
+    } catch (error) {
+      if (errnoCode(error) !== 'EEXIST') throw lockFailed(path, error);
+    }
   }
 }
 
+function checkedLockFile(fd: number, path: string): number {
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  throw notAFile(path);
+}
+
+function notAFile(path: string, cause?: unknown): RigError {
+  return new RigError('unavailable', `${path}: expected the console's lock file, found no file; remove it`, {
+    cause,
+  });
+}
+
 function lockFailed(path: string, error: unknown): RigError {
+  if (error instanceof RigError) return error;
+  if (errnoCode(error) === 'ELOOP' || errnoCode(error) === 'EISDIR') return notAFile(path, error);
   return new RigError('unavailable', `${path}: cannot lock the console: ${reasonOf(error)}`, {
     cause: error,
   });
@@ -125,7 +147,7 @@ function holderOf(path: string): string {
     const pid = readFileSync(path, 'utf8').trim();
     if (!/^\d+$/.test(pid)) return 'another program';
     const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-    return `process ${pid} (${command.slice(0, 120)})`;
+    return `process ${pid} (${visible(Buffer.from(command.slice(0, 120)))})`;
   } catch {
     return 'another program'; // gone, or hidden by the pid namespace
   }

@@ -1,19 +1,23 @@
 import { isatty } from 'node:tty';
+import { Diagnostics } from '../base/diagnostics.ts';
 import { RigError } from '../base/errors.ts';
 import { EXIT_STATUS } from '../base/exit.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFinding, type FindingContext, findingOf } from '../findings/findings-file.ts';
+import { isWritable } from '../native/poll.ts';
 import type { OpenConsole } from '../tty/console.ts';
 import { openTtyConsole } from '../tty/tty-console.ts';
 import { ENV } from '../wire/env.ts';
 import { parseCommandLine, type Request } from './cli.ts';
 import { lockConsole } from './console-lock.ts';
 import { jigRunner, type RunJig } from './jig-step.ts';
+import { PatientOutput } from './patient-output.ts';
 import { Session } from './session.ts';
 import { defaultTtys, resolveTty, type TargetTty } from './target-tty.ts';
 import { ExpectationError, TimeUp } from './verdict.ts';
 
 const STDOUT = 1;
+const STDERR = 2;
 
 /** What a failed command tells besides its message. */
 interface Told {
@@ -37,7 +41,7 @@ export async function runCommand(invocation: Invocation): Promise<number> {
     await runRequest(request, invocation, told);
     return 0;
   } catch (error) {
-    return fail(error, invocation, told);
+    return await fail(error, invocation, told);
   }
 }
 
@@ -51,8 +55,10 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
     timeoutMs === 'never' ? undefined : setTimeout(() => deadline.abort(new TimeUp(timeoutMs)), timeoutMs);
   const oneIsDone = new AbortController();
   const until = AbortSignal.any([invocation.stop, deadline.signal, oneIsDone.signal]);
+  await using echo = openEcho(request, invocation);
+  const onBytes = (chunk: Uint8Array): void => echo?.write(chunk);
   try {
-    const runs = ttys.map((tty) => runOnTty(tty, request, runJig, invocation, until, told));
+    const runs = ttys.map((tty) => runOnTty(tty, { request, runJig, invocation, until, onBytes, told }));
     // The first verdict counts, a pass like a failure; the others let go of their consoles before it is told.
     const first = Promise.race(runs).finally(() => oneIsDone.abort());
     await Promise.allSettled([first, ...runs]);
@@ -62,14 +68,18 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
   }
 }
 
-async function runOnTty(
-  tty: TargetTty,
-  request: Request,
-  runJig: RunJig,
-  invocation: Invocation,
-  until: AbortSignal,
-  told: Told,
-): Promise<void> {
+/** What the sessions of one command have in common. */
+interface Run {
+  readonly request: Request;
+  readonly runJig: RunJig;
+  readonly invocation: Invocation;
+  readonly until: AbortSignal;
+  readonly onBytes: (chunk: Uint8Array) => void;
+  readonly told: Told;
+}
+
+async function runOnTty(tty: TargetTty, run: Run): Promise<void> {
+  const { request, runJig, invocation, until, onBytes, told } = run;
   const { diagnostics } = invocation;
   let session: Session | undefined;
   try {
@@ -88,7 +98,7 @@ async function runOnTty(
       console,
       script: request.script,
       unread: tty.unread,
-      onBytes: echoOf(request, invocation),
+      onBytes,
       runJig,
       detail: (text) => diagnostics.detail(text),
       onLoss: (loss) => {
@@ -110,9 +120,13 @@ async function driverOf(name: Request['driver']): Promise<OpenConsole> {
   return openSerialConsole;
 }
 
-function echoOf(request: Request, invocation: Invocation): (chunk: Uint8Array) => void {
-  if (request.echo === 'on a terminal' && !isatty(STDOUT)) return () => {};
-  return (chunk) => invocation.print(chunk);
+function openEcho(request: Request, { diagnostics }: Invocation): PatientOutput | undefined {
+  if (request.echo === 'on a terminal' && !isatty(STDOUT)) return undefined;
+  return new PatientOutput(STDOUT, (lostBytes) => {
+    // Often the same pipe.
+    if (isWritable(STDERR))
+      diagnostics.say(`${lostBytes} bytes of the board are not shown: stdout is not read`);
+  });
 }
 
 /**
@@ -120,23 +134,29 @@ function echoOf(request: Request, invocation: Invocation): (chunk: Uint8Array) =
  *
  * @throws the error itself when it is our bug; blame `config` when the finding cannot be written
  */
-function fail(error: unknown, invocation: Invocation, told: Told): number {
+async function fail(error: unknown, invocation: Invocation, told: Told): Promise<number> {
   if (invocation.stop.aborted) throw invocation.stop.reason;
-  if (error instanceof RigError) tell(error, invocation, told);
   const step = error instanceof ExpectationError ? error.step : undefined;
-  addFinding(error, invocation, told.request, {
-    ...(told.tty === undefined ? {} : { tty: told.tty }),
-    ...(step === undefined ? {} : { step }),
-  });
+  try {
+    addFinding(error, invocation, told.request, {
+      ...(told.tty === undefined ? {} : { tty: told.tty }),
+      ...(step === undefined ? {} : { step }),
+    });
+  } finally {
+    if (error instanceof RigError) await tell(error, invocation, told);
+  }
   if (!(error instanceof RigError)) throw error;
   return EXIT_STATUS[error.blame];
 }
 
-function tell(error: RigError, invocation: Invocation, told: Told): void {
-  invocation.diagnostics.fail(error.message);
+/** What a stalled stderr does not take, the status and the finding tell as well. */
+async function tell(error: RigError, { diagnostics }: Invocation, told: Told): Promise<void> {
+  await using stderr = new PatientOutput(STDERR, () => {});
+  const patient = new Diagnostics(diagnostics.command, (text) => stderr.write(Buffer.from(text)));
+  patient.fail(error.message);
   if (!(error instanceof ExpectationError)) return;
   const lines = told.request?.onFail === 'everything' ? told.session?.transcript.lines() : undefined;
-  for (const line of lines ?? error.tail) invocation.diagnostics.fail(`  | ${line}`);
+  for (const line of lines ?? error.tail) patient.fail(`  | ${line}`);
 }
 
 function addFinding(

@@ -77,10 +77,8 @@ export class Session {
     });
     const onAbort = (): void => this.#finish(this.#aborted(until.reason));
     const early = unread.load();
-    if (early.length > 0) {
-      this.transcript.push(early);
-      this.#watch.push(early);
-    }
+    if (early.bytes.length > 0) this.transcript.push(early.bytes);
+    this.#watch.goOnFrom(early);
     const reading = this.#read();
     until.addEventListener('abort', onAbort, { once: true });
     if (until.aborted) onAbort();
@@ -108,10 +106,11 @@ export class Session {
   }
 
   #arrived(chunk: Uint8Array): void {
+    // First, as the kernel has it no more, and this process may be killed at any time.
+    const isKept = this.#discarding !== undefined || this.#parts.unread.append(chunk);
     this.transcript.push(chunk);
     this.#parts.onBytes(chunk);
     if (this.#discarding) this.#discard(this.#discarding, chunk);
-    const isKept = this.#discarding !== undefined || this.#parts.unread.append(chunk);
     this.#handle(this.#watch.push(chunk));
     if (!isKept) this.#parts.unread.replace(this.#watch.unread);
     if (this.#discarding || this.#watch.caresForQuiet) this.#quiet.restart();
@@ -169,7 +168,7 @@ export class Session {
 
   async #fresh(): Promise<void> {
     this.#watch.discard();
-    this.#parts.unread.replace(new Uint8Array());
+    this.#parts.unread.replace(this.#watch.unread);
     const limit = setTimeout(() => setImmediate(() => this.#discarding?.done()), FRESH_LIMIT_MS);
     try {
       await this.#untilDone((resolve) => {
@@ -181,6 +180,7 @@ export class Session {
       this.#quiet.stop();
       this.#discarding = undefined;
     }
+    this.#parts.unread.replace(this.#watch.unread);
     this.#freshLeft--;
     this.#watch.releaseFresh(this.#freshLeft === 0 ? 'from now on' : 'not yet');
   }

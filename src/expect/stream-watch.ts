@@ -8,6 +8,13 @@ export const UNREAD_LIMIT_BYTES = 64 * 1024;
 /** How much of what arrives while a step pauses or sends is kept for the step after it, at least. 12 minutes at 115200 baud. */
 const IDLE_LIMIT_BYTES = 8 * 1024 * 1024;
 
+/** What no pattern has used. */
+export interface Unread {
+  readonly bytes: Uint8Array;
+  /** The byte just before them: it tells whether a line begins. Undefined when nothing came before. */
+  readonly before: number | undefined;
+}
+
 /** What is armed all the time. */
 export interface ArmedPatterns {
   readonly pass: readonly Uint8Array[];
@@ -61,14 +68,22 @@ export class StreamWatch {
     return this.#droppedBytes;
   }
 
-  /** What no pattern has used, at most the last 64 KiB. A view, good until the next call. */
-  get unread(): Uint8Array {
-    return this.#backlog.view(Math.max(this.#position, this.#backlog.end - UNREAD_LIMIT_BYTES));
+  /** At most the last 64 KiB. A view, good until the next call. */
+  get unread(): Unread {
+    const from = Math.max(this.#position, this.#backlog.end - UNREAD_LIMIT_BYTES);
+    return { bytes: this.#backlog.view(from), before: this.#byteBefore(from) };
   }
 
   /** Whether quiet could decide the current step. */
   get caresForQuiet(): boolean {
     return this.#mode === 'expecting' && this.#step?.matcher.caresForQuiet === true;
+  }
+
+  /** First of all, what an earlier watch of the same board has left. */
+  goOnFrom({ bytes, before }: Unread): void {
+    this.#lastByte = before;
+    this.#crashMatcher = new Scan(this.#crashPatterns, 0, before);
+    this.#backlog.append(bytes);
   }
 
   /** Bytes from the board, in order. */

@@ -1,20 +1,25 @@
-import { appendFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { appendFileSync, closeSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
-import { UNREAD_LIMIT_BYTES } from './stream-watch.ts';
+import { UNREAD_LIMIT_BYTES, type Unread } from './stream-watch.ts';
 
 /** What one session has read and not used, for the next one on the same console. */
 export interface UnreadBytes {
   /** What the last session left, at most 64 KiB. */
-  load(): Uint8Array;
+  load(): Unread;
   /** Adds what has just been read; false, without having done so, when it is time to {@link replace} all of it. */
   append(chunk: Uint8Array): boolean;
-  replace(bytes: Uint8Array): void;
+  /** Comes last, too: it lets go of the file. */
+  replace(unread: Unread): void;
 }
+
+const NOTHING: Unread = { bytes: new Uint8Array(), before: undefined };
+
+const NEWLINE = 0x0a;
 
 /** Without a lease there is nobody to keep it for: the next reader of the tty may be anyone. */
 export class NoUnreadBytes implements UnreadBytes {
-  load(): Uint8Array {
-    return new Uint8Array();
+  load(): Unread {
+    return NOTHING;
   }
 
   append(): boolean {
@@ -25,50 +30,59 @@ export class NoUnreadBytes implements UnreadBytes {
 }
 
 /**
- * In a file of the lease's folder. Raw bytes in order, so that whatever a killed writer got in is right as far as it
- * goes: reads are appended as they come, everything else takes the file's place in one step. Only who holds the
- * console may use it.
+ * In a file of the lease's folder. Raw bytes in order, the first of which is the one before them, so that whatever a
+ * killed writer got in is right as far as it goes: reads are appended as they come, everything else takes the file's
+ * place in one step. Only who holds the console may use it.
  */
 export class UnreadFile implements UnreadBytes {
   readonly #path: string;
   #sizeBytes = 0;
+  /** Open between reads: what was read and is not yet written is lost with a process that is killed just then. */
+  #fd: number | undefined;
 
   constructor(path: string) {
     this.#path = path;
   }
 
-  load(): Uint8Array {
+  load(): Unread {
     try {
-      const bytes = readFileSync(this.#path);
-      this.#sizeBytes = bytes.length;
-      return bytes.subarray(Math.max(0, bytes.length - UNREAD_LIMIT_BYTES));
+      const file = readFileSync(this.#path);
+      this.#sizeBytes = file.length;
+      const from = Math.max(1, file.length - UNREAD_LIMIT_BYTES);
+      return { bytes: file.subarray(from), before: file[from - 1] };
     } catch (error) {
-      if (errnoCode(error) === 'ENOENT') return new Uint8Array();
+      if (errnoCode(error) === 'ENOENT') return NOTHING;
       throw this.#failed(error);
     }
   }
 
   append(chunk: Uint8Array): boolean {
     if (this.#sizeBytes + chunk.length > 2 * UNREAD_LIMIT_BYTES) return false;
+    const added = this.#sizeBytes === 0 ? fileOf({ bytes: chunk, before: undefined }) : chunk;
     try {
-      appendFileSync(this.#path, chunk);
+      this.#fd ??= openSync(this.#path, 'a');
+      appendFileSync(this.#fd, added);
     } catch (error) {
       throw this.#failed(error);
     }
-    this.#sizeBytes += chunk.length;
+    this.#sizeBytes += added.length;
     return true;
   }
 
-  replace(bytes: Uint8Array): void {
-    if (bytes.length === 0 && this.#sizeBytes === 0) return;
+  replace(unread: Unread): void {
+    if (this.#sizeBytes === 0 && unread.before === undefined && unread.bytes.length === 0) return;
     const scratch = `${this.#path}.new`;
+    const file = fileOf(unread);
     try {
-      writeFileSync(scratch, bytes);
+      writeFileSync(scratch, file);
       renameSync(scratch, this.#path);
     } catch (error) {
       throw this.#failed(error);
+    } finally {
+      if (this.#fd !== undefined) closeSync(this.#fd);
+      this.#fd = undefined;
     }
-    this.#sizeBytes = bytes.length;
+    this.#sizeBytes = file.length;
   }
 
   #failed(error: unknown): RigError {
@@ -78,4 +92,8 @@ export class UnreadFile implements UnreadBytes {
       { cause: error },
     );
   }
+}
+
+function fileOf({ bytes, before }: Unread): Buffer {
+  return Buffer.concat([Buffer.of(before ?? NEWLINE), bytes]);
 }

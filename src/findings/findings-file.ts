@@ -6,6 +6,9 @@ import { Finding, type Verdict } from '../wire/finding.ts';
 /** A longer write could be torn by another writer. Source: the contract of `SAI_FINDINGS`. */
 const MAX_LINE_BYTES = 4000;
 
+/** Non-blocking: an open of a FIFO that nobody reads would never return. */
+const OPEN_FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
+
 /** What a command knows of its failure beyond the error itself. */
 export type FindingContext = Pick<Finding, 'device' | 'tty' | 'step'>;
 
@@ -33,7 +36,7 @@ export function appendFinding(path: string | undefined, finding: Finding): void 
   if (path === undefined || path === '') return;
   const line = lineOf(finding);
   try {
-    const fd = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o664);
+    const fd = openSync(path, OPEN_FLAGS, 0o664);
     try {
       writeSync(fd, line);
     } finally {

@@ -24,6 +24,7 @@ type NativeFunction = (...args: (number | Uint8Array | null)[]) => number;
 const PROTOTYPES = {
   flock: 'int flock(int fd, int operation)',
   ioctl: 'int ioctl(int fd, unsigned long request, void *argument)',
+  poll: 'int poll(void *fds, unsigned long count, int timeout)',
   prctl: 'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
   waitpid: 'int waitpid(int pid, void *status, int options)',
 } as const;

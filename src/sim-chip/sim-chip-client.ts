@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import * as v from 'valibot';
 import { ByteLines } from '../base/byte-lines.ts';
+import { formatDuration } from '../base/duration.ts';
 import { type Blame, RigError, reasonOf } from '../base/errors.ts';
 import { connectToUnixSocket } from '../base/unix-socket.ts';
 import { parse } from '../base/validate.ts';
@@ -18,6 +19,9 @@ import {
 /** Far more than a chip of hundreds of lines answers. */
 const MAX_LINE_BYTES = 1024 * 1024;
 
+/** A chip answers in milliseconds; a lab that was stopped (SIGSTOP, a suspended machine) never does. */
+const ANSWER_LIMIT_MS = 10_000;
+
 const BLAME: Readonly<Record<SimChipErrorCode, Blame>> = {
   EBUSY: 'busy',
   EINVAL: 'usage',
@@ -32,11 +36,12 @@ type Unnumbered<T> = T extends unknown ? Omit<T, 'id'> : never;
 /**
  * One connection to a simulated chip; lines are held until released or disposed.
  * Every method throws {@link RigError}: blame `busy` for a line that somebody else holds, `usage` for one that is
- * not there or cannot be driven, `unavailable` once the chip has gone, `protocol` when it talks nonsense.
+ * not there or cannot be driven, `unavailable` once the chip has gone or stays silent, `protocol` when it talks nonsense.
  */
 export class SimChipClient implements Disposable {
   readonly #path: string;
   readonly #socket: Socket;
+  readonly #answerLimitMs: number;
   readonly #waiting: { resolve: (reply: SimChipReply) => void; reject: (reason: RigError) => void }[] = [];
   readonly #listeners = new Set<(edge: SimChipEvent) => void>();
   /** Aborted, with a {@link RigError} as reason, when the connection ends. */
@@ -44,13 +49,14 @@ export class SimChipClient implements Disposable {
   #lastId = 0;
 
   /** @throws {RigError} blame `config` for a path too long, `unavailable` when nobody serves it */
-  static async connect(path: string): Promise<SimChipClient> {
-    return new SimChipClient(path, await connectToUnixSocket(path));
+  static async connect(path: string, answerLimitMs = ANSWER_LIMIT_MS): Promise<SimChipClient> {
+    return new SimChipClient(path, await connectToUnixSocket(path), answerLimitMs);
   }
 
-  private constructor(path: string, socket: Socket) {
+  private constructor(path: string, socket: Socket, answerLimitMs: number) {
     this.#path = path;
     this.#socket = socket;
+    this.#answerLimitMs = answerLimitMs;
     const reader = new ByteLines(MAX_LINE_BYTES);
     socket.on('data', (chunk) => {
       try {
@@ -111,9 +117,9 @@ export class SimChipClient implements Disposable {
     if (signal.aborted) throw signal.reason;
     const id = ++this.#lastId;
     this.#socket.write(`${JSON.stringify({ ...request, id })}\n`);
-    const reply = await new Promise<SimChipReply>((resolve, reject) =>
-      this.#waiting.push({ resolve, reject }),
-    );
+    const limit = setTimeout(() => this.#end(this.#noAnswer()), this.#answerLimitMs);
+    const answer = new Promise<SimChipReply>((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    const reply = await answer.finally(() => clearTimeout(limit));
     if (reply.ok && reply.id === id) return reply;
     if (reply.ok)
       throw new RigError('protocol', `${this.#path}: expected an answer to ${id}, got one to ${reply.id}`);
@@ -127,6 +133,14 @@ export class SimChipClient implements Disposable {
     } else {
       this.#waiting.shift()?.resolve(message);
     }
+  }
+
+  #noAnswer(): RigError {
+    const limit = formatDuration(this.#answerLimitMs);
+    return new RigError(
+      'unavailable',
+      `${this.#path}: expected an answer within ${limit}; is its lab stopped?`,
+    );
   }
 
   #end(reason: RigError): void {

@@ -6,7 +6,7 @@ export interface Board extends AsyncDisposable {
   readonly name: string;
   /** Stable paths, by tty index, of the ttys on which the firmware talks. They exist while the board is plugged in. */
   readonly ttys: readonly string[];
-  /** Bytes of the firmware that nobody can read any more: said while unplugged, or when nobody had read for long. */
+  /** Bytes of the firmware that nobody can read any more: unread when unplugged, said after it, or too many to keep. */
   readonly lostBytes: number;
   /** Lines that a jig may drive or watch. */
   readonly lines: BoardLines;

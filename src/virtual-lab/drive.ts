@@ -30,7 +30,7 @@ export async function listLines(
   invocation: Invocation,
 ): Promise<number> {
   using chip = await connect(options, invocation);
-  const { lines } = await chip.info();
+  const { lines } = await answered(chip.info(), invocation);
   for (const line of lines) {
     const text = `${line.name.padEnd(10)} ${line.direction.padEnd(7)} ${line.level}  ${line.consumer ?? ''}`;
     invocation.print(`${options.json ? JSON.stringify(line) : text.trimEnd()}\n`);
@@ -40,7 +40,7 @@ export async function listLines(
 
 export async function getLine(line: string, options: ChipOptions, invocation: Invocation): Promise<number> {
   using chip = await connect(options, invocation);
-  const levels = await chip.get([line]);
+  const levels = await answered(chip.get([line]), invocation);
   invocation.print(`${levels[line]}\n`);
   return 0;
 }
@@ -53,10 +53,11 @@ export async function pulseLine(
 ): Promise<number> {
   const durationMs = parseDurationMs(options.for, '--for');
   using chip = await connect(options, invocation);
-  const resting = (await chip.get([line]))[line];
-  await chip.request('sai-virtual-lab pulse', { [line]: resting === 1 ? 0 : 1 });
+  const resting = (await answered(chip.get([line]), invocation))[line];
+  const opposite = resting === 1 ? 0 : 1;
+  await answered(chip.request('sai-virtual-lab pulse', { [line]: opposite }), invocation);
   await within(chip, invocation, (signal) => delay(durationMs, undefined, { signal }));
-  await chip.release([line]);
+  await answered(chip.release([line]), invocation);
   return 0;
 }
 
@@ -76,7 +77,7 @@ export async function holdLines(
     );
   }
   using chip = await connect(options, invocation);
-  await chip.request('sai-virtual-lab hold', levels);
+  await answered(chip.request('sai-virtual-lab hold', levels), invocation);
   const status = await runCommand(program, args, invocation);
   if (chip.ended.aborted) throw new RigError('hardware', `the chip went away while ${program} ran`);
   return status;
@@ -88,10 +89,11 @@ export async function watchLines(
   invocation: Invocation,
 ): Promise<number> {
   using chip = await connect(options, invocation);
-  const watched = lines.length > 0 ? lines : (await chip.info()).lines.map(({ name }) => name);
-  await chip.watch(watched, (edge) =>
-    invocation.print(options.json ? `${JSON.stringify(edge)}\n` : edgeText(edge)),
-  );
+  const watched =
+    lines.length > 0 ? lines : (await answered(chip.info(), invocation)).lines.map(({ name }) => name);
+  const show = (edge: SimChipEvent): void =>
+    invocation.print(options.json ? `${JSON.stringify(edge)}\n` : edgeText(edge));
+  await answered(chip.watch(watched, show), invocation);
   invocation.diagnostics.say(`watching ${watched.join(', ')}`);
   await within(
     chip,
@@ -107,8 +109,23 @@ export async function actOnBoard(
   invocation: Invocation,
 ): Promise<number> {
   using chip = await connect(options, invocation);
-  await chip.act(action);
+  await answered(chip.act(action), invocation);
   return 0;
+}
+
+/** The answer, unless the command is told to stop before it comes: a stopped lab gives none. */
+async function answered<T>(answer: Promise<T>, { stop }: Invocation): Promise<T> {
+  const told = new AbortController();
+  const stopped = new Promise<never>((_resolve, reject) => {
+    const refuse = (): void => reject(stop.reason as Error);
+    if (stop.aborted) refuse();
+    stop.addEventListener('abort', refuse, { signal: told.signal });
+  });
+  try {
+    return await Promise.race([answer, stopped]);
+  } finally {
+    told.abort();
+  }
 }
 
 /** Waits, unless the command is told to stop or the chip goes away. */

@@ -1,6 +1,15 @@
 /** A tty with a stable name for a board that exists in software, cable included. */
 
-import { closeSync, lstatSync, readlinkSync, renameSync, symlinkSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  lstatSync,
+  readlinkSync,
+  readSync,
+  renameSync,
+  symlinkSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { ReadStream } from 'node:tty';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { openPty } from '../native/pty.ts';
@@ -41,7 +50,7 @@ export class PtyProxy implements Disposable {
     this.plug();
   }
 
-  /** Bytes from the board that nobody will see: they came while unplugged, or found the backlog full. */
+  /** Bytes from the board that nobody will see: unread at the unplugging, come after it, or found the backlog full. */
   get lostBytes(): number {
     return this.#lostBytes;
   }
@@ -68,7 +77,7 @@ export class PtyProxy implements Disposable {
   }
 
   unplug(): void {
-    this.#lostBytes += this.#cable?.pendingBytes ?? 0;
+    this.#lostBytes += this.#cable?.takeUnread() ?? 0;
     this.#cable?.[Symbol.dispose]();
     this.#cable = undefined;
   }
@@ -85,7 +94,7 @@ class Cable implements Disposable {
   readonly #masterFd: number;
   readonly #ttyFd: number;
   readonly #reader: ReadStream;
-  /** The first {@link pendingBytes} of it wait for room in the kernel. */
+  /** The first `#pendingBytes` of it wait for room in the kernel. */
   readonly #backlog = Buffer.allocUnsafe(MAX_BACKLOG_BYTES);
   #pendingBytes = 0;
   #retry: NodeJS.Timeout | undefined;
@@ -111,8 +120,14 @@ class Cable implements Disposable {
     }
   }
 
-  get pendingBytes(): number {
-    return this.#pendingBytes;
+  /** How many bytes nobody has read. To be disposed of after it: what the kernel held, a hang-up would throw away. */
+  takeUnread(): number {
+    let sizeBytes = this.#pendingBytes;
+    const buffer = Buffer.allocUnsafe(4096);
+    for (let taken = readNow(this.#ttyFd, buffer); taken > 0; taken = readNow(this.#ttyFd, buffer)) {
+      sizeBytes += taken;
+    }
+    return sizeBytes;
   }
 
   setInput(state: 'flowing' | 'paused'): void {
@@ -157,6 +172,16 @@ class Cable implements Disposable {
 function writeNow(fd: number, bytes: Buffer): number {
   try {
     return writeSync(fd, bytes);
+  } catch (error) {
+    if (errnoCode(error) === 'EAGAIN' || errnoCode(error) === 'EIO') return 0;
+    throw error;
+  }
+}
+
+/** Bytes that wait in the tty; 0 also when it is hung up. */
+function readNow(fd: number, buffer: Buffer): number {
+  try {
+    return readSync(fd, buffer);
   } catch (error) {
     if (errnoCode(error) === 'EAGAIN' || errnoCode(error) === 'EIO') return 0;
     throw error;

@@ -18,6 +18,12 @@ afterEach(async () => {
   await place[Symbol.asyncDispose]();
 });
 
+/** What the next call will see first; in the file, the byte before it leads. */
+function keptIn(leaseFolder: string): string | undefined {
+  const path = join(leaseFolder, 'console-0.unread');
+  return existsSync(path) ? readFileSync(path, 'latin1').slice(1) : undefined;
+}
+
 describe.each(CHUNKINGS)('under a lease, a board that talks in %s', (chunking) => {
   test('what one call has read too much is what the next one sees first', async () => {
     dut = new DutOnPty(chunking);
@@ -27,18 +33,27 @@ describe.each(CHUNKINGS)('under a lease, a board that talks in %s', (chunking) =
     expect(await place.run('--tty', 'shell', '--expect', 'second')).toMatchObject({ status: 0 });
     dut.say(' fourth');
     expect(await place.run('--tty', dut.ttyPath, '--expect', 'third fourth')).toMatchObject({ status: 0 });
-    expect(readFileSync(join(folder, 'console-0.unread'), 'latin1')).toBe('');
+    expect(keptIn(folder)).toBe('');
     expect(readTtySettings(dut.ttyFd).baudRate).toBe(57_600);
+  });
+
+  test('the rest of a line that a call has used in part is no line to the next one', async () => {
+    dut = new DutOnPty(chunking);
+    place.lease(dut.ttyPath);
+    dut.say('> echo *** PANIC: of no interest\r\n*** ');
+    expect(await place.run('--expect', '> echo ')).toMatchObject({ status: 0 });
+    const rest = ['--regex', '^\\*\\*\\* '];
+    expect(await place.run(...rest)).toMatchObject({ status: 0, stderr: [] });
+    expect(await place.run(...rest, '--timeout', '300ms')).toMatchObject({ status: 1 });
   });
 
   test('what a killed call had read is seen by the next one', async () => {
     dut = new DutOnPty(chunking);
-    place.lease(dut.ttyPath);
+    const folder = place.lease(dut.ttyPath);
     dut.say('used unused');
     const killed = place.start(['-v', '--expect', 'used ', '--expect', 'never', '--timeout', 'never']);
     await said(killed, '--expect "never"');
-    const kept = join(place.folder, 'lease', 'console-0.unread');
-    await expect.poll(() => existsSync(kept) && readFileSync(kept, 'latin1')).toBe('unused');
+    await expect.poll(() => keptIn(folder)).toBe('unused');
     killed.child.kill('SIGKILL');
     await killed.ended;
     expect(await place.run('--expect', 'used', '--timeout', '300ms')).toMatchObject({ status: 0 });
@@ -63,7 +78,7 @@ test('the kept bytes are bounded', async () => {
   await dut.sayAll('the end'.padStart(100_000));
   await dut.sayAll('x'.repeat(300_000));
   expect(await started.ended).toMatchObject({ status: 1 });
-  expect(readFileSync(join(folder, 'console-0.unread')).length).toBe(64 * 1024);
+  expect(keptIn(folder)).toHaveLength(64 * 1024);
 });
 
 test('a second reader of a console waits its turn', async () => {

@@ -1,4 +1,13 @@
-import { chmodSync, chownSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DutOnPty } from '../peers/dut-on-pty.ts';
@@ -89,6 +98,26 @@ test('a lease record that is none is told', async () => {
   writeFileSync(join(place.lease(dut.ttyPath), 'lease.json'), '{"version": 2}');
   expect(await place.run('--expect', 'x')).toMatchObject({ status: 76 });
 });
+
+test.each(['a link to a file of ours', 'a folder'])(
+  '%s in the place of the lock is refused',
+  async (what) => {
+    dut = new DutOnPty();
+    const { dev, ino } = statSync(dut.ttyPath);
+    const lock = join(place.runDir, `sai-console-${dev}-${ino}.lock`);
+    const victim = join(place.folder, 'victim');
+    writeFileSync(victim, 'precious');
+    if (what === 'a folder') mkdirSync(lock);
+    else symlinkSync(victim, lock);
+    const ended = await place.run('--tty', dut.ttyPath, '--expect', 'x', '--timeout', '300ms');
+    expect(ended).toMatchObject({
+      status: 69,
+      stderr: [`sai-expect: ${lock}: expected the console's lock file, found no file; remove it`],
+    });
+    expect(readFileSync(victim, 'utf8')).toBe('precious');
+    rmSync(lock, { recursive: true });
+  },
+);
 
 test('a tty that this login may not open is refused', async ({ skip }) => {
   skip(process.getuid?.() !== 0, 'needs root to give up root: setpriv');

@@ -26,11 +26,11 @@ describe.each(CHUNKINGS)('%s', (chunking) => {
     const watch = new StreamWatch(armed({}));
     watch.expect(literal('one'));
     expect(push(watch, 'one one two')).toEqual({ kind: 'step' });
-    expect(text(watch.unread)).toBe(' one two');
+    expect(text(watch.unread.bytes)).toBe(' one two');
     expect(watch.expect(literal('one'))).toEqual({ kind: 'step' });
     expect(watch.expect(literal('one'))).toBeUndefined();
     expect(push(watch, ' one')).toEqual({ kind: 'step' });
-    expect(text(watch.unread)).toBe('');
+    expect(text(watch.unread.bytes)).toBe('');
   });
 
   test('what arrives while a step sends or pauses is there for the next one', () => {
@@ -50,7 +50,7 @@ describe.each(CHUNKINGS)('%s', (chunking) => {
     const watch = new StreamWatch(armed({ fail: ['bad'] }));
     watch.expect(literal('ok'));
     expect(push(watch, 'ok bad')).toEqual({ kind: 'step' });
-    expect(text(watch.unread)).toBe(' bad');
+    expect(text(watch.unread.bytes)).toBe(' bad');
   });
 
   test('a fail text that begins within what a step has used is seen', () => {
@@ -70,7 +70,7 @@ describe.each(CHUNKINGS)('%s', (chunking) => {
     const watch = new StreamWatch(armed({ pass: ['done'] }));
     watch.expect(literal('never'));
     expect(push(watch, 'all done, rest')).toEqual({ kind: 'pass', index: 0 });
-    expect(text(watch.unread)).toBe(', rest');
+    expect(text(watch.unread.bytes)).toBe(', rest');
   });
 
   test('a crash line that the step matches in is no crash, and the next one is', () => {
@@ -93,7 +93,7 @@ describe.each(CHUNKINGS)('%s', (chunking) => {
     watch.discard();
     expect(push(watch, 'SS FAIL step PA')).toBeUndefined();
     watch.releaseFresh('from now on');
-    expect(text(watch.unread)).toBe('');
+    expect(text(watch.unread.bytes)).toBe('');
     expect(watch.expect(literal('step'))).toBeUndefined();
     expect(push(watch, 'SS')).toBeUndefined();
     expect(push(watch, 'PASS')).toEqual({ kind: 'pass', index: 0 });
@@ -112,7 +112,7 @@ describe.each(CHUNKINGS)('%s', (chunking) => {
     push(watch, 'early ');
     watch.end();
     expect(push(watch, 'late bad')).toBeUndefined();
-    expect(text(watch.unread)).toBe('early late bad');
+    expect(text(watch.unread.bytes)).toBe('early late bad');
   });
 
   test('quiet decides a regex on a prompt, also one that had arrived before the step', () => {
@@ -142,8 +142,8 @@ test('of what no pattern uses, the last 64 KiB are kept', () => {
   const watch = new StreamWatch(armed({}));
   watch.expect(literal('never'));
   for (let i = 0; i < 100; i++) watch.push(Buffer.alloc(10_000, i));
-  expect(watch.unread).toHaveLength(UNREAD_LIMIT_BYTES);
-  expect(watch.unread[UNREAD_LIMIT_BYTES - 1]).toBe(99);
+  expect(watch.unread.bytes).toHaveLength(UNREAD_LIMIT_BYTES);
+  expect(watch.unread.bytes[UNREAD_LIMIT_BYTES - 1]).toBe(99);
   expect(watch.droppedBytes).toBe(0);
 });
 

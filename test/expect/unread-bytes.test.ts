@@ -1,8 +1,9 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { RigError } from '../../src/base/errors.ts';
+import type { Unread } from '../../src/expect/stream-watch.ts';
 import { UnreadFile } from '../../src/expect/unread-bytes.ts';
 
 let folder: string;
@@ -14,19 +15,29 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
+const unread = (text: string, before: string): Unread => ({
+  bytes: Buffer.from(text),
+  before: before.charCodeAt(0),
+});
+
+function loaded(file = new UnreadFile(path)): string {
+  const { bytes, before } = file.load();
+  return `${before === undefined ? 'nothing' : JSON.stringify(String.fromCharCode(before))} then ${Buffer.from(bytes)}`;
+}
+
 test('what was left is loaded, and stays until something takes its place', () => {
-  new UnreadFile(path).replace(Buffer.from('rest'));
+  new UnreadFile(path).replace(unread('rest', ' '));
   const next = new UnreadFile(path);
-  expect(Buffer.from(next.load()).toString()).toBe('rest');
-  expect(Buffer.from(new UnreadFile(path).load()).toString()).toBe('rest');
-  next.replace(new Uint8Array());
-  expect(new UnreadFile(path).load()).toHaveLength(0);
+  expect(loaded(next)).toBe('" " then rest');
+  expect(loaded()).toBe('" " then rest');
+  next.replace(unread('', 't'));
+  expect(loaded()).toBe('"t" then ');
 });
 
 test('a first session finds nothing, and leaves no file when it has nothing to leave', () => {
   const file = new UnreadFile(path);
-  expect(file.load()).toHaveLength(0);
-  file.replace(new Uint8Array());
+  expect(loaded(file)).toBe('nothing then ');
+  file.replace({ bytes: new Uint8Array(), before: undefined });
   expect(readdirSync(folder)).toEqual([]);
 });
 
@@ -35,24 +46,29 @@ test('reads are added as they come, until it is time to write anew', () => {
   file.load();
   expect(file.append(Buffer.from('ab'))).toBe(true);
   expect(file.append(Buffer.from('cd'))).toBe(true);
-  expect(readFileSync(path, 'latin1')).toBe('abcd');
+  expect(loaded()).toBe('"\\n" then abcd');
   expect(file.append(Buffer.alloc(128 * 1024))).toBe(false);
-  expect(readFileSync(path, 'latin1')).toBe('abcd');
+  expect(loaded()).toBe('"\\n" then abcd');
+  file.replace(unread('d', 'c'));
+  expect(file.append(Buffer.from('ef'))).toBe(true);
+  expect(loaded()).toBe('"c" then def');
 });
 
 test('a file that is too long is read from its end', () => {
-  writeFileSync(path, Buffer.concat([Buffer.alloc(200_000), Buffer.from('end')]));
-  const bytes = new UnreadFile(path).load();
+  const long = Buffer.concat([Buffer.alloc(200_000), Buffer.from('end')]);
+  writeFileSync(path, long);
+  const { bytes, before } = new UnreadFile(path).load();
   expect(bytes).toHaveLength(64 * 1024);
   expect(Buffer.from(bytes.subarray(-3)).toString()).toBe('end');
+  expect(before).toBe(0);
 });
 
 test('what a killed writer left unfinished is not read', () => {
-  new UnreadFile(path).replace(Buffer.from('whole'));
+  new UnreadFile(path).replace(unread('whole', '\n'));
   writeFileSync(`${path}.new`, 'ha');
   const next = new UnreadFile(path);
-  expect(Buffer.from(next.load()).toString()).toBe('whole');
-  next.replace(Buffer.from('new'));
+  expect(loaded(next)).toBe('"\\n" then whole');
+  next.replace(unread('new', '\n'));
   expect(readdirSync(folder)).toEqual(['console-0.unread']);
 });
 

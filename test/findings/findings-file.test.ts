@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -69,4 +70,10 @@ test('a file that cannot be written is not passed over', () => {
   mkdirSync(path);
   chmodSync(path, 0o555);
   expect(() => appendFinding(path, silence)).toThrow(expect.objectContaining({ blame: 'config' }));
+});
+
+test('a FIFO that nobody reads is refused at once', () => {
+  const path = join(tempFolder(), 'fifo');
+  execFileSync('mkfifo', [path]);
+  expect(() => appendFinding(path, silence)).toThrow(`${path}: cannot append a finding: ENXIO`);
 });

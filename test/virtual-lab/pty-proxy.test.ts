@@ -99,6 +99,15 @@ test('unplugging hangs the user up and takes the path away; plugging gives the s
   expect(before).toMatch(/^\/dev\/pts\/\d+$/);
 });
 
+test('what nobody had read when the cable is taken out is counted as lost', () => {
+  const { proxy } = proxyWithBoard();
+  using _ = proxy;
+  proxy.send(Buffer.alloc(60_000, 'x')); // more than the kernel holds
+  expect(proxy.lostBytes).toBe(0);
+  proxy.unplug();
+  expect(proxy.lostBytes).toBe(60_000);
+});
+
 test('while the board does not take input it waits in the tty', async () => {
   const { proxy, board } = proxyWithBoard();
   using _ = proxy;

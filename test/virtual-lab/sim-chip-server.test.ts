@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { SimChipClient } from '../../src/sim-chip/sim-chip-client.ts';
@@ -223,6 +223,21 @@ test('a client is told when its chip goes away', async () => {
     blame: 'unavailable',
     message: `${second}: the chip has gone`,
   });
+});
+
+test('a chip that takes what it is asked and stays silent is told', async () => {
+  const silent = createServer();
+  await new Promise<void>((resolve) => {
+    silent.listen(`${path}3`, resolve);
+  });
+  const accepted = once(silent, 'connection') as Promise<[Socket]>;
+  using client = await SimChipClient.connect(`${path}3`, 20);
+  await expect(client.info()).rejects.toMatchObject({
+    blame: 'unavailable',
+    message: `${path}3: expected an answer within 20 ms; is its lab stopped?`,
+  });
+  (await accepted)[0].destroy();
+  silent.close();
 });
 
 test('a socket path that is taken is refused', async () => {
