@@ -29,7 +29,7 @@ export async function build() {
       format: 'cjs',
       target: 'node20.19',
       // Native parts and what is loaded only when needed stay outside.
-      external: ['koffi', 'serialport', 'yaml'],
+      external: ['koffi', 'serialport', 'yaml', 'bufferutil', 'utf-8-validate'],
       define: { 'import.meta.url': '__moduleUrl' },
       banner: { js: 'const __moduleUrl = require("node:url").pathToFileURL(__filename).href;' },
       sourcemap: false,

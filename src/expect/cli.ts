@@ -40,22 +40,24 @@ says "Completed: PASS" (status 0) or "Completed: FAIL" (status 1), for at most 1
 TEXT is UTF-8 with the escapes ${ESCAPES_HELP}. RE is a JavaScript regular
 expression over bytes: ^ and $ are ends of lines, it sees at most the last 4 KiB, and is decided at the end of a line
 or when the board has been quiet for 50 ms. Each match uses up what it matched; the next step looks at what follows.
-A --pass text ends the session at once, also while steps are left, unless a --fresh is still to come; with steps done
+A --pass text ends the session at once, also while steps are left, unless a --fresh or --jig is still to come; with steps done
 and no --pass text, the session has passed.
 
 Under a lease, what was read and not used is there for the next sai-expect, also after a kill -9, but for what was being
 read at that very instant. Put --fresh before what provokes an answer:
-what had arrived by then can no longer match.
+what had arrived by then can no longer match. --jig does that by itself, then has the jig at $SAI_DEVICE_JIG run the
+sequence; what the board says meanwhile is for the next step.
 
 Examples:
   sai-device esp32 sai-expect
   sai-expect --tty /dev/ttyUSB0 --line version --expect '1.2.'
   sai-expect --expect 'login: ' --line root --regex '^# ?$' --timeout 90s
+  sai-device uno sai-expect --jig reset --expect 'ready'
   sai-expect --fresh --line selftest --pass 'ALL OK' --fail 'FAILED' --timeout 5m
   sai-expect --send '\x03' --expect '=> ' --line 'boot' --expect 'Linux version'
 
-Exit status: 0 pass; 1 fail text, crash or silence; 64 usage; 69 the lease is over; 74 tty gone, missing or refused;
-75 another sai-expect reads the console; 128+n told to stop.`;
+Exit status: 0 pass; 1 fail text, crash or silence; 64 usage; 69 the lease is over, or the jig does not answer; 74 tty
+gone, missing or refused; 75 another sai-expect reads the console; 78 a --jig step, and no jig; 128+n told to stop.`;
 
 /**
  * @throws {RigError} blame `usage`
@@ -95,7 +97,7 @@ interface Flags {
 
 /** A step before escapes and the end of line are applied, which may be set after it. */
 interface RawStep {
-  readonly flag: 'send' | 'line' | 'expect' | 'regex' | 'pause' | 'fresh';
+  readonly flag: 'send' | 'line' | 'expect' | 'regex' | 'pause' | 'fresh' | 'jig';
   readonly value: string;
 }
 
@@ -116,6 +118,9 @@ function describe(steps: RawStep[]): Command {
     .addOption(step('--regex <re>', 'wait for a match of RE', 'regex'))
     .addOption(step('--pause <time>', 'wait that long: 200ms, 2s', 'pause'))
     .addOption(new Option('--fresh', 'from here on, only what arrives from now on can match'))
+    .addOption(
+      step('--jig <sequence>', "have the device's jig run SEQUENCE; fresh from just before it", 'jig'),
+    )
     .optionsGroup('Armed all the time, each as often as needed:')
     .option('--pass <text>', `pass as soon as TEXT comes (without steps: "${DEFAULT_PASS}")`, collect)
     .option('--fail <text>', `fail as soon as TEXT comes (without steps: "${DEFAULT_FAIL}")`, collect)
@@ -202,6 +207,9 @@ function stepOf({ flag, value }: RawStep, lineEnd: string): Step {
       return { kind: 'pause', text, pauseMs: parseDurationMs(value, '--pause') };
     case 'fresh':
       return { kind: 'fresh', text };
+    case 'jig':
+      if (value === '') throw new RigError('usage', '--jig: expected the name of a sequence, got none');
+      return { kind: 'jig', text, sequence: value };
   }
 }
 

@@ -10,6 +10,7 @@ import { openTtyConsole } from '../tty/tty-console.ts';
 import { ENV } from '../wire/env.ts';
 import { parseCommandLine, type Request } from './cli.ts';
 import { lockConsole } from './console-lock.ts';
+import { jigRunner, type RunJig } from './jig-step.ts';
 import { LogProxies, withSendsLogged } from './log-proxies.ts';
 import { PatientOutput } from './patient-output.ts';
 import { Session } from './session.ts';
@@ -68,6 +69,7 @@ async function runAndTell(invocation: Invocation, told: Told): Promise<number> {
 async function runRequest(request: Request, invocation: Invocation, told: Told): Promise<void> {
   const wanted = request.tty === undefined ? defaultTtys(invocation.env) : [request.tty];
   const ttys = (wanted.length === 0 ? ['0'] : wanted).map((each) => resolveTty(each, invocation.env));
+  const runJig = jigRunner(request.script.steps, invocation.env);
   const deadline = new AbortController();
   const { timeoutMs } = request;
   const timer =
@@ -81,7 +83,7 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
     lastByte = chunk.at(-1) ?? lastByte;
   };
   try {
-    const runs = ttys.map((tty) => runOnTty(tty, { request, invocation, until, onBytes, told }));
+    const runs = ttys.map((tty) => runOnTty(tty, { request, runJig, invocation, until, onBytes, told }));
     // The first verdict counts, a pass like a failure; the others let go of their consoles before it is told.
     const first = Promise.race(runs).finally(() => oneIsDone.abort());
     await Promise.allSettled([first, ...runs]);
@@ -96,6 +98,7 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
 /** What the sessions of one command have in common. */
 interface Run {
   readonly request: Request;
+  readonly runJig: RunJig;
   readonly invocation: Invocation;
   readonly until: AbortSignal;
   readonly onBytes: (chunk: Uint8Array) => void;
@@ -103,7 +106,7 @@ interface Run {
 }
 
 async function runOnTty(tty: TargetTty, run: Run): Promise<void> {
-  const { request, invocation, until, onBytes, told } = run;
+  const { request, runJig, invocation, until, onBytes, told } = run;
   const { diagnostics } = invocation;
   let session: Session | undefined;
   try {
@@ -125,6 +128,7 @@ async function runOnTty(tty: TargetTty, run: Run): Promise<void> {
         log?.send(chunk);
         onBytes(chunk);
       },
+      runJig,
       detail: (text) => {
         told.log?.remark(text);
         diagnostics.detail(text);

@@ -8,6 +8,7 @@ export type Step = { readonly text: string } & (
   | { readonly kind: 'expect'; readonly pattern: Pattern; readonly shown: string }
   | { readonly kind: 'pause'; readonly pauseMs: number }
   | { readonly kind: 'fresh' }
+  | { readonly kind: 'jig'; readonly sequence: string }
 );
 
 /** Steps, then a pass text if there is one. */

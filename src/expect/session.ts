@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { formatDuration } from '../base/duration.ts';
-import { RigError } from '../base/errors.ts';
+import { type Blame, RigError } from '../base/errors.ts';
 import type { Console } from '../tty/console.ts';
 import { crashPatterns } from './crash.ts';
+import type { RunJig } from './jig-step.ts';
 import { QuietTimer } from './quiet-timer.ts';
 import type { Script, Step } from './script.ts';
 import { StreamWatch, type WatchEvent } from './stream-watch.ts';
@@ -28,6 +29,8 @@ export interface SessionParts {
   readonly unread: UnreadBytes;
   /** Called with each chunk as it arrives. */
   readonly onBytes: (chunk: Uint8Array) => void;
+  /** Has the device's jig run a sequence to its end. */
+  readonly runJig: RunJig;
   /** What goes on, for `-v`. */
   readonly detail: (text: string) => void;
   /** A loss that did not change the outcome. */
@@ -50,7 +53,7 @@ export class Session {
   constructor(parts: SessionParts) {
     this.#parts = parts;
     const { script } = parts;
-    this.#freshLeft = script.steps.filter((step) => step.kind === 'fresh').length;
+    this.#freshLeft = script.steps.filter(({ kind }) => kind === 'fresh' || kind === 'jig').length;
     this.#watch = new StreamWatch(
       {
         pass: script.pass.map(({ bytes }) => bytes),
@@ -141,6 +144,10 @@ export class Session {
         return await this.#expect(step);
       case 'fresh':
         return await this.#fresh();
+      case 'jig':
+        await this.#fresh();
+        this.#handle(this.#watch.idle());
+        return await this.#parts.runJig(step.sequence, this.#over.signal);
       case 'send':
         this.#handle(this.#watch.idle());
         return await this.#parts.console.send(step.bytes, this.#over.signal);
@@ -241,12 +248,12 @@ export class Session {
       return this.#failure('verdict', crashText(crash));
     }
     return this.#failure(
-      'verdict',
+      this.#current?.kind === 'jig' ? 'unavailable' : 'verdict', // a silent jig is not the firmware's doing
       `expected ${this.#waitedFor()} within ${formatDuration(reason.timeoutMs)}`,
     );
   }
 
-  #failure(blame: 'verdict' | 'hardware', what: string, cause?: unknown): ExpectationError {
+  #failure(blame: Blame, what: string, cause?: unknown): ExpectationError {
     const { label } = this.#parts.console;
     const isAlsoWaiting = !what.startsWith('expected ');
     const message = isAlsoWaiting

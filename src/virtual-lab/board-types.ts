@@ -2,6 +2,7 @@ import { RigError } from '../base/errors.ts';
 import { didYouMean } from '../base/validate.ts';
 import type { Device } from '../wire/device.ts';
 import type { Board } from './board.ts';
+import { type JigWiring, UNO_WIRING } from './jig-config.ts';
 import { startUnoBoard } from './uno-board.ts';
 
 /** A kind of board that the lab has. */
@@ -10,6 +11,8 @@ export interface BoardType {
   readonly compatible: string;
   /** What its ttys are, in order. */
   readonly ttys: readonly { readonly name: string; readonly rate: number }[];
+  /** How a jig is wired to it. */
+  readonly jig: JigWiring;
   readonly start: (options: { readonly name: string; readonly dir: string }) => Promise<Board>;
 }
 
@@ -17,6 +20,7 @@ const BOARD_TYPES: Readonly<Record<string, BoardType>> = {
   uno: {
     compatible: 'arduino-uno,atmega328p',
     ttys: [{ name: 'console', rate: 115_200 }],
+    jig: UNO_WIRING,
     start: startUnoBoard,
   },
 };
@@ -54,8 +58,13 @@ export function parseBoardRequests(words: readonly string[]): BoardRequest[] {
   return requests;
 }
 
-/** How the devices config lists a running board. */
-export function deviceOf(request: BoardRequest, ttys: readonly string[], chipSocket: string): Device {
+/** How the devices config lists a running board; with the port of the jig if one will hold its lines. */
+export function deviceOf(
+  request: BoardRequest,
+  ttys: readonly string[],
+  chipSocket: string,
+  jigPort: number | undefined,
+): Device {
   const { compatible, ttys: kinds } = boardType(request.type);
   return {
     name: request.name,
@@ -63,6 +72,7 @@ export function deviceOf(request: BoardRequest, ttys: readonly string[], chipSoc
     compatible,
     ttys: kinds.map(({ name, rate }, index) => ({ tty: ttys[index] ?? '', rate, name })),
     env: { SIM_CHIP: chipSocket },
+    ...(jigPort === undefined ? {} : { jig: { url: `http://127.0.0.1:${jigPort}`, target: request.name } }),
   };
 }
 

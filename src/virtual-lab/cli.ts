@@ -82,6 +82,7 @@ function define(
     .option('--dir <dir>', 'folder of the links and sockets (default: $XDG_RUNTIME_DIR/sai-virtual-lab)')
     .option('--json', 'one JSON line a board, once all run')
     .option('--with-parent', 'end when stdin ends')
+    .option('--jig-port <port>', 'list the boards with a jig there; jig.json is for a sai-jig that serves it')
     .action(async (boards: string[], options: UpOptions) => end(await up(boards, options, invocation)));
 
   const onChip = (usage: string, description: string): Command =>

@@ -6,8 +6,8 @@ import { parseDurationMs } from '../base/duration.ts';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { EXIT_CANNOT_START, EXIT_NOT_FOUND, exitStatusOfSignal } from '../base/exit.ts';
 import { type Invocation, Stopped } from '../base/run-main.ts';
+import { SimChipClient } from '../sim-chip/sim-chip-client.ts';
 import type { BoardAction, Level, SimChipEvent } from '../wire/sim-chip.ts';
-import { SimChipClient } from './sim-chip-client.ts';
 
 export interface ChipOptions {
   readonly chip?: string;

@@ -20,9 +20,11 @@ import * as v from 'valibot';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { tryFlock } from '../native/flock.ts';
 import { type Device, DevicePool } from '../wire/device.ts';
+import { isLabsJigConfig } from './jig-config.ts';
 import { isTtyLink } from './pty-proxy.ts';
 
 const DEVICES_FILE = 'devices.json';
+const JIG_FILE = 'jig.json';
 
 /**
  * The folder in which a lab keeps its links and sockets, held by one lab at a time: by a flock on the folder
@@ -39,7 +41,8 @@ export class LabFolder implements Disposable {
     this.#isMade = makeFolder(path);
     this.#fd = holdFolder(path);
     try {
-      checkDevicesFile(this.devicesFile);
+      checkOwn(this.devicesFile, isLabsPool);
+      checkOwn(this.jigFile, (text) => isLabsJigConfig(text, path));
       removeLeftovers(path);
     } catch (error) {
       closeSync(this.#fd);
@@ -51,18 +54,31 @@ export class LabFolder implements Disposable {
     return join(this.path, DEVICES_FILE);
   }
 
-  /** Whoever reads it finds the old pool or the new one, whole. */
+  get jigFile(): string {
+    return join(this.path, JIG_FILE);
+  }
+
   writeDevices(devices: readonly Device[]): void {
-    const scratch = `${this.devicesFile}.${process.pid}`;
-    writeFileSync(scratch, `${JSON.stringify({ devices }, undefined, 2)}\n`);
-    renameSync(scratch, this.devicesFile);
+    replaceFile(this.devicesFile, { devices });
+  }
+
+  writeJig(config: object): void {
+    replaceFile(this.jigFile, config);
   }
 
   [Symbol.dispose](): void {
     rmSync(this.devicesFile, { force: true });
+    rmSync(this.jigFile, { force: true });
     if (this.#isMade) removeIfEmpty(this.path);
     closeSync(this.#fd);
   }
+}
+
+/** Whoever reads it finds the old text or the new one, whole. */
+function replaceFile(path: string, value: object): void {
+  const scratch = `${path}.${process.pid}`;
+  writeFileSync(scratch, `${JSON.stringify(value, undefined, 2)}\n`);
+  renameSync(scratch, path);
 }
 
 /** True when it was not there before. */
@@ -117,7 +133,7 @@ function isStill(path: string, fd: number): boolean {
 }
 
 /** @throws {RigError} blame `config` when the file is there and no lab wrote it */
-function checkDevicesFile(path: string): void {
+function checkOwn(path: string, isOurs: (text: string) => boolean): void {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -133,7 +149,7 @@ function checkDevicesFile(path: string): void {
   }
 }
 
-function isOurs(text: string): boolean {
+function isLabsPool(text: string): boolean {
   try {
     const { devices } = v.parse(DevicePool, JSON.parse(text));
     return devices.length > 0 && devices.every((device) => device.env?.['SIM_CHIP'] !== undefined);
@@ -149,7 +165,7 @@ function removeLeftovers(folder: string): void {
     const isLeftover =
       (/\.tty\d+(?:\.\d+)?$/.test(name) && isTtyLink(path)) ||
       (name.endsWith('.chip') && lstatSync(path).isSocket()) ||
-      /^devices\.json(?:\.\d+)?$/.test(name);
+      /^(?:devices|jig)\.json(?:\.\d+)?$/.test(name);
     if (isLeftover) unlinkSync(path);
   }
 }

@@ -3,6 +3,7 @@ import type { RigError } from '../base/errors.ts';
 import { checkSocketPath } from '../base/unix-socket.ts';
 import type { Board } from './board.ts';
 import { type BoardRequest, boardType, deviceOf } from './board-types.ts';
+import { jigConfig } from './jig-config.ts';
 import { LabFolder } from './lab-folder.ts';
 import { serveSimChip } from './sim-chip-server.ts';
 
@@ -15,6 +16,8 @@ export interface LabBoard {
   readonly chip: string;
   /** The devices config that lists it. */
   readonly devices: string;
+  /** The jig config that drives its lines. */
+  readonly jig: string;
 }
 
 /** Running boards, each with its ttys and the socket of its lines, and the devices config that lists them all. */
@@ -28,7 +31,11 @@ export class Lab implements AsyncDisposable {
    * @throws {RigError} blame `busy` when a lab runs in `dir`, `config` when `dir` cannot be used,
    * `unavailable` when a board does not start
    */
-  static async start(dir: string, requests: readonly BoardRequest[]): Promise<Lab> {
+  static async start(
+    dir: string,
+    requests: readonly BoardRequest[],
+    jigPort: number | undefined,
+  ): Promise<Lab> {
     const path = resolve(dir);
     for (const { name } of requests) checkSocketPath(chipSocket(path, name));
     const folder = new LabFolder(path);
@@ -41,7 +48,7 @@ export class Lab implements AsyncDisposable {
         boards.push(board);
         parts.push(await serveSimChip(board, chipSocket(path, name)));
       }
-      return new Lab(folder, requests, boards, parts);
+      return new Lab(folder, requests, boards, parts, jigPort);
     } catch (error) {
       await disposeAll(parts);
       throw error;
@@ -53,6 +60,7 @@ export class Lab implements AsyncDisposable {
     requests: readonly BoardRequest[],
     boards: readonly Board[],
     parts: readonly (Disposable | AsyncDisposable)[],
+    jigPort: number | undefined,
   ) {
     this.#parts = parts;
     this.broken = Promise.race(boards.map((board) => board.broken));
@@ -62,12 +70,19 @@ export class Lab implements AsyncDisposable {
       ttys: boards[index]?.ttys ?? [],
       chip: chipSocket(folder.path, name),
       devices: folder.devicesFile,
+      jig: folder.jigFile,
     }));
     folder.writeDevices(
       requests.map((request, index) =>
-        deviceOf(request, boards[index]?.ttys ?? [], chipSocket(folder.path, request.name)),
+        deviceOf(request, boards[index]?.ttys ?? [], chipSocket(folder.path, request.name), jigPort),
       ),
     );
+    const wired = requests.map(({ type, name }) => ({
+      name,
+      chip: chipSocket(folder.path, name),
+      wiring: boardType(type).jig,
+    }));
+    folder.writeJig(jigConfig(wired, jigPort));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

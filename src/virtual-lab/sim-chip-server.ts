@@ -7,7 +7,7 @@ import { RigError, reasonOf } from '../base/errors.ts';
 import { listenOnUnixSocket } from '../base/unix-socket.ts';
 import { parse } from '../base/validate.ts';
 import {
-  type Level,
+  type Drive,
   type LineInfo,
   type SimChipErrorCode,
   type SimChipEvent,
@@ -190,7 +190,7 @@ class Connection {
     };
   }
 
-  #request(outputs: Readonly<Record<string, Level>>, consumer: string): void {
+  #request(outputs: Readonly<Record<string, Drive>>, consumer: string): void {
     const lines = Object.keys(outputs);
     this.#checkKnown(lines);
     for (const line of lines) {
@@ -205,7 +205,7 @@ class Connection {
     this.#drive(outputs);
   }
 
-  #drive(levels: Readonly<Record<string, Level>>): void {
+  #drive(levels: Readonly<Record<string, Drive>>): void {
     for (const [line, level] of Object.entries(levels)) this.#board.lines.drive(line, level);
   }
 

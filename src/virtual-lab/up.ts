@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { parseBoardRequests } from './board-types.ts';
 import { Lab, type LabBoard } from './lab.ts';
@@ -8,6 +9,7 @@ export interface UpOptions {
   readonly dir?: string;
   readonly json?: boolean;
   readonly withParent?: boolean;
+  readonly jigPort?: string;
 }
 
 /** `sai-virtual-lab up`: boards until told to stop. */
@@ -17,13 +19,24 @@ export async function up(
   invocation: Invocation,
 ): Promise<number> {
   const requests = parseBoardRequests(words.length > 0 ? words : ['uno:uno-1']);
-  await using lab = await Lab.start(options.dir ?? defaultDir(invocation.env), requests);
+  await using lab = await Lab.start(
+    options.dir ?? defaultDir(invocation.env),
+    requests,
+    portOf(options.jigPort),
+  );
   invocation.print(options.json ? jsonLines(lab.boards) : whatToTry(lab.boards));
   const ends = [aborted(invocation.stop)];
   if (options.withParent) ends.push(stdinEnd());
   const broken = await Promise.race([lab.broken, ...ends]);
   if (broken) throw broken;
   return 0;
+}
+
+/** The port on which a jig will serve the boards' lines, if one will. */
+function portOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535) return Number(text);
+  throw new RigError('usage', `--jig-port: expected a number from 1 to 65535, got ${JSON.stringify(text)}`);
 }
 
 function defaultDir(env: NodeJS.ProcessEnv): string {
@@ -48,6 +61,7 @@ function whatToTry(boards: readonly LabBoard[]): string {
     `picocom -b 115200 ${first.ttys[0]}        type: version, selftest, panic`,
     `sai-virtual-lab reset --chip ${first.chip}`,
     `sai-virtual-lab press --chip ${first.chip}`,
+    `sai-jig --config ${first.jig} run ${first.board}/reset`,
     `sai-device --config ${first.devices} ${first.type} -- sai-expect --line selftest --pass 'Completed: PASS' --fail 'Completed: FAIL'`,
   ];
   return `${lines.join('\n')}\nTry, in another terminal:\n${tries.map((line) => `  ${line}\n`).join('')}Ctrl-C ends it.\n`;

@@ -24,4 +24,7 @@ export const ENV = {
   logproxy: 'SAI_LOGPROXY',
   /** Address of the log proxy for what a jig does. */
   logproxyJig: 'SAI_LOGPROXY_JIG',
+  jigConfig: 'SAI_JIG_CONF',
+  /** Bearer token that the jig asks for. */
+  jigToken: 'SAI_JIG_TOKEN',
 } as const;

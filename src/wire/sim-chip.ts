@@ -19,6 +19,12 @@ export type Level = v.InferOutput<typeof Level>;
 
 const Levels = v.record(LineName, Level);
 
+/** What a holder does to a line: drives it, or holds it without driving it. */
+export const Drive = v.picklist([0, 1, 'released']);
+export type Drive = v.InferOutput<typeof Drive>;
+
+const Drives = v.record(LineName, Drive);
+
 /** Takes the board's cable out or puts it back, and its power. */
 export const BoardAction = v.picklist(['unplug', 'plug', 'power-on', 'power-off']);
 export type BoardAction = v.InferOutput<typeof BoardAction>;
@@ -27,9 +33,9 @@ export const SimChipRequest = v.variant('op', [
   /** What lines there are. Answered with `lines`. */
   v.strictObject({ op: v.literal('info'), id: Id }),
   /** Takes lines as outputs at these levels, in one step and without a glitch; all or none. */
-  v.strictObject({ op: v.literal('request'), id: Id, consumer: v.string(), outputs: Levels }),
-  /** Changes levels of lines that this connection holds. */
-  v.strictObject({ op: v.literal('set'), id: Id, levels: Levels }),
+  v.strictObject({ op: v.literal('request'), id: Id, consumer: v.string(), outputs: Drives }),
+  /** Changes what this connection does to lines that it holds. */
+  v.strictObject({ op: v.literal('set'), id: Id, levels: Drives }),
   /** Answered with `levels`: what the lines carry now, whoever drives them. */
   v.strictObject({ op: v.literal('get'), id: Id, lines: v.array(LineName) }),
   /** From now on every change of these lines is sent as a {@link SimChipEvent}. */

@@ -115,6 +115,7 @@ describe('sai-virtual-lab up', () => {
       ttys: [join(folder, `${name}.tty0`)],
       chip: join(folder, `${name}.chip`),
       devices: join(folder, 'devices.json'),
+      jig: join(folder, 'jig.json'),
     });
     expect(
       run.stdout
@@ -181,9 +182,9 @@ describe('sai-virtual-lab up', () => {
     killed.child.kill('SIGKILL');
     await killed.status;
     await eventually('the chip to end with its lab', () => !chips.some(isAlive));
-    expect(readdirSync(dir).sort()).toEqual(['devices.json', 'old.chip', 'old.tty0']);
+    expect(readdirSync(dir).sort()).toEqual(['devices.json', 'jig.json', 'old.chip', 'old.tty0']);
     const next = await upAndRunning('--with-parent', 'uno:new');
-    expect(readdirSync(dir).sort()).toEqual(['devices.json', 'new.chip', 'new.tty0']);
+    expect(readdirSync(dir).sort()).toEqual(['devices.json', 'jig.json', 'new.chip', 'new.tty0']);
     expect((await next.outcome()).status).toBe(0);
     expect(readdirSync(dir)).toEqual([]);
   });
@@ -203,6 +204,11 @@ describe('sai-virtual-lab up', () => {
     [
       'devices.json',
       (path: string) => writeFileSync(path, '{"devices":[]}'),
+      'expected none or that of a virtual lab',
+    ],
+    [
+      'jig.json',
+      (path: string) => writeFileSync(path, '{"schema":"sai-jig","targets":[]}'),
       'expected none or that of a virtual lab',
     ],
     ['uno-1.tty0', (path: string) => writeFileSync(path, 'x'), 'expected a free place'],

@@ -37,6 +37,10 @@ test.each([
   ['src/tty/serial-console.ts', 'serialport'],
   ['src/device/cli.ts', 'commander'],
   ['src/virtual-lab/avr8js-chip.ts', 'avr8js'],
+  ['src/jig/socket-chip.ts', '../sim-chip/sim-chip-client.ts'],
+  ['src/expect/session.ts', '../jig-client/run-sequence.ts'],
+  ['src/jig-client/run-sequence.ts', '../wire/jig.ts'],
+  ['src/jig/event-socket.ts', 'ws'],
 ])('%s may import %s', (path, target) => {
   expect(isAllowed(path, target)).toBe(true);
 });
@@ -56,6 +60,10 @@ test.each([
   ['src/tty/tty-console.ts', 'serialport', 'one file per outside dependency'],
   ['src/device/lease.ts', 'commander', 'only a cli.ts knows commander'],
   ['src/base/validate.ts', 'yaml', 'one file per outside dependency'],
+  ['src/jig/http-server.ts', 'ws', 'one file per outside dependency'],
+  ['src/jig/target.ts', '../virtual-lab/board.ts', 'commands do not import each other'],
+  ['src/cli/jig.ts', '../jig/target.ts', 'commands do not import each other'],
+  ['src/jig-client/run-sequence.ts', '../sim-chip/sim-chip-client.ts', 'shared parts do not know each other'],
 ])('%s may not import %s: %s', (path, target) => {
   expect(isAllowed(path, target)).toBe(false);
 });

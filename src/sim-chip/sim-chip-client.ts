@@ -7,6 +7,7 @@ import { connectToUnixSocket } from '../base/unix-socket.ts';
 import { parse } from '../base/validate.ts';
 import {
   type BoardAction,
+  type Drive,
   type Level,
   type LineInfo,
   type SimChipErrorCode,
@@ -78,12 +79,12 @@ export class SimChipClient implements Disposable {
     return { chip, lines };
   }
 
-  /** Takes lines as outputs at these levels, all or none. */
-  async request(consumer: string, outputs: Readonly<Record<string, Level>>): Promise<void> {
+  /** Takes lines as outputs, all or none, in one step. */
+  async request(consumer: string, outputs: Readonly<Record<string, Drive>>): Promise<void> {
     await this.#ask({ op: 'request', consumer, outputs });
   }
 
-  async set(levels: Readonly<Record<string, Level>>): Promise<void> {
+  async set(levels: Readonly<Record<string, Drive>>): Promise<void> {
     await this.#ask({ op: 'set', levels });
   }
 

@@ -1,0 +1,132 @@
+import { Command, CommanderError, Option } from 'commander';
+import { RigError } from '../base/errors.ts';
+import type { Invocation } from '../base/run-main.ts';
+import { appendFinding, findingOf } from '../findings/findings-file.ts';
+import { ENV } from '../wire/env.ts';
+import type { Backend } from './chips.ts';
+import { check, dryRun, type JigOptions, makeSafe, runOnce, serve } from './commands.ts';
+
+/** Sai's own place. */
+const DEFAULT_CONFIG = '/etc/sai/jig/conf';
+
+const EXAMPLES = `
+Examples:
+  sai-jig                                    serve the lines that ${DEFAULT_CONFIG} lists
+  sai-jig --config jig.json --port 0         on a free port, which is printed
+  sai-jig --config jig.json --check          is it right, and what does it come to?
+  sai-jig --config jig.json --dry-run uno-1/reset
+  sai-jig --config jig.json run uno-1/reset  play one sequence without the daemon
+  sai-jig --config jig.json --safe           every line to its safe value, and let go of it
+  sai-jig --backend simulated                any config, driving nothing
+  curl http://localhost:44000/uno-1/reset    200 when done, 409 while the board is busy
+
+Exit status: 0; 1 an input did not do in time what a sequence waits for; 64 usage; 69 a chip is not there;
+75 the port or a line is taken; 78 config; 128+n told to stop by signal n, with every line safe.`;
+
+interface Flags {
+  readonly config?: string;
+  readonly port?: string;
+  readonly host?: string;
+  readonly backend: Backend | 'auto';
+  readonly check?: boolean;
+  readonly dryRun?: string;
+  readonly safe?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly verbose?: boolean;
+}
+
+/** The command `sai-jig`. */
+export async function saiJig(invocation: Invocation): Promise<number> {
+  try {
+    return await dispatch(invocation);
+  } catch (error) {
+    if (!invocation.stop.aborted) appendFinding(invocation.env[ENV.findings], findingOf('sai-jig', error));
+    throw error;
+  }
+}
+
+async function dispatch(invocation: Invocation): Promise<number> {
+  const { env, diagnostics, print } = invocation;
+  const command = commandLine();
+  let help = '';
+  command.configureOutput({ writeOut: (text) => (help += text), writeErr: () => {} });
+  try {
+    command.parse([...invocation.args], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) {
+      print(help);
+      return 0;
+    }
+    throw usage(error.message.replace(/^error: /, ''), error);
+  }
+  const flags = command.opts<Flags>();
+  diagnostics.verbosity = flags.quiet ? 'quiet' : flags.verbose ? 'verbose' : 'normal';
+  const options: JigOptions = {
+    config: flags.config ?? (env[ENV.jigConfig] || DEFAULT_CONFIG),
+    backend: flags.backend === 'auto' ? 'real' : flags.backend,
+    format: flags.json ? 'json' : 'text',
+  };
+  return await perform(command.args, flags, options, invocation);
+}
+
+async function perform(
+  words: readonly string[],
+  flags: Flags,
+  options: JigOptions,
+  invocation: Invocation,
+): Promise<number> {
+  const wishes = [
+    flags.check && '--check',
+    flags.dryRun !== undefined && '--dry-run',
+    flags.safe && '--safe',
+    words[0],
+  ].filter(Boolean);
+  if (wishes.length > 1) throw usage(`expected one thing to do, got ${wishes.join(' and ')}`);
+  if (words.length > 0) {
+    const [word, name, ...rest] = words;
+    if (word !== 'run' || name === undefined || rest.length > 0) {
+      throw usage(`expected "run TARGET/SEQUENCE" or nothing, got ${JSON.stringify(words.join(' '))}`);
+    }
+    return await runOnce(name, options, invocation);
+  }
+  if (flags.check) return await check(options, invocation);
+  if (flags.dryRun !== undefined) return await dryRun(flags.dryRun, options, invocation);
+  if (flags.safe) return await makeSafe(options, invocation);
+  return await serve({ ...options, port: portOf(flags.port), host: flags.host }, invocation);
+}
+
+function commandLine(): Command {
+  return new Command('sai-jig')
+    .description('Holds the lines of boards, and plays sequences on them for whoever asks over HTTP.')
+    .usage('[options] [run TARGET/SEQUENCE]')
+    .argument('[words...]')
+    .option('--config <file>', `jig config (default: $${ENV.jigConfig}, else ${DEFAULT_CONFIG})`)
+    .option('--port <number>', "port to listen on, 0 for a free one (default: the config's, else 44000)")
+    .option('--host <address>', "address to listen on (default: the config's iface, else all)")
+    .addOption(
+      new Option('--backend <which>', 'auto: by the name of each chip; simulated: all in memory')
+        .choices(['auto', 'simulated'])
+        .default('auto'),
+    )
+    .option('--check', 'validate the config and print what it comes to')
+    .option('--dry-run <target/sequence>', 'print when a sequence does what')
+    .option('--safe', 'every line to its safe value, and let go of it')
+    .option('--json', 'JSON, one object a line; of the daemon: its address, once it is ready')
+    .option('-q, --quiet', 'say only what failed')
+    .option('-v, --verbose', 'say also every step')
+    .helpOption('-h, --help', 'show this')
+    .addHelpText('after', EXAMPLES)
+    .exitOverride();
+}
+
+function portOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
+  throw usage(`--port: expected a number up to 65535, got ${JSON.stringify(text)}`);
+}
+
+function usage(text: string, cause?: unknown): RigError {
+  return new RigError('usage', `${text}; see sai-jig --help`, { cause });
+}

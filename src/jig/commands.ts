@@ -1,0 +1,181 @@
+/** What `sai-jig` is asked to do. */
+
+import { networkInterfaces } from 'node:os';
+import { RigError } from '../base/errors.ts';
+import type { Invocation } from '../base/run-main.ts';
+import { DEFAULT_JIG_PORT } from '../wire/jig.ts';
+import { Admission } from './admission.ts';
+import { type Backend, chipOpener } from './chips.ts';
+import { systemClock } from './clock.ts';
+import { type JigConfig, loadJigConfig } from './config.ts';
+import { timingDiagram, timingEntries } from './diagram.ts';
+import { EventHub } from './event-hub.ts';
+import { HttpServer } from './http-server.ts';
+import { Jig } from './jig.ts';
+import { chipText, type LinePlan, planTargets, sequenceAt, type TargetPlan } from './plan.ts';
+import type { TargetParts } from './target.ts';
+
+export interface JigOptions {
+  /** Path of the config. */
+  readonly config: string;
+  readonly backend: Backend;
+  readonly format: 'text' | 'json';
+}
+
+interface Loaded {
+  readonly config: JigConfig;
+  readonly targets: readonly TargetPlan[];
+}
+
+async function load({ config: file }: JigOptions): Promise<Loaded> {
+  const config = await loadJigConfig(file);
+  return { config, targets: planTargets(config, file) };
+}
+
+/** The daemon, until told to stop. */
+export async function serve(
+  options: JigOptions & { readonly port: number | undefined; readonly host: string | undefined },
+  invocation: Invocation,
+): Promise<number> {
+  const { diagnostics, print, stop } = invocation;
+  const { config, targets } = await load(options);
+  const host = options.host ?? addressOf(config.iface, options.config);
+  const hub = new EventHub();
+  await using jig = await Jig.start(targets, {
+    ...partsFor(options, targets, invocation),
+    onEvent: (event) => {
+      hub.emit(event);
+      if (diagnostics.verbosity === 'verbose') diagnostics.detail(JSON.stringify(event));
+    },
+  });
+  const admission = new Admission(config.tokens);
+  await using server = new HttpServer({
+    targets: jig.targets,
+    hub,
+    admission,
+    say: (text) => diagnostics.say(text),
+    onBug: (error) =>
+      diagnostics.fail(
+        `this is a bug in sai-rig, please report it: ${error instanceof Error ? error.stack : String(error)}`,
+      ),
+  });
+  const port = await server.listen(host, options.port ?? config.port ?? DEFAULT_JIG_PORT);
+  if (!admission.asksForToken) {
+    diagnostics.say('no tokens in the config: whoever reaches this port can drive the lines');
+  }
+  const url = `http://${hostInUrl(host)}:${port}/`;
+  if (options.format === 'json')
+    print(`${JSON.stringify({ url, port, targets: targets.map(({ name }) => name) })}\n`);
+  diagnostics.say(`ready on ${url} with ${targets.length === 1 ? '1 target' : `${targets.length} targets`}`);
+  await aborted(stop);
+  server.stopAccepting();
+  // First the lines, then the answers that say so.
+  await jig[Symbol.asyncDispose]();
+  return 0;
+}
+
+/** Validates the config, and prints what it comes to. */
+export async function check(options: JigOptions, invocation: Invocation): Promise<number> {
+  const { config, targets } = await load(options);
+  const port = config.port ?? DEFAULT_JIG_PORT;
+  if (options.format === 'json') {
+    const plain = targets.map(({ sequences, ...target }) => ({
+      ...target,
+      sequences: Object.fromEntries(sequences),
+    }));
+    invocation.print(`${JSON.stringify({ port, targets: plain })}\n`);
+    return 0;
+  }
+  const text = targets.flatMap((target) => [
+    `${target.name}${target.requireFence ? ' (asks for a fence)' : ''}`,
+    ...target.lines.map((line) => `  ${lineText(line)}`),
+    ...[...target.sequences.values()].map(
+      ({ name, steps }) => `  ${name}: ${steps.map((step) => step.text).join(', ') || 'nothing'}`,
+    ),
+  ]);
+  invocation.print(`${[`${options.config}: valid; port ${port}`, ...text].join('\n')}\n`);
+  return 0;
+}
+
+/** Prints when a sequence does what. */
+export async function dryRun(name: string, options: JigOptions, invocation: Invocation): Promise<number> {
+  const { target, sequence } = sequenceAt((await load(options)).targets, name);
+  if (options.format === 'json') {
+    for (const entry of timingEntries(target, sequence)) invocation.print(`${JSON.stringify(entry)}\n`);
+  } else {
+    invocation.print(timingDiagram(target, sequence));
+  }
+  return 0;
+}
+
+/** Plays one sequence without the daemon, and lets go of the lines through their safe values. */
+export async function runOnce(name: string, options: JigOptions, invocation: Invocation): Promise<number> {
+  const { target: plan, sequence } = sequenceAt((await load(options)).targets, name);
+  const { diagnostics, stop } = invocation;
+  await using jig = await Jig.start([plan], partsFor(options, [plan], invocation));
+  const target = jig.targets.get(plan.name);
+  const report = await target?.run({
+    sequence: sequence.name,
+    waitMs: 0,
+    // Nobody else can ask: the lines are ours alone.
+    fence: plan.requireFence ? Number.MAX_SAFE_INTEGER : undefined,
+    gone: stop,
+    onGone: 'abort',
+  });
+  if (options.format === 'json') invocation.print(`${JSON.stringify(report)}\n`);
+  else diagnostics.say(`${name}: done in ${Math.round(report?.durationMs ?? 0)} ms`);
+  return 0;
+}
+
+/** Every line to its safe value, and let go of. */
+export async function makeSafe(options: JigOptions, invocation: Invocation): Promise<number> {
+  const { targets } = await load(options);
+  await using _jig = await Jig.start(targets, partsFor(options, targets, invocation));
+  invocation.diagnostics.say('every line is safe, and let go of');
+  return 0;
+}
+
+function partsFor(
+  { backend }: JigOptions,
+  targets: readonly TargetPlan[],
+  { diagnostics }: Invocation,
+): TargetParts {
+  return {
+    openChip: chipOpener(backend, targets),
+    clock: systemClock,
+    onEvent: () => {},
+    say: (text) => diagnostics.say(text),
+  };
+}
+
+function lineText({ name, wire, chip, at, output, activeLow, bias }: LinePlan): string {
+  const what = output ? `output, ${output.mode}, safe ${output.safe}` : 'input';
+  const rest = [what, ...(activeLow ? ['active low'] : []), ...(bias === 'as-is' ? [] : [bias])];
+  return `${name}${wire === undefined ? '' : ` (${wire})`}: ${chipText(chip)}, line ${at}: ${rest.join(', ')}`;
+}
+
+/** `iface` is an address or an interface's name, as in Sai. */
+function addressOf(iface: string | undefined, file: string): string | undefined {
+  if (iface === undefined || iface === '') return undefined;
+  if (/^[\d.]+$|:/.test(iface)) return iface;
+  const there = networkInterfaces();
+  const addresses = there[iface];
+  const address = addresses?.find(({ family }) => family === 'IPv4') ?? addresses?.[0];
+  if (address) return address.address;
+  throw new RigError(
+    'config',
+    `${file}: iface: expected an address or an interface of this host, one of ${Object.keys(there).join(', ')}, got ${JSON.stringify(iface)}`,
+  );
+}
+
+function hostInUrl(host: string | undefined): string {
+  if (host === undefined || host === '0.0.0.0' || host === '::') return 'localhost';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,133 @@
+/** The jig's config: Sai's keys and ours, as written. `plan.ts` turns it into what is run. */
+
+import * as v from 'valibot';
+import { readConfigFile } from '../base/config-file.ts';
+import { parse } from '../base/validate.ts';
+
+/** Source: Sai's README, URL elements; what it reads as one token. */
+const Name = v.pipe(
+  v.string(),
+  v.regex(/^[\w.-]+$/, 'expected a name of letters, digits, _, - and .'),
+  v.check((name) => !/^\.+$/.test(name), 'expected a name, not a path'),
+);
+
+/** First URL elements that are the API's own. */
+const RESERVED = ['targets', 'events', 'healthz'];
+const TargetName = v.pipe(
+  Name,
+  v.check((name) => !RESERVED.includes(name), `expected a name other than ${RESERVED.join(', ')}`),
+);
+
+const LineValue = v.picklist([0, 1], 'expected 0 or 1');
+const Natural = v.pipe(
+  v.number('expected a whole number'),
+  v.integer('expected a whole number'),
+  v.minValue(0, 'expected a whole number from 0'),
+);
+
+/** Longest time that a timer can wait. Source: Node.js timers documentation. */
+const LONGEST_MS = 2 ** 31 - 1;
+const Milliseconds = v.pipe(Natural, v.maxValue(LONGEST_MS, `expected at most ${LONGEST_MS} ms`));
+const DurationText = v.pipe(
+  v.string(),
+  v.regex(/^\d+(?:\.\d+)?(?:ms|s|m|h)$/, 'expected a duration such as 50ms or 2s'),
+);
+/** A bare number is milliseconds, as in Sai. */
+const Duration = v.union([Milliseconds, DurationText], 'expected a duration such as 50ms or 2s');
+export type Duration = v.InferOutput<typeof Duration>;
+
+export const Gpio = v.strictObject({
+  name: Name,
+  /** The kernel's number of the chip: Sai's README has the one, its code the other. */
+  chip_index: v.exactOptional(Natural),
+  chip_idx: v.exactOptional(Natural),
+  /** Instead: the chip's name or label, or, with a slash, a path: the socket of a virtual board. */
+  chip: v.exactOptional(v.pipe(v.string(), v.minLength(1, 'expected a chip'))),
+  /** Number of the line inside the chip, or else its name there. */
+  offset: v.exactOptional(Natural),
+  line: v.exactOptional(v.pipe(v.string(), v.minLength(1, "expected a line's name"))),
+  /** Which wire of the board it is; for people. */
+  wire: v.exactOptional(v.string()),
+  /** Value at start, at stop, and after an abort or a failure; Sai's default is 0. */
+  safe: v.exactOptional(v.picklist([0, 1, 'release'], 'expected 0, 1 or "release"')),
+  /** True: 1 is the low level. */
+  activeLow: v.exactOptional(v.boolean()),
+  drive: v.exactOptional(
+    v.picklist(
+      ['push-pull', 'open-drain', 'open-source'],
+      'expected "push-pull", "open-drain" or "open-source"',
+    ),
+  ),
+  bias: v.exactOptional(
+    v.picklist(
+      ['as-is', 'disabled', 'pull-up', 'pull-down'],
+      'expected "as-is", "disabled", "pull-up" or "pull-down"',
+    ),
+  ),
+  direction: v.exactOptional(v.picklist(['in', 'out'], 'expected "in" or "out"')),
+});
+export type Gpio = v.InferOutput<typeof Gpio>;
+
+/** A step as written; its keys tell its kind, and the kind its schema. */
+const AnyStep = v.looseObject({});
+
+/** Each kind of step by the key that only it has. A pause has none but `value`. */
+export const STEPS = {
+  /** Sai's: a line takes a value. */
+  gpio_name: v.strictObject({ gpio_name: Name, value: LineValue }),
+  /** A line takes a value (1) for at least a time, then has again what it had before. */
+  pulse: v.strictObject({ pulse: Name, for: Duration, value: v.exactOptional(LineValue) }),
+  /** Until an input has a value, or changes. */
+  wait_for: v.strictObject({
+    wait_for: Name,
+    value: v.exactOptional(LineValue),
+    edge: v.exactOptional(
+      v.picklist(['rising', 'falling', 'both'], 'expected "rising", "falling" or "both"'),
+    ),
+    within: Duration,
+  }),
+  repeat: v.strictObject({
+    repeat: v.pipe(Natural, v.minValue(1, 'expected at least 1')),
+    seq: v.array(AnyStep),
+  }),
+  /** Another sequence of the same target. */
+  call: v.strictObject({ call: Name }),
+} as const;
+
+/** Sai's: time passes. */
+export const PauseStep = v.strictObject({ value: Duration });
+
+const Sequence = v.strictObject({ name: Name, seq: v.array(AnyStep) });
+export type Sequence = v.InferOutput<typeof Sequence>;
+
+const Target = v.strictObject({
+  name: TargetName,
+  description: v.exactOptional(v.string()),
+  gpios: v.array(Gpio),
+  sequences: v.array(Sequence),
+  /** True: a request without `Sai-Fence` is refused. */
+  requireFence: v.exactOptional(v.boolean()),
+});
+export type Target = v.InferOutput<typeof Target>;
+
+/** Sai's `/etc/sai/jig/conf`, and ours: `conf/jig.example.json`. */
+export const JigConfig = v.strictObject({
+  schema: v.literal('sai-jig', 'expected "sai-jig"'),
+  port: v.exactOptional(v.pipe(Natural, v.maxValue(65_535, 'expected a port up to 65535'))),
+  /** Network interface or address to listen on; all when left out. */
+  iface: v.exactOptional(v.string()),
+  /** Whoever sends one of these as bearer token may use the jig; anybody may when left out. */
+  tokens: v.exactOptional(
+    v.pipe(
+      v.array(v.pipe(v.string(), v.regex(/^[\x21-\x7e]{16,}$/, 'expected 16 or more visible characters'))),
+      v.minLength(1, 'expected at least one token'),
+    ),
+  ),
+  targets: v.array(Target),
+});
+export type JigConfig = v.InferOutput<typeof JigConfig>;
+
+/** @throws {RigError} blame `config` with file, path inside it, expected, found */
+export async function loadJigConfig(path: string): Promise<JigConfig> {
+  return parse(JigConfig, await readConfigFile(path), path);
+}

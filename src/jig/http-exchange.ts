@@ -1,0 +1,68 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { JigErrorCode } from '../wire/jig.ts';
+import { JigError } from './jig-error.ts';
+
+export const HTTP_STATUS: Readonly<Record<JigErrorCode, number>> = {
+  'bad-request': 400,
+  unauthorized: 401,
+  forbidden: 403,
+  'not-found': 404,
+  'wrong-method': 405,
+  'too-large': 413,
+  'unknown-target': 404,
+  'unknown-sequence': 400, // as in Sai
+  busy: 409,
+  aborted: 410,
+  fenced: 412,
+  'fence-required': 428,
+  'line-unavailable': 503,
+  stopping: 503,
+  'not-in-time': 504,
+};
+
+/** Bodies, if any, say nothing. */
+const MAX_BODY_BYTES = 64 * 1024;
+
+/** Only a whole request touches a line. @throws {JigError} `too-large`, `aborted` */
+export async function wholeBody(request: IncomingMessage, gone: AbortSignal): Promise<void> {
+  let sizeBytes = 0;
+  if (request.complete) return void request.resume();
+  await new Promise<void>((resolve, reject) => {
+    const onGone = (): void => reject(gone.reason as Error);
+    gone.addEventListener('abort', onGone, { once: true });
+    request.on('data', (chunk: Buffer) => {
+      sizeBytes += chunk.length;
+      if (sizeBytes > MAX_BODY_BYTES) {
+        reject(new JigError('too-large', `expected a body of at most ${MAX_BODY_BYTES} bytes`));
+      }
+    });
+    request.once('error', () => {}); // `close` of the response follows
+    request.once('end', () => {
+      gone.removeEventListener('abort', onGone);
+      resolve();
+    });
+  });
+}
+
+/** Resolves once it has left, or nobody is there any more. */
+export function send(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  isLast: boolean,
+): Promise<void> {
+  if (response.destroyed || response.headersSent) return Promise.resolve();
+  const text = `${JSON.stringify(body)}\n`;
+  return new Promise((resolve) => {
+    response.once('close', resolve);
+    response.writeHead(status, {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(text),
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      ...(status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
+      ...(isLast ? { connection: 'close' } : {}),
+    });
+    response.end(text, resolve);
+  });
+}

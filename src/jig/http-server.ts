@@ -1,0 +1,241 @@
+/** HTTP to the jig: Sai's `GET /<target>/<sequence>`, a JSON API, and events. */
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import type { JigErrorBody, JigErrorCode, TargetStatus } from '../wire/jig.ts';
+import { type Admission, fenceOf } from './admission.ts';
+import { type EventHub, MAX_UNREAD_BYTES } from './event-hub.ts';
+import { EventSockets } from './event-socket.ts';
+import { HTTP_STATUS, send, wholeBody } from './http-exchange.ts';
+import { JigError } from './jig-error.ts';
+import { type Route, routeOf } from './route.ts';
+import type { Target } from './target.ts';
+
+/** Requests are a line and some headers. */
+const MAX_HEADER_BYTES = 8 * 1024;
+
+/** From the first byte of a request to its last; whoever is slower is cut off. */
+const REQUEST_TIMEOUT_MS = 5000;
+
+const MAX_CONNECTIONS = 1024;
+const TCP_KEEP_ALIVE_MS = 30_000;
+
+/** By then an answer has left, or who should read it does not. */
+const LAST_ANSWERS_MS = 1000;
+
+export interface HttpParts {
+  readonly targets: ReadonlyMap<string, Target>;
+  readonly hub: EventHub;
+  readonly admission: Admission;
+  /** What people who watch the jig should know. */
+  readonly say: (text: string) => void;
+  /** Told about what is our own bug. */
+  readonly onBug: (error: unknown) => void;
+}
+
+/** Serves until disposed. */
+export class HttpServer implements AsyncDisposable {
+  readonly #parts: HttpParts;
+  readonly #server: Server;
+  readonly #sockets: EventSockets;
+  readonly #answering = new Set<Promise<void>>();
+  #isStopping = false;
+
+  constructor(parts: HttpParts) {
+    this.#parts = parts;
+    this.#sockets = new EventSockets(parts.hub);
+    this.#server = createServer(
+      {
+        maxHeaderSize: MAX_HEADER_BYTES,
+        headersTimeout: REQUEST_TIMEOUT_MS,
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        keepAliveTimeout: REQUEST_TIMEOUT_MS,
+        connectionsCheckingInterval: 1000,
+        keepAlive: true, // a client whose machine vanished is noticed in the end
+        keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
+        noDelay: true,
+      },
+      (request, response) => this.#take(request, response),
+    );
+    this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+  }
+
+  /** Resolves with the port. @throws {RigError} blame `busy` for a port that is taken, `config` for an address that is not here */
+  async listen(host: string | undefined, port: number): Promise<number> {
+    const where = `${host ?? '*'}:${port}`;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#server.once('error', reject);
+        this.#server.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
+          this.#server.off('error', reject);
+          // Out of descriptors, for example: those that are served go on.
+          this.#server.on('error', (error) =>
+            this.#parts.say(`cannot take a connection: ${reasonOf(error)}`),
+          );
+          resolve();
+        });
+      });
+    } catch (error) {
+      if (errnoCode(error) === 'EADDRINUSE') {
+        throw new RigError(
+          'busy',
+          `${where}: expected a free port, somebody listens there; stop it or give another --port`,
+          { cause: error },
+        );
+      }
+      throw new RigError('config', `${where}: cannot listen there: ${reasonOf(error)}`, { cause: error });
+    }
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** No new requests; what is being answered is answered as long as it is wanted. */
+  stopAccepting(): void {
+    this.#isStopping = true;
+    this.#server.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stopAccepting();
+    this.#sockets[Symbol.dispose]();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, LAST_ANSWERS_MS);
+    });
+    await Promise.race([Promise.all(this.#answering), late]);
+    clearTimeout(timer);
+    this.#server.closeAllConnections();
+  }
+
+  #take(request: IncomingMessage, response: ServerResponse): void {
+    const answered = this.#answer(request, response).finally(() => this.#answering.delete(answered));
+    this.#answering.add(answered);
+  }
+
+  /** Never rejects: every request that was heard gets exactly one answer, or nobody is there to get it. */
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const gone = new AbortController();
+    response.once('close', () => {
+      if (!response.writableFinished) gone.abort(new JigError('aborted', 'the client has gone'));
+    });
+    response.on('error', () => {}); // `close` follows
+    try {
+      const { status, body } = await this.#do(request, response, gone.signal);
+      if (status !== 'streaming') await send(response, status, body, this.#isStopping);
+    } catch (error) {
+      if (!(error instanceof JigError)) this.#parts.onBug(error);
+      request.resume(); // what is left of it must not keep the answer from arriving
+      const code: JigErrorCode = error instanceof JigError ? error.code : 'line-unavailable';
+      const body: JigErrorBody = { error: reasonOf(error), code };
+      const status = error instanceof JigError ? HTTP_STATUS[code] : 500;
+      await send(response, status, body, this.#isStopping || !request.complete);
+    }
+  }
+
+  async #do(
+    request: IncomingMessage,
+    response: ServerResponse,
+    gone: AbortSignal,
+  ): Promise<{ readonly status: number | 'streaming'; readonly body?: unknown }> {
+    const route = routeOf(request.method ?? '', request.url ?? '');
+    if (route.kind === 'health') return this.#health();
+    this.#parts.admission.checkToken(request.headers);
+    if (route.kind === 'run' || route.kind === 'abort') this.#parts.admission.checkNoWebPage(request.headers);
+    const fence = fenceOf(request.headers);
+    await wholeBody(request, gone);
+    switch (route.kind) {
+      case 'index':
+        return { status: 200, body: this.#index() };
+      case 'targets':
+        return { status: 200, body: { targets: this.#statuses() } };
+      case 'target':
+        return { status: 200, body: this.#target(route.target).status() };
+      case 'events':
+        this.#stream(request, response);
+        return { status: 'streaming' };
+      case 'abort':
+        await this.#target(route.target).abort(fence);
+        return { status: 200, body: { target: route.target, state: 'safe' } };
+      case 'run':
+        return { status: 200, body: await this.#run(route, fence, gone) };
+    }
+  }
+
+  async #run(route: Route & { kind: 'run' }, fence: number | undefined, gone: AbortSignal): Promise<unknown> {
+    const target = this.#target(route.target);
+    const { sequence, waitMs, onGone } = route;
+    if (sequence === undefined) {
+      throw new JigError('bad-request', `expected /${route.target}/SEQUENCE, got no sequence`);
+    }
+    const { trace, ...report } = await target.run({ sequence, waitMs, onGone, fence, gone });
+    return route.form === 'api' ? { ...report, trace } : report;
+  }
+
+  /** Without the traces, which may be long. */
+  #statuses(): TargetStatus[] {
+    return [...this.#parts.targets.values()].map((target) => {
+      const { last, ...status } = target.status();
+      if (!last) return status;
+      const { trace: _trace, ...report } = last;
+      return { ...status, last: report };
+    });
+  }
+
+  #index(): unknown {
+    const targets = [...this.#parts.targets.values()].map(({ plan }) => ({
+      name: plan.name,
+      sequences: [...plan.sequences.keys()].map((name) => `/${plan.name}/${name}`),
+    }));
+    return { jig: 'sai-rig', targets };
+  }
+
+  #health(): { readonly status: number; readonly body: unknown } {
+    const unavailable = [...this.#parts.targets.values()]
+      .map((target) => target.status())
+      .filter(({ reason }) => reason !== undefined)
+      .map(({ name }) => name);
+    return { status: unavailable.length === 0 ? 200 : 503, body: { unavailable } };
+  }
+
+  #target(name: string): Target {
+    const target = this.#parts.targets.get(name);
+    if (target) return target;
+    const known = [...this.#parts.targets.keys()].join(', ') || '(there is none)';
+    throw new JigError('unknown-target', `expected a target, one of ${known}, got ${JSON.stringify(name)}`);
+  }
+
+  /** One JSON object a line, for as long as the client listens. */
+  #stream(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#parts.hub.isFull) throw new JigError('busy', 'busy: too many watchers');
+    response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
+    response.flushHeaders();
+    const stop = this.#parts.hub.watch((line) => {
+      response.write(`${line}\n`);
+      if (response.writableLength > MAX_UNREAD_BYTES) request.socket.destroy();
+    });
+    response.once('close', stop);
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => {}); // `close` follows
+    try {
+      if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
+        throw new JigError('bad-request', 'expected an upgrade to websocket');
+      }
+      if (routeOf(request.method ?? '', request.url ?? '').kind !== 'events') {
+        throw new JigError('not-found', 'expected the websocket of /events');
+      }
+      this.#parts.admission.checkToken(request.headers);
+      this.#parts.admission.checkNoWebPage(request.headers);
+      this.#sockets.accept(request, socket, head);
+    } catch (error) {
+      if (!(error instanceof JigError)) throw error;
+      const body = `${JSON.stringify({ error: error.message, code: error.code })}\n`;
+      socket.end(
+        `HTTP/1.1 ${HTTP_STATUS[error.code]} Refused\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,179 @@
+/** What a config comes to: lines with every default filled in, sequences as flat lists of steps. */
+
+import { dirname, resolve } from 'node:path';
+import { RigError } from '../base/errors.ts';
+import { didYouMean } from '../base/validate.ts';
+import type { Gpio, JigConfig, Target } from './config.ts';
+import type { Bias, DriveMode } from './gpio.ts';
+import { compileSequence, type SequencePlan } from './sequence.ts';
+
+/** Logical value of a line: `activeLow` has been applied. */
+export type LineValue = 'inactive' | 'active';
+
+/** What an output is told to do. */
+export type OutputValue = LineValue | 'released';
+
+export type ChipId =
+  | { readonly kind: 'number'; readonly number: number }
+  | { readonly kind: 'name'; readonly name: string }
+  | { readonly kind: 'path'; readonly path: string };
+
+export interface LinePlan {
+  readonly name: string;
+  readonly chip: ChipId;
+  /** Offset inside the chip, or the line's name there. */
+  readonly at: number | string;
+  readonly wire: string | undefined;
+  readonly activeLow: boolean;
+  readonly bias: Bias;
+  /** Undefined for an input. */
+  readonly output: { readonly mode: DriveMode; readonly safe: OutputValue } | undefined;
+}
+
+export interface TargetPlan {
+  readonly name: string;
+  readonly requireFence: boolean;
+  readonly lines: readonly LinePlan[];
+  readonly sequences: ReadonlyMap<string, SequencePlan>;
+}
+
+/**
+ * The targets of a config that was read from `file`.
+ *
+ * @throws {RigError} blame `config` with file, path inside it, expected, found
+ */
+export function planTargets(config: JigConfig, file: string): TargetPlan[] {
+  requireOwnNames(
+    config.targets.map(({ name }) => name),
+    `${file}: targets`,
+  );
+  const targets = config.targets.map((target, index) =>
+    planTarget(target, `${file}: targets.${index}`, file),
+  );
+  requireOwnWires(targets, file);
+  return targets;
+}
+
+/** As people and messages name a chip. */
+export function chipText(chip: ChipId): string {
+  if (chip.kind === 'number') return `chip ${chip.number}`;
+  return chip.kind === 'name' ? `chip ${chip.name}` : chip.path;
+}
+
+function planTarget(target: Target, where: string, file: string): TargetPlan {
+  requireOwnNames(
+    target.gpios.map(({ name }) => name),
+    `${where}.gpios`,
+  );
+  requireOwnNames(
+    target.sequences.map(({ name }) => name),
+    `${where}.sequences`,
+  );
+  const lines = target.gpios.map((gpio, index) => planLine(gpio, `${where}.gpios.${index}`, file));
+  const context = { lines, sequences: target.sequences, where: `${where}.sequences` };
+  return {
+    name: target.name,
+    requireFence: target.requireFence ?? false,
+    lines,
+    sequences: new Map(target.sequences.map(({ name }) => [name, compileSequence(name, context)])),
+  };
+}
+
+function planLine(gpio: Gpio, where: string, file: string): LinePlan {
+  const isInput = gpio.direction === 'in';
+  for (const key of ['safe', 'drive'] as const) {
+    if (isInput && gpio[key] !== undefined)
+      throw wrong(`${where}.${key}`, 'expected none for an input', gpio[key]);
+  }
+  return {
+    name: gpio.name,
+    chip: chipOf(gpio, where, file),
+    at: lineOf(gpio, where),
+    wire: gpio.wire,
+    activeLow: gpio.activeLow ?? false,
+    bias: gpio.bias ?? 'as-is',
+    output: isInput ? undefined : { mode: gpio.drive ?? 'push-pull', safe: safeOf(gpio) },
+  };
+}
+
+function safeOf({ safe = 0 }: Gpio): OutputValue {
+  if (safe === 'release') return 'released';
+  return safe === 1 ? 'active' : 'inactive';
+}
+
+function chipOf(gpio: Gpio, where: string, file: string): ChipId {
+  const given = (['chip', 'chip_index', 'chip_idx'] as const).filter((key) => gpio[key] !== undefined);
+  if (given.length !== 1) {
+    const found = given.length === 0 ? 'neither' : given.join(' and ');
+    throw new RigError('config', `${where}: expected one of chip, chip_index and chip_idx, got ${found}`);
+  }
+  const number = gpio.chip_index ?? gpio.chip_idx;
+  if (number !== undefined) return { kind: 'number', number };
+  const name = gpio.chip ?? '';
+  // From the config's own folder: whoever moves one moves the other.
+  return name.includes('/') ? { kind: 'path', path: resolve(dirname(file), name) } : { kind: 'name', name };
+}
+
+function lineOf(gpio: Gpio, where: string): number | string {
+  if ((gpio.offset === undefined) === (gpio.line === undefined)) {
+    const found = gpio.offset === undefined ? 'neither' : 'both';
+    throw new RigError('config', `${where}: expected offset (a number) or line (a name), got ${found}`);
+  }
+  return gpio.offset ?? gpio.line ?? '';
+}
+
+/** Two entries for one wire would undo each other. */
+function requireOwnWires(targets: readonly TargetPlan[], file: string): void {
+  const seen = new Map<string, string>();
+  for (const target of targets) {
+    for (const line of target.lines) {
+      const wire = `${chipText(line.chip)}, line ${line.at}`;
+      const name = `${target.name}/${line.name}`;
+      const other = seen.get(wire);
+      if (other !== undefined) {
+        throw new RigError(
+          'config',
+          `${file}: expected each line of a chip once, got ${wire} as ${other} and ${name}`,
+        );
+      }
+      seen.set(wire, name);
+    }
+  }
+}
+
+function requireOwnNames(names: readonly string[], where: string): void {
+  const index = names.findIndex((name, at) => names.indexOf(name) !== at);
+  if (index >= 0) {
+    throw new RigError(
+      'config',
+      `${where}.${index}.name: expected a name of its own, got ${JSON.stringify(names[index])} again`,
+    );
+  }
+}
+
+function wrong(where: string, expected: string, found: unknown): RigError {
+  return new RigError('config', `${where}: ${expected}, got ${JSON.stringify(found)}`);
+}
+
+/** @throws {RigError} blame `usage`, naming what there is */
+export function sequenceAt(
+  targets: readonly TargetPlan[],
+  name: string,
+): { target: TargetPlan; sequence: SequencePlan } {
+  const [targetName = '', sequenceName = ''] = name.split(/\/(.*)/s, 2);
+  const target = targets.find((each) => each.name === targetName);
+  if (!target) {
+    const known = targets.map((each) => each.name);
+    throw new RigError(
+      'usage',
+      `${name}: expected TARGET/SEQUENCE, the target one of ${known.join(', ') || '(none)'}${didYouMean(targetName, known)}`,
+    );
+  }
+  const sequence = target.sequences.get(sequenceName);
+  if (sequence) return { target, sequence };
+  const known = [...target.sequences.keys()];
+  throw new RigError(
+    'usage',
+    `${name}: expected a sequence of ${targetName}, one of ${known.join(', ') || '(none)'}${didYouMean(sequenceName, known)}`,
+  );
+}

@@ -1,0 +1,187 @@
+import { RigError } from '../base/errors.ts';
+import { LinkedSignal } from '../base/linked-signal.ts';
+import type { TraceEntry } from '../wire/jig.ts';
+import { type Clock, toMicroseconds } from './clock.ts';
+import type { Line } from './line.ts';
+import type { LineValue, OutputValue } from './plan.ts';
+import type { Condition, Step } from './sequence.ts';
+
+/**
+ * How much of a pause may be given up to catch up with the plan. Enough for the lateness of timers, which would add
+ * up otherwise; not so much that a board which needs the time does not get it. A pulse gives up nothing.
+ */
+const LARGEST_CATCH_UP = 0.1;
+
+/** What the steps act on. */
+export interface StepLines {
+  line(name: string): Pick<Line, 'value' | 'drive' | 'read' | 'onChange'>;
+}
+
+/**
+ * Does the steps, each at its time after the first: late ones do not make later ones late, as long as pauses are
+ * long enough to catch up.
+ *
+ * @throws {RigError} blame `verdict` when an input does not do in time what is waited for
+ * @throws what a line throws, the reason of `signal`
+ */
+export async function runSteps(
+  steps: readonly Step[],
+  lines: StepLines,
+  clock: Clock,
+  signal: AbortSignal,
+  onTrace: (entry: TraceEntry) => void,
+): Promise<void> {
+  const run = new StepRun(lines, clock, signal, onTrace);
+  using _watch = run.watch(steps);
+  for (const step of steps) {
+    signal.throwIfAborted();
+    await run.perform(step);
+  }
+  // A pause at the end is kept, and an abort during the last change is an abort.
+  signal.throwIfAborted();
+}
+
+class StepRun {
+  readonly #lines: StepLines;
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
+  readonly #onTrace: (entry: TraceEntry) => void;
+  readonly #startMs: number;
+  /** When the next thing is due. */
+  #dueMs: number;
+  /**
+   * Changes of each awaited input that no wait has used, oldest first. By their arrival and not by their times: those
+   * of a chip that is behind may be older than what provoked them.
+   */
+  readonly #changes = new Map<string, LineValue[]>();
+  #onChange: () => void = () => {};
+
+  constructor(lines: StepLines, clock: Clock, signal: AbortSignal, onTrace: (entry: TraceEntry) => void) {
+    this.#lines = lines;
+    this.#clock = clock;
+    this.#signal = signal;
+    this.#onTrace = onTrace;
+    this.#startMs = clock.nowMs();
+    this.#dueMs = this.#startMs;
+  }
+
+  /** Edges are kept from the beginning on: one that comes between two steps is not lost. */
+  watch(steps: readonly Step[]): Disposable {
+    const names = new Set(steps.filter((step) => step.kind === 'wait').map(({ line }) => line));
+    const stops = [...names].map((name) => {
+      const changes: LineValue[] = [];
+      this.#changes.set(name, changes);
+      return this.#lines.line(name).onChange((value) => {
+        changes.push(value);
+        if (changes.length > KEPT_CHANGES) changes.shift();
+        this.#onChange();
+      });
+    });
+    return {
+      [Symbol.dispose]: () => {
+        for (const stop of stops) stop();
+      },
+    };
+  }
+
+  async perform(step: Step): Promise<void> {
+    switch (step.kind) {
+      case 'set':
+        await this.#drive(step, step.line, step.value, step.text);
+        break;
+      case 'pulse': {
+        const before = this.#lines.line(step.line).value;
+        await this.#drive(step, step.line, step.value, step.text);
+        await this.#pass(step.forMs, step.forMs);
+        await this.#drive(step, step.line, before, `${step.line} back to ${SHOWN[before]}`);
+        break;
+      }
+      case 'pause':
+        await this.#pass(step.pauseMs, step.pauseMs * (1 - LARGEST_CATCH_UP));
+        this.#forgetChanges();
+        this.#trace(step, step.text);
+        break;
+      case 'wait':
+        await this.#wait(step);
+        this.#trace(step, step.text);
+    }
+  }
+
+  async #drive(step: Step, line: string, value: OutputValue, text: string): Promise<void> {
+    // From here on: what it provokes may come before it is acknowledged.
+    this.#forgetChanges();
+    await this.#lines.line(line).drive(value);
+    this.#trace(step, text);
+  }
+
+  /** Until `ms` after what was due before, but for at least `shortestMs` from now. */
+  async #pass(ms: number, shortestMs: number): Promise<void> {
+    this.#dueMs += ms;
+    await this.#clock.sleepUntil(Math.max(this.#dueMs, this.#clock.nowMs() + shortestMs), this.#signal);
+  }
+
+  async #wait(step: Step & { readonly kind: 'wait' }): Promise<void> {
+    const { line, until, withinMs } = step;
+    const changes = this.#changes.get(line) ?? [];
+    const found = new AbortController();
+    const look = (): void => {
+      if (found.signal.aborted || !this.#isMet(until, changes)) return;
+      found.abort();
+    };
+    this.#onChange = look;
+    try {
+      if ('value' in until) {
+        // What it carries now counts, not what it carried once.
+        changes.length = 0;
+        if ((await this.#lines.line(line).read()) === until.value && changes.length === 0) found.abort();
+      }
+      look();
+      await this.#untilAborted(found.signal, this.#clock.nowMs() + withinMs, step);
+    } finally {
+      this.#onChange = () => {};
+    }
+    this.#dueMs = this.#clock.nowMs();
+  }
+
+  /** An edge is used up; what came after it is for the next wait. */
+  #isMet(until: Condition, changes: LineValue[]): boolean {
+    if ('value' in until) return changes.at(-1) === until.value;
+    const index = changes.findIndex((value) => isEdge(until.edge, value));
+    if (index >= 0) changes.splice(0, index + 1);
+    return index >= 0;
+  }
+
+  #forgetChanges(): void {
+    for (const changes of this.#changes.values()) changes.length = 0;
+  }
+
+  async #untilAborted(found: AbortSignal, atMs: number, { path, text }: Step): Promise<void> {
+    using either = new LinkedSignal([found, this.#signal]);
+    try {
+      await this.#clock.sleepUntil(atMs, either.signal);
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      if (found.aborted) return;
+      throw error;
+    }
+    throw new RigError('verdict', `${path}: ${text}: it did not come`);
+  }
+
+  #trace({ path }: Step, text: string): void {
+    this.#onTrace({
+      step: path,
+      text,
+      plannedMs: toMicroseconds(this.#dueMs - this.#startMs),
+      actualMs: toMicroseconds(this.#clock.nowMs() - this.#startMs),
+    });
+  }
+}
+
+/** More edges of one line between two steps say nothing new. */
+const KEPT_CHANGES = 64;
+
+const SHOWN: Readonly<Record<OutputValue, string>> = { active: '1', inactive: '0', released: 'released' };
+
+function isEdge(edge: 'rising' | 'falling' | 'both', value: LineValue): boolean {
+  return edge === 'both' || (edge === 'rising') === (value === 'active');
+}

@@ -1,0 +1,202 @@
+import type * as v from 'valibot';
+import { parseDurationMs } from '../base/duration.ts';
+import { RigError } from '../base/errors.ts';
+import { didYouMean, parse } from '../base/validate.ts';
+import { type Duration, PauseStep, type Sequence, STEPS } from './config.ts';
+import type { LinePlan, LineValue } from './plan.ts';
+
+/** What a `wait_for` waits for. */
+export type Condition = { readonly value: LineValue } | { readonly edge: 'rising' | 'falling' | 'both' };
+
+/** One thing to do. `path` is where it stands in the sequence, `text` what people read. */
+export type Step = { readonly path: string; readonly text: string } & (
+  | { readonly kind: 'set'; readonly line: string; readonly value: LineValue }
+  | { readonly kind: 'pulse'; readonly line: string; readonly value: LineValue; readonly forMs: number }
+  | { readonly kind: 'pause'; readonly pauseMs: number }
+  | { readonly kind: 'wait'; readonly line: string; readonly until: Condition; readonly withinMs: number }
+);
+
+export interface SequencePlan {
+  readonly name: string;
+  /** Repeats and calls unrolled. */
+  readonly steps: readonly Step[];
+}
+
+/** A longer one is a mistake in a `repeat`, and its trace would not fit a Pi's memory. */
+const MAX_STEPS = 10_000;
+
+/** Calls of calls that come to nothing double at each level. */
+const MAX_VISITS = 10 * MAX_STEPS;
+
+/** What a sequence is compiled against; `where` names the list of sequences in the file. */
+interface Context {
+  readonly lines: readonly LinePlan[];
+  readonly sequences: readonly Sequence[];
+  readonly where: string;
+}
+
+/** @throws {RigError} blame `config` with file, path inside it, expected, found */
+export function compileSequence(name: string, context: Context): SequencePlan {
+  const compiler = new Compiler(context);
+  compiler.sequence(name, '', []);
+  return { name, steps: compiler.steps };
+}
+
+class Compiler {
+  readonly steps: Step[] = [];
+  readonly #context: Context;
+  #visited = 0;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  /** `path` is what the steps' own paths begin with; `callers` are the sequences that are being unrolled. */
+  sequence(name: string, path: string, callers: readonly string[]): void {
+    const index = this.#context.sequences.findIndex((each) => each.name === name);
+    const sequence = this.#context.sequences[index];
+    this.#list(sequence?.seq ?? [], `${this.#context.where}.${index}.seq`, `${path}seq`, [...callers, name]);
+  }
+
+  #list(seq: readonly object[], where: string, path: string, callers: readonly string[]): void {
+    for (const [index, step] of seq.entries()) {
+      this.#step(step, `${where}.${index}`, `${path}.${index}`, callers);
+    }
+  }
+
+  #step(step: object, where: string, path: string, callers: readonly string[]): void {
+    const kind = kindOf(step, where);
+    if (++this.#visited > MAX_VISITS) throw tooLong(where);
+    switch (kind) {
+      case 'value': {
+        const pauseMs = milliseconds(parse(PauseStep, step, where).value);
+        this.#add(where, { path, kind: 'pause', pauseMs, text: `pause ${pauseMs} ms` });
+        return;
+      }
+      case 'gpio_name': {
+        const { gpio_name: line, value } = parse(STEPS.gpio_name, step, where);
+        this.#output(line, `${where}.gpio_name`);
+        this.#add(where, { path, kind: 'set', line, value: lineValue(value), text: `${line}=${value}` });
+        return;
+      }
+      case 'pulse': {
+        const { pulse: line, for: time, value = 1 } = parse(STEPS.pulse, step, where);
+        this.#output(line, `${where}.pulse`);
+        const forMs = milliseconds(time);
+        const text = `${line}=${value} for ${forMs} ms`;
+        this.#add(where, { path, kind: 'pulse', line, value: lineValue(value), forMs, text });
+        return;
+      }
+      case 'wait_for':
+        this.#wait(parse(STEPS.wait_for, step, where), where, path);
+        return;
+      case 'repeat': {
+        const { repeat, seq } = parse(STEPS.repeat, step, where);
+        for (let round = 0; round < repeat; round++) {
+          const before = this.steps.length;
+          this.#list(seq, `${where}.seq`, `${path}.seq`, callers);
+          if (this.steps.length === before) return; // nothing, however often
+        }
+        return;
+      }
+      case 'call':
+        this.#call(parse(STEPS.call, step, where).call, where, path, callers);
+    }
+  }
+
+  #call(name: string, where: string, path: string, callers: readonly string[]): void {
+    const known = this.#context.sequences.map((each) => each.name);
+    if (!known.includes(name)) throw unknown(`${where}.call`, 'sequence', name, known);
+    if (callers.includes(name)) {
+      const circle = [...callers, name].join(' → ');
+      throw new RigError('config', `${where}.call: expected a sequence that ends, got a circle: ${circle}`);
+    }
+    this.sequence(name, `${path}.${name}.`, callers);
+  }
+
+  #wait(
+    { wait_for: line, value, edge, within }: v.InferOutput<typeof STEPS.wait_for>,
+    where: string,
+    path: string,
+  ): void {
+    if (this.#line(line, `${where}.wait_for`).output) {
+      throw new RigError(
+        'config',
+        `${where}.wait_for: expected a line with "direction": "in", got ${JSON.stringify(line)}`,
+      );
+    }
+    if ((value === undefined) === (edge === undefined)) {
+      const found = value === undefined ? 'neither' : 'both';
+      throw new RigError('config', `${where}: expected value or edge, got ${found}`);
+    }
+    const withinMs = milliseconds(within);
+    const until: Condition = edge ? { edge } : { value: lineValue(value ?? 0) };
+    const text = `wait for ${edge ? `${line} ${edge}` : `${line}=${value}`} within ${withinMs} ms`;
+    this.#add(where, { path, kind: 'wait', line, until, withinMs, text });
+  }
+
+  #add(where: string, step: Step): void {
+    if (this.steps.length >= MAX_STEPS) throw tooLong(where);
+    this.steps.push(step);
+  }
+
+  #output(name: string, where: string): void {
+    if (this.#line(name, where).output) return;
+    throw new RigError(
+      'config',
+      `${where}: expected an output, got ${JSON.stringify(name)}, which is an input`,
+    );
+  }
+
+  #line(name: string, where: string): LinePlan {
+    const line = this.#context.lines.find((each) => each.name === name);
+    if (line) return line;
+    throw unknown(
+      where,
+      'line',
+      name,
+      this.#context.lines.map((each) => each.name),
+    );
+  }
+}
+
+type StepKey = keyof typeof STEPS | 'value';
+
+/** By the key that only this kind of step has. Every key is looked at first: a misspelt one must not make a pause. */
+function kindOf(step: object, where: string): StepKey {
+  const kinds = Object.keys(STEPS) as (keyof typeof STEPS)[];
+  const allKeys = [...new Set(Object.values(STEPS).flatMap((schema) => Object.keys(schema.entries)))];
+  for (const key of Object.keys(step)) {
+    if (!allKeys.includes(key)) {
+      throw new RigError('config', `${where}: unknown key ${JSON.stringify(key)}${didYouMean(key, allKeys)}`);
+    }
+  }
+  const given = kinds.filter((kind) => Object.hasOwn(step, kind));
+  if (given.length === 1 && given[0]) return given[0];
+  if (given.length === 0 && Object.hasOwn(step, 'value')) return 'value';
+  const found = given.length === 0 ? 'none of them' : given.join(' and ');
+  throw new RigError('config', `${where}: expected one of ${kinds.join(', ')}, or value alone, got ${found}`);
+}
+
+function unknown(where: string, what: string, name: string, known: readonly string[]): RigError {
+  const there = known.length > 0 ? known.join(', ') : '(there is none)';
+  return new RigError(
+    'config',
+    `${where}: expected a ${what} of this target, one of ${there}, got ${JSON.stringify(name)}${didYouMean(name, known)}`,
+  );
+}
+
+function tooLong(where: string): RigError {
+  return new RigError(
+    'config',
+    `${where}: expected at most ${MAX_STEPS} steps once repeats and calls are unrolled, got more`,
+  );
+}
+
+function lineValue(value: 0 | 1): LineValue {
+  return value === 1 ? 'active' : 'inactive';
+}
+
+function milliseconds(duration: Duration): number {
+  return typeof duration === 'number' ? duration : parseDurationMs(duration, 'duration');
+}

@@ -1,0 +1,107 @@
+import { RigError } from '../base/errors.ts';
+import type { GpioChip, LineRequest, LineSettings } from './gpio.ts';
+import { Line } from './line.ts';
+import { type ChipId, chipText, type LinePlan, type TargetPlan } from './plan.ts';
+
+/** Who holds the lines, as `gpioinfo` shows it. */
+const CONSUMER = 'sai-jig';
+
+export type OpenChip = (chip: ChipId) => Promise<GpioChip>;
+
+/** All lines of one target, held: outputs at their safe values from the first moment on. Disposing releases them. */
+export class TargetLines implements AsyncDisposable {
+  /** Aborted, with a `RigError` as reason, when a chip of it goes away. */
+  readonly gone: AbortSignal;
+  readonly #lines: ReadonlyMap<string, Line>;
+  readonly #chips: readonly GpioChip[];
+
+  /**
+   * One request a chip.
+   *
+   * @throws {RigError} blame `unavailable` for a chip that is not there, `busy` for a line that somebody holds,
+   * `config` for a line that the chip has not
+   */
+  static async take(plan: TargetPlan, openChip: OpenChip): Promise<TargetLines> {
+    const chips: GpioChip[] = [];
+    try {
+      const lines: Line[] = [];
+      for (const plans of byChip(plan.lines)) {
+        const [first] = plans;
+        if (!first) continue;
+        const chip = await openChip(first.chip);
+        chips.push(chip);
+        lines.push(...(await requestLines(chip, plans, plan.name)));
+      }
+      return new TargetLines(lines, chips);
+    } catch (error) {
+      await disposeAll(chips);
+      throw error;
+    }
+  }
+
+  private constructor(lines: readonly Line[], chips: readonly GpioChip[]) {
+    this.#lines = new Map(lines.map((line) => [line.plan.name, line]));
+    this.#chips = chips;
+    this.gone = AbortSignal.any(chips.map((chip) => chip.gone));
+  }
+
+  line(name: string): Line {
+    const line = this.#lines.get(name);
+    if (!line) throw new RigError('config', `expected a line of this target, got ${JSON.stringify(name)}`);
+    return line;
+  }
+
+  /** Every output to its safe value; tried for each, also where another fails. @throws the first failure */
+  async makeSafe(): Promise<void> {
+    const outcomes = await Promise.allSettled(
+      [...this.#lines.values()].map(async (line) => {
+        if (line.plan.output) await line.drive(line.plan.output.safe);
+      }),
+    );
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await disposeAll(this.#chips);
+  }
+}
+
+function byChip(lines: readonly LinePlan[]): LinePlan[][] {
+  const groups = new Map<string, LinePlan[]>();
+  for (const line of lines) {
+    const key = chipText(line.chip);
+    const group = groups.get(key);
+    if (group) group.push(line);
+    else groups.set(key, [line]);
+  }
+  return [...groups.values()];
+}
+
+async function requestLines(chip: GpioChip, plans: readonly LinePlan[], target: string): Promise<Line[]> {
+  const there = await chip.lines();
+  const wanted = new Map<number, LineSettings>();
+  const offsets = plans.map((plan) => {
+    const found = typeof plan.at === 'number' ? plan.at : there.find(({ name }) => name === plan.at)?.offset;
+    if (found === undefined) {
+      const names = there.map(({ name }) => name).filter((name) => name !== '');
+      throw new RigError(
+        'config',
+        `${target}/${plan.name}: expected a line of ${chip.name}, one of ${names.join(', ')}, got ${JSON.stringify(plan.at)}`,
+      );
+    }
+    if (wanted.has(found)) {
+      throw new RigError(
+        'config',
+        `${target}/${plan.name}: expected each line once, got ${chip.name}, line ${found} again`,
+      );
+    }
+    wanted.set(found, Line.settings(plan));
+    return found;
+  });
+  const request: LineRequest = await chip.request(`${CONSUMER} ${target}`, wanted);
+  return plans.map((plan, index) => new Line(plan, offsets[index] ?? 0, request));
+}
+
+async function disposeAll(chips: readonly GpioChip[]): Promise<void> {
+  for (const chip of chips) await chip[Symbol.asyncDispose]();
+}

@@ -1,0 +1,266 @@
+import { formatDuration } from '../base/duration.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
+import { LinkedSignal } from '../base/linked-signal.ts';
+import type { JigEvent, RunReport, TargetStatus, TraceEntry } from '../wire/jig.ts';
+import { type Clock, toMicroseconds } from './clock.ts';
+import { JigError } from './jig-error.ts';
+import { LineKeeper } from './line-keeper.ts';
+import type { OutputValue, TargetPlan } from './plan.ts';
+import { runSteps } from './run-steps.ts';
+import type { SequencePlan } from './sequence.ts';
+import type { OpenChip, TargetLines } from './target-lines.ts';
+import { Turns } from './turns.ts';
+
+/** More waiting for one board than any lab has hands. */
+const MAX_QUEUED = 100;
+
+/** What somebody asks a target for. */
+export interface RunRequest {
+  readonly sequence: string;
+  /** 0: fails at once when the target is busy. */
+  readonly waitMs: number;
+  readonly fence: number | undefined;
+  /** Aborted when who asked has gone. */
+  readonly gone: AbortSignal;
+  /** What that does to a run that has begun; one that waits is dropped in any case. */
+  readonly onGone: 'finish' | 'abort';
+}
+
+export interface TargetParts {
+  readonly openChip: OpenChip;
+  readonly clock: Clock;
+  readonly onEvent: (event: JigEvent) => void;
+  /** What people who watch the jig should know. */
+  readonly say: (text: string) => void;
+}
+
+/** One board as the jig sees it: runs one sequence at a time, and leaves its lines safe when one does not end well. */
+export class Target implements AsyncDisposable {
+  readonly plan: TargetPlan;
+  readonly #parts: TargetParts;
+  readonly #keeper: LineKeeper;
+  readonly #turns = new Turns();
+  readonly #stop = new AbortController();
+  #highestFence = 0;
+  #runs = 0;
+  #current: { readonly sequence: string } | undefined;
+  /** Ends the run and every waiting request; replaced at each abort. */
+  #abort = new AbortController();
+  #last: RunReport | undefined;
+
+  constructor(plan: TargetPlan, parts: TargetParts) {
+    this.plan = plan;
+    this.#parts = parts;
+    this.#keeper = new LineKeeper(plan, parts.openChip, {
+      onGone: (reason) => {
+        parts.say(`${plan.name}: ${reason.message}; waiting for it to return`);
+        parts.onEvent({ event: 'unavailable', atMs: Date.now(), target: plan.name, reason: reason.message });
+      },
+      onBack: () => {
+        parts.say(`${plan.name}: the chip is back, its lines are safe`);
+        parts.onEvent({ event: 'available', atMs: Date.now(), target: plan.name });
+      },
+    });
+  }
+
+  /** Takes the lines. @throws {RigError} blame `unavailable`, `busy`, `config` */
+  async start(): Promise<void> {
+    await this.#keeper.take();
+  }
+
+  status(): TargetStatus {
+    const { unavailable, held } = this.#keeper;
+    return {
+      name: this.plan.name,
+      state: this.#current ? 'running' : unavailable ? 'unavailable' : 'idle',
+      ...(unavailable ? { reason: unavailable.message } : {}),
+      ...(this.#current ? { sequence: this.#current.sequence } : {}),
+      queued: this.#turns.queued,
+      sequences: [...this.plan.sequences.keys()],
+      lines: this.plan.lines.map(({ name, output, wire }) => ({
+        name,
+        direction: output ? 'out' : 'in',
+        ...(wire === undefined ? {} : { wire }),
+        ...(output && held ? { value: SHOWN[held.line(name).value] } : {}),
+      })),
+      ...(this.#last ? { last: this.#last } : {}),
+    };
+  }
+
+  /** Runs a sequence to its end. @throws {JigError} why it was not run, or did not get to its end */
+  async run(request: RunRequest): Promise<RunReport> {
+    const { name } = this.plan;
+    const sequence = this.plan.sequences.get(request.sequence);
+    if (!sequence) {
+      const known = [...this.plan.sequences.keys()].join(', ') || '(it has none)';
+      throw new JigError(
+        'unknown-sequence',
+        `${name}: expected one of its sequences, ${known}, got ${JSON.stringify(request.sequence)}`,
+      );
+    }
+    this.#admit(request.fence);
+    const abort = this.#abort.signal;
+    await this.#turn(request, abort);
+    try {
+      this.#stop.signal.throwIfAborted();
+      this.#admit(request.fence); // another lease may have begun while this one waited
+      return await this.#perform(sequence, request, abort);
+    } finally {
+      this.#current = undefined;
+      this.#turns.pass();
+    }
+  }
+
+  /** Ends the run and drops who waits; resolves once the lines are safe. @throws {JigError} when they cannot be */
+  async abort(fence: number | undefined): Promise<void> {
+    this.#admit(fence);
+    const aborted = this.#abort;
+    this.#abort = new AbortController();
+    aborted.abort(new JigError('aborted', `${this.plan.name}: the sequence was aborted`));
+    await this.#turns.take(this.#stop.signal);
+    try {
+      await (await this.#lines()).makeSafe();
+    } catch (error) {
+      throw this.#failure(error);
+    } finally {
+      this.#turns.pass();
+    }
+  }
+
+  /** Ends everything, makes the lines safe and lets go of them. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#stop.signal.aborted) return;
+    this.#stop.abort(new JigError('stopping', `${this.plan.name}: the jig stops`));
+    // The run ends by itself now, through its safe values; whoever waits has left.
+    await this.#turns.take(new AbortController().signal);
+    await this.#makeSafe(this.#keeper.held);
+    await this.#keeper[Symbol.asyncDispose]();
+  }
+
+  /** @throws {JigError} `fenced` for a number that another has outranked */
+  #admit(fence: number | undefined): void {
+    const { name, requireFence } = this.plan;
+    if (fence === undefined) {
+      if (requireFence)
+        throw new JigError('fence-required', `${name}: expected a Sai-Fence header, got none`);
+      return;
+    }
+    if (fence < this.#highestFence) {
+      throw new JigError(
+        'fenced',
+        `${name}: expected a fence of at least ${this.#highestFence}, got ${fence}; your lease is over, somebody else has the board`,
+      );
+    }
+    this.#highestFence = fence;
+  }
+
+  async #turn({ waitMs, gone, sequence }: RunRequest, abort: AbortSignal): Promise<void> {
+    const { name } = this.plan;
+    this.#stop.signal.throwIfAborted();
+    if (this.#turns.tryTake()) return;
+    const running = this.#current ? `runs ${this.#current.sequence}` : 'is being made safe';
+    if (waitMs === 0) {
+      throw new JigError('busy', `${name}: busy: it ${running}; try later, or wait with ?wait=5s`);
+    }
+    if (this.#turns.queued >= MAX_QUEUED) {
+      throw new JigError('busy', `${name}: busy: ${MAX_QUEUED} requests wait already`);
+    }
+    const timeUp = new AbortController();
+    const timer = setTimeout(
+      () =>
+        timeUp.abort(
+          new JigError(
+            'busy',
+            `${name}: busy: it was not the turn of ${sequence} within ${formatDuration(waitMs)}`,
+          ),
+        ),
+      waitMs,
+    );
+    try {
+      using ends = new LinkedSignal([timeUp.signal, gone, abort, this.#stop.signal]);
+      await this.#turns.take(ends.signal);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #perform(sequence: SequencePlan, request: RunRequest, abort: AbortSignal): Promise<RunReport> {
+    const lines = await this.#lines();
+    const run = ++this.#runs;
+    const { name: target } = this.plan;
+    const about = { target, run, sequence: sequence.name };
+    const trace: TraceEntry[] = [];
+    const startedAtMs = Date.now();
+    const startMs = this.#parts.clock.nowMs();
+    this.#current = about;
+    this.#parts.onEvent({ event: 'started', atMs: startedAtMs, ...about });
+    const gone = request.onGone === 'abort' ? [request.gone] : [];
+    using ends = new LinkedSignal([abort, this.#stop.signal, lines.gone, ...gone]);
+    let failure: JigError | undefined;
+    try {
+      await runSteps(sequence.steps, lines, this.#parts.clock, ends.signal, (entry) => {
+        trace.push(entry);
+        this.#parts.onEvent({ event: 'step', atMs: Date.now(), ...about, text: entry.text });
+      });
+    } catch (error) {
+      await this.#makeSafe(lines);
+      failure = this.#failure(error);
+    }
+    const durationMs = toMicroseconds(this.#parts.clock.nowMs() - startMs);
+    const outcome = failure === undefined ? 'done' : failure.code === 'aborted' ? 'aborted' : 'failed';
+    const error = failure ? { error: failure.message } : {};
+    const report = {
+      ...about,
+      outcome,
+      ...error,
+      startedAtMs,
+      durationMs,
+      latestMs: latestOf(trace),
+      trace,
+    } as const;
+    this.#last = report;
+    this.#parts.onEvent({ event: 'ended', atMs: Date.now(), ...about, outcome, ...error, durationMs });
+    if (failure) throw failure;
+    return report;
+  }
+
+  async #lines(): Promise<TargetLines> {
+    try {
+      return await this.#keeper.take();
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
+  /** What cannot be made safe any more has been let go of by the kernel, or is lost; either way it is told. */
+  async #makeSafe(lines: TargetLines | undefined): Promise<void> {
+    if (!lines || lines.gone.aborted) return;
+    try {
+      await lines.makeSafe();
+    } catch (error) {
+      this.#parts.say(`${this.plan.name}: cannot make its lines safe: ${reasonOf(error)}`);
+    }
+  }
+
+  #failure(error: unknown): JigError {
+    if (error instanceof JigError) return error;
+    if (!(error instanceof RigError)) throw error;
+    return failureOf(error, this.plan.name);
+  }
+}
+
+const SHOWN: Readonly<Record<OutputValue, 0 | 1 | 'released'>> = {
+  active: 1,
+  inactive: 0,
+  released: 'released',
+};
+
+function failureOf(error: RigError, target: string): JigError {
+  const code = error.blame === 'verdict' ? 'not-in-time' : 'line-unavailable';
+  return new JigError(code, `${target}: ${error.message}`, { cause: error });
+}
+
+function latestOf(trace: readonly TraceEntry[]): number {
+  const delays = trace.map(({ plannedMs, actualMs }) => actualMs - plannedMs);
+  return toMicroseconds(Math.max(0, ...delays));
+}

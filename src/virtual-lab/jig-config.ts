@@ -1,0 +1,64 @@
+/** The config by which `sai-jig` drives the lines of a lab's boards. */
+
+/** Lines and sequences of one kind of board, in the words of the jig's config. */
+export interface JigWiring {
+  readonly gpios: readonly {
+    readonly name: string;
+    readonly wire: string;
+    readonly activeLow?: true;
+    readonly safe?: 0;
+    readonly direction?: 'in';
+  }[];
+  readonly sequences: readonly { readonly name: string; readonly seq: readonly object[] }[];
+}
+
+export const UNO_WIRING: JigWiring = {
+  gpios: [
+    { name: 'reset', wire: 'RESET', activeLow: true, safe: 0 },
+    { name: 'button', wire: 'D2', activeLow: true, safe: 0 },
+    { name: 'led', wire: 'D13', direction: 'in' },
+  ],
+  sequences: [
+    { name: 'reset', seq: [{ pulse: 'reset', for: '50ms' }] },
+    { name: 'hold-reset', seq: [{ gpio_name: 'reset', value: 1 }] },
+    { name: 'release-reset', seq: [{ gpio_name: 'reset', value: 0 }] },
+    { name: 'press', seq: [{ pulse: 'button', for: '100ms' }] },
+    { name: 'hold-button', seq: [{ gpio_name: 'button', value: 1 }] },
+    { name: 'release-button', seq: [{ gpio_name: 'button', value: 0 }] },
+  ],
+};
+
+/** A board and the chip that its lines are on. */
+export interface WiredBoard {
+  readonly name: string;
+  readonly chip: string;
+  readonly wiring: JigWiring;
+}
+
+/** Only this machine may ask: everybody on it can already use the sockets. */
+export function jigConfig(boards: readonly WiredBoard[], port: number | undefined): object {
+  return {
+    schema: 'sai-jig',
+    ...(port === undefined ? {} : { port }),
+    iface: '127.0.0.1',
+    targets: boards.map(({ name, chip, wiring }) => ({
+      name,
+      gpios: wiring.gpios.map((gpio) => ({ ...gpio, chip, line: gpio.name })),
+      sequences: wiring.sequences,
+    })),
+  };
+}
+
+/** Whether a file's text is what {@link jigConfig} makes for a lab in `dir`. */
+export function isLabsJigConfig(text: string, dir: string): boolean {
+  try {
+    const { schema, targets } = JSON.parse(text) as {
+      schema: unknown;
+      targets: { gpios: { chip: string }[] }[];
+    };
+    const chips = targets.flatMap(({ gpios }) => gpios.map(({ chip }) => chip));
+    return schema === 'sai-jig' && chips.length > 0 && chips.every((chip) => chip.startsWith(`${dir}/`));
+  } catch {
+    return false; // whatever it is, no lab wrote it
+  }
+}

@@ -1,0 +1,227 @@
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { packageFile } from '../../src/base/package-file.ts';
+import { readFindings } from '../../src/findings/findings-file.ts';
+import { RecordingBoard } from '../peers/recording-board.ts';
+import { RunningJig } from '../peers/running-jig.ts';
+import { type Outcome, ROOT, runCommand, startLab } from '../peers/running-lab.ts';
+import { tempFolder } from '../temp-folder.ts';
+
+const EXAMPLE = packageFile('conf/jig.example.json');
+const { SAI_FINDINGS: _findings, SAI_JIG_CONF: _conf, ...env } = process.env;
+
+function saiJig(...args: string[]): Promise<Outcome> {
+  return runCommand(join(ROOT, 'bin/sai-jig'), args, { env });
+}
+
+function configFile(config: object): string {
+  const file = join(tempFolder(), 'jig.json');
+  writeFileSync(file, JSON.stringify({ schema: 'sai-jig', iface: '127.0.0.1', ...config }));
+  return file;
+}
+
+function oneTarget(gpio: object): object {
+  const sequences = [{ name: 'reset', seq: [{ pulse: 'reset', for: 5 }] }];
+  return { targets: [{ name: 'dut', gpios: [{ name: 'reset', ...gpio }], sequences }] };
+}
+
+describe('sai-jig', () => {
+  test('says what is wrong in one line, with the status of whoever has to act, and leaves a finding', async () => {
+    const folder = tempFolder();
+    const chip = join(folder, 'dut.chip');
+    const board = new RecordingBoard(['reset'], ['led']);
+    await using _server = await board.serve(chip);
+    const good = configFile(oneTarget({ chip, line: 'reset' }));
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void taken.close());
+    const { port } = taken.address() as AddressInfo;
+    const holder = await RunningJig.startWith('--config', good, '--port', '0');
+    const findings = join(folder, 'findings');
+    const cases: [args: string[], status: number, message: string | RegExp][] = [
+      [
+        ['--config', join(folder, 'none')],
+        78,
+        `${join(folder, 'none')}: expected a config file, found none; write one or name another with --config`,
+      ],
+      [
+        ['--config', configFile({ targets: [{}] })],
+        78,
+        /jig\.json: targets\.0\.name: expected a value, got nothing$/,
+      ],
+      [
+        ['--config', configFile({ targets: [], iface: 'eth99' })],
+        78,
+        /jig\.json: iface: expected an address or an interface of this host, one of .*, got "eth99"$/,
+      ],
+      [
+        ['--config', configFile({ targets: [], iface: '192.0.2.1' })],
+        78,
+        /^192\.0\.2\.1:44000: cannot listen there: /,
+      ],
+      [
+        ['--config', configFile({ targets: [] }), '--port', `${port}`],
+        75,
+        `127.0.0.1:${port}: expected a free port, somebody listens there; stop it or give another --port`,
+      ],
+      [
+        ['--config', good, '--port', '0'],
+        75,
+        `${chip}: reset: expected a free line, it is held by sai-jig dut`,
+      ],
+      [['--config', good, '--safe'], 75, `${chip}: reset: expected a free line, it is held by sai-jig dut`],
+      [
+        ['--config', configFile(oneTarget({ chip, line: 'rest' }))],
+        78,
+        `dut/reset: expected a line of ${chip}, one of reset, led, got "rest"`,
+      ],
+      [
+        ['--config', configFile(oneTarget({ chip, line: 'led' }))],
+        78,
+        `${chip}: led: expected a line that can be driven, the board drives it`,
+      ],
+      [
+        ['--config', configFile(oneTarget({ chip: './none.chip', offset: 0 }))],
+        69,
+        /none\.chip: nobody answers on this socket: connect ENOENT/,
+      ],
+      [
+        ['--config', configFile(oneTarget({ chip_index: 0, offset: 17 }))],
+        69,
+        'chip 0: expected the socket of a virtual board: this version drives no kernel chips; try --backend simulated',
+      ],
+      [
+        ['--config', configFile(oneTarget({ chip: 'pinctrl-bcm2835', line: 'GPIO17' }))],
+        69,
+        /^chip pinctrl-bcm2835: expected the socket of a virtual board/,
+      ],
+      [['--nonsense'], 64, "unknown option '--nonsense'; see sai-jig --help"],
+      [['--port', 'x'], 64, '--port: expected a number up to 65535, got "x"; see sai-jig --help'],
+      [['--check', '--safe'], 64, 'expected one thing to do, got --check and --safe; see sai-jig --help'],
+      [['walk'], 64, 'expected "run TARGET/SEQUENCE" or nothing, got "walk"; see sai-jig --help'],
+      [
+        ['--config', good, 'run', 'dut/rest'],
+        64,
+        'dut/rest: expected a sequence of dut, one of reset (did you mean "reset"?)',
+      ],
+      [
+        ['--config', good, '--dry-run', 'dtu/reset'],
+        64,
+        'dtu/reset: expected TARGET/SEQUENCE, the target one of dut (did you mean "dut"?)',
+      ],
+    ];
+    // In pairs: each is a process, and there are two cores.
+    for (let at = 0; at < cases.length; at += 2) {
+      await Promise.all(
+        cases.slice(at, at + 2).map(async ([args, status, message]) => {
+          const outcome = await runCommand(join(ROOT, 'bin/sai-jig'), args, {
+            env: { ...env, SAI_FINDINGS: findings },
+          });
+          const line = outcome.stderr.replace(/^sai-jig: (.*)\n$/, '$1');
+          expect({ args, status: outcome.status, stdout: outcome.stdout }).toEqual({
+            args,
+            status,
+            stdout: '',
+          });
+          if (typeof message === 'string') expect(line).toBe(message);
+          else expect(line).toMatch(message);
+          expect(line).not.toContain('\n');
+        }),
+      );
+    }
+    expect(readFindings(findings).map(({ tool }) => tool)).toEqual(cases.map(() => 'sai-jig'));
+    expect(await holder.stop('SIGTERM')).toBe(143);
+  });
+
+  test('checks a config, and prints what it comes to', async () => {
+    const { status, stdout, stderr } = await saiJig('--config', EXAMPLE, '--check');
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toContain(
+      '  reset (EN): chip 0, line 17: output, open-drain, safe inactive, active low, pull-up\n',
+    );
+    expect(stdout).toContain(
+      '  three-knocks: boot=1 for 20 ms, pause 80 ms, boot=1 for 20 ms, pause 80 ms, boot=1 for 20 ms, pause 80 ms\n',
+    );
+    const json = await saiJig('--config', EXAMPLE, '--check', '--json');
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      port: 44_000,
+      targets: [{ name: 'esp32-1' }, { name: 'uno-1' }],
+    });
+  });
+
+  test('draws when a sequence does what', async () => {
+    const { status, stdout } = await saiJig('--config', EXAMPLE, '--dry-run', 'esp32-1/bootloader');
+    expect(status).toBe(0);
+    expect(stdout).toBe(`esp32-1/bootloader
+  ms  reset  boot
+   0  0      -     start, if all is safe
+   0  0      1     boot=1
+   0  1      1     reset=1 for 100 ms
+ 100  0      1     reset back to 0
+ 150  0      0     boot=0
+ 150  0      0     end
+(1 active, 0 inactive, - let go of; 1 is the low level of reset, boot)
+`);
+  });
+
+  test('runs any config on simulated chips, also that of the original', async () => {
+    const jig = await RunningJig.startWith('--config', EXAMPLE, '--backend', 'simulated', '--port', '0');
+    const headers = { authorization: 'Bearer 2f6b1c9e-change-me-77aa', 'sai-fence': '7' };
+    expect(await jig.ask('/esp32-1/bootloader', { headers })).toMatchObject({
+      status: 200,
+      body: { outcome: 'done' },
+    });
+    expect((await jig.ask('/esp32-1/bootloader')).status).toBe(401);
+    expect(await jig.stop('SIGINT')).toBe(130);
+    const original = configFile({
+      port: 44_000,
+      targets: [
+        {
+          name: 'linkit-7697-1',
+          gpios: [{ chip_index: 0, name: 'nReset', offset: 17, wire: 'RST', safe: 0 }],
+          sequences: [{ name: 'go', seq: [{ gpio_name: 'nReset', value: 1 }, { value: 3 }] }],
+        },
+      ],
+    });
+    const played = await saiJig('--config', original, '--backend', 'simulated', 'run', 'linkit-7697-1/go');
+    expect(played).toMatchObject({ status: 0, stdout: '' });
+    expect(jig.stderr).toMatch(/^sai-jig: ready on http:\/\/127\.0\.0\.1:\d+\/ with 2 targets\n$/);
+  });
+
+  test('plays one sequence without the daemon, and makes lines safe', async () => {
+    const folder = tempFolder();
+    const chip = join(folder, 'dut.chip');
+    const board = new RecordingBoard(['reset'], []);
+    await using _server = await board.serve(chip);
+    const file = configFile(oneTarget({ chip, line: 'reset', activeLow: true }));
+    const run = await saiJig('--config', file, 'run', 'dut/reset');
+    expect(run).toMatchObject({ status: 0, stdout: '' });
+    expect(run.stderr).toMatch(/^sai-jig: dut\/reset: done in \d+ ms\n$/);
+    const drives = board.lines.history.map(({ drive }) => drive);
+    expect(drives).toEqual([1, 0, 1, 1, 'released']);
+    expect(await saiJig('--config', file, '--safe')).toEqual({
+      status: 0,
+      stdout: '',
+      stderr: 'sai-jig: every line is safe, and let go of\n',
+    });
+    expect(board.lines.history.slice(drives.length).map(({ drive }) => drive)).toEqual([1, 1, 'released']);
+  });
+
+  test('resets a virtual Uno, whose lines nobody else can drive meanwhile', async () => {
+    const lab = await startLab();
+    const jigFile = join(lab.folder, 'lab', 'jig.json');
+    const jig = await RunningJig.startWith('--config', jigFile, '--port', '0');
+    const run = { env: { ...lab.env, SAI_DEVICE_JIG: `${jig.url}/uno-1` } };
+    expect(await jig.ask('/uno-1/reset')).toMatchObject({ count: 1, status: 200, body: { outcome: 'done' } });
+    const boot = ['--tty', lab.tty, '--expect', '(reset: external)', '--expect', 'ready'];
+    expect(await runCommand('sai-expect', boot, run)).toMatchObject({ status: 0 });
+    expect(await runCommand('sai', ['jig', 'run', 'press'], run)).toMatchObject({ status: 0, stdout: '' });
+    expect(await runCommand('sai-virtual-lab', ['reset'], run)).toMatchObject({
+      status: 75,
+      stderr: 'sai-virtual-lab: reset: expected a free line, it is held by sai-jig uno-1\n',
+    });
+  });
+});

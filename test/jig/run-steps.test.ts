@@ -1,0 +1,222 @@
+import { describe, expect, test } from 'vitest';
+import type { LineValue, OutputValue } from '../../src/jig/plan.ts';
+import { runSteps, type StepLines } from '../../src/jig/run-steps.ts';
+import type { Step } from '../../src/jig/sequence.ts';
+import type { TraceEntry } from '../../src/wire/jig.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+/** Two lines in virtual time: `reset` is driven, `led` is the board's. */
+class Wires implements StepLines {
+  readonly clock = new VirtualClock();
+  readonly startMs = this.clock.nowMs();
+  readonly driven: string[] = [];
+  /** How long the chip takes to do as it is told. */
+  driveMs = 0;
+  onDrive: (value: OutputValue) => void = () => {};
+  #reset: OutputValue = 'inactive';
+  #led: LineValue = 'inactive';
+  readonly #listeners = new Set<(value: LineValue) => void>();
+
+  line(name: string): ReturnType<StepLines['line']> {
+    const wires = this;
+    return {
+      get value() {
+        return name === 'reset' ? wires.#reset : wires.#led;
+      },
+      drive: async (value) => {
+        this.clock.pass(this.driveMs);
+        this.#reset = value;
+        this.driven.push(`${this.clock.nowMs() - this.startMs} ${value}`);
+        this.onDrive(value);
+      },
+      read: async () => this.#led,
+      onChange: (listener) => {
+        this.#listeners.add(listener);
+        return () => this.#listeners.delete(listener);
+      },
+    };
+  }
+
+  led(value: LineValue): void {
+    this.#led = value;
+    for (const listener of this.#listeners) listener(value);
+  }
+
+  async run(steps: readonly Step[], signal = new AbortController().signal): Promise<TraceEntry[]> {
+    const trace: TraceEntry[] = [];
+    await runSteps(steps, this, this.clock, signal, (entry) => trace.push(entry));
+    expect(this.#listeners.size).toBe(0);
+    return trace;
+  }
+}
+
+const at = { path: 'seq.0', text: 'a step' };
+const set = (value: LineValue): Step => ({ ...at, kind: 'set', line: 'reset', value });
+const pause = (pauseMs: number): Step => ({ ...at, kind: 'pause', pauseMs });
+const pulse = (forMs: number, value: LineValue = 'active'): Step => ({
+  ...at,
+  kind: 'pulse',
+  line: 'reset',
+  value,
+  forMs,
+});
+const waitFor = (until: (Step & { kind: 'wait' })['until'], withinMs = 100): Step => ({
+  ...at,
+  kind: 'wait',
+  line: 'led',
+  until,
+  withinMs,
+});
+
+describe('a run of steps', () => {
+  test('does each at its time, and writes down when', async () => {
+    const wires = new Wires();
+    const trace = await wires.run([set('active'), pause(50), set('inactive'), pause(10)]);
+    expect(wires.driven).toEqual(['0 active', '50 inactive']);
+    expect(trace.map(({ plannedMs, actualMs }) => [plannedMs, actualMs])).toEqual([
+      [0, 0],
+      [50, 50],
+      [50, 50],
+      [60, 60],
+    ]);
+  });
+
+  test('does not drift: late timers do not add up over three hundred steps', async () => {
+    const wires = new Wires();
+    wires.clock.latenessMs = () => 0.9;
+    wires.driveMs = 0.05;
+    const steps = Array.from({ length: 150 }, (_, index) => [
+      set(index % 2 === 0 ? 'active' : 'inactive'),
+      pause(10),
+    ]);
+    const trace = await wires.run(steps.flat());
+    const delays = trace.map(({ plannedMs, actualMs }) => actualMs - plannedMs);
+    expect(trace.at(-1)?.plannedMs).toBe(1500);
+    expect(Math.max(...delays)).toBeLessThan(1);
+  });
+
+  test('gives a board the time it needs after a long stall, and says how late it is', async () => {
+    const wires = new Wires();
+    let stalls = 1;
+    wires.clock.latenessMs = () => (stalls-- > 0 ? 200 : 0);
+    const trace = await wires.run([
+      set('active'),
+      pause(50),
+      set('inactive'),
+      pause(100),
+      set('active'),
+      pause(100),
+    ]);
+    expect(wires.driven).toEqual(['0 active', '250 inactive', '340 active']);
+    expect(trace.map(({ plannedMs }) => plannedMs)).toEqual([0, 50, 50, 150, 150, 250]);
+    expect(trace.at(-1)?.actualMs).toBe(430);
+  });
+
+  test('never shortens a pulse', async () => {
+    const wires = new Wires();
+    wires.clock.latenessMs = () => 30;
+    await wires.run([pause(50), pulse(20), pulse(20)]);
+    expect(wires.driven).toEqual(['80 active', '130 inactive', '130 active', '180 inactive']);
+  });
+
+  test.each<[OutputValue]>([['inactive'], ['active'], ['released']])(
+    'ends a pulse with what was there before: %s',
+    async (before) => {
+      const wires = new Wires();
+      await wires.line('reset').drive(before);
+      const trace = await wires.run([pulse(10)]);
+      expect(wires.driven.at(-1)).toBe(`10 ${before}`);
+      expect(trace).toHaveLength(2);
+    },
+  );
+
+  test('goes on at once when an input has the awaited value already', async () => {
+    const wires = new Wires();
+    wires.led('active');
+    const trace = await wires.run([waitFor({ value: 'active' }), set('active')]);
+    expect(trace.map(({ actualMs }) => actualMs)).toEqual([0, 0]);
+  });
+
+  test('goes on when the awaited value comes, and plans from there', async () => {
+    const wires = new Wires();
+    wires.clock.onSleep = (untilMs) => {
+      if (untilMs !== wires.startMs + 100) return;
+      wires.clock.pass(30);
+      wires.led('active');
+    };
+    const trace = await wires.run([waitFor({ value: 'active' }), pause(10), set('active')]);
+    expect(trace.map(({ plannedMs }) => plannedMs)).toEqual([30, 40, 40]);
+    expect(wires.driven).toEqual(['40 active']);
+  });
+
+  test.each([
+    ['rising', 'active'],
+    ['falling', 'inactive'],
+    ['both', 'active'],
+    ['both', 'inactive'],
+  ] as const)(
+    'sees a %s edge that comes right after the step before, before it is awaited',
+    async (edge, value) => {
+      const wires = new Wires();
+      wires.onDrive = () => queueMicrotask(() => wires.led(value));
+      await wires.run([set('active'), waitFor({ edge })]);
+      expect(wires.driven).toHaveLength(1);
+    },
+  );
+
+  test('sees an edge that the step before provokes before the chip has acknowledged it', async () => {
+    const wires = new Wires();
+    wires.onDrive = () => wires.led('active');
+    await wires.run([set('active'), waitFor({ edge: 'rising' })]);
+    expect(wires.driven).toHaveLength(1);
+  });
+
+  test('takes one edge for one wait', async () => {
+    const wires = new Wires();
+    wires.onDrive = () => {
+      for (const value of ['active', 'inactive', 'active'] as const) wires.led(value);
+    };
+    const rising = waitFor({ edge: 'rising' });
+    await wires.run([set('active'), rising, rising]);
+    await expect(wires.run([set('active'), rising, rising, rising])).rejects.toMatchObject({
+      blame: 'verdict',
+    });
+  });
+
+  test('does not take an edge from before the step before', async () => {
+    const wires = new Wires();
+    wires.clock.onSleep = (untilMs) => {
+      if (untilMs !== wires.startMs + 50) return;
+      wires.led('active');
+      wires.clock.pass(1);
+    };
+    await expect(wires.run([pause(50), pause(50), waitFor({ edge: 'rising' })])).rejects.toMatchObject({
+      blame: 'verdict',
+      message: 'seq.0: a step: it did not come',
+    });
+  });
+
+  test('fails when the board does not do it in time', async () => {
+    const wires = new Wires();
+    const run = wires.run([waitFor({ value: 'active' }), set('active')]);
+    await expect(run).rejects.toMatchObject({ blame: 'verdict' });
+    expect(wires.clock.nowMs() - wires.startMs).toBe(100);
+    expect(wires.driven).toEqual([]);
+  });
+
+  test('stops at whatever step it is when it is aborted', async () => {
+    const steps = [set('active'), pause(10), pulse(10), waitFor({ value: 'active' }), set('inactive')];
+    for (const stopAt of steps.keys()) {
+      const wires = new Wires();
+      const abort = new AbortController();
+      const reason = new Error('enough');
+      let step = 0;
+      const count = (): void => {
+        if (step++ === stopAt) abort.abort(reason);
+      };
+      wires.onDrive = count;
+      wires.clock.onSleep = count;
+      await expect(wires.run(steps, abort.signal)).rejects.toBe(reason);
+    }
+  });
+});

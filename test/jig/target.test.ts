@@ -1,0 +1,106 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { parse } from '../../src/base/validate.ts';
+import { systemClock } from '../../src/jig/clock.ts';
+import { JigConfig } from '../../src/jig/config.ts';
+import { type ChipId, planTargets } from '../../src/jig/plan.ts';
+import { SimulatedChip } from '../../src/jig/simulated-chip.ts';
+import { type RunRequest, Target } from '../../src/jig/target.ts';
+import type { JigEvent } from '../../src/wire/jig.ts';
+import { eventually } from '../eventually.ts';
+
+const CONFIG = {
+  schema: 'sai-jig',
+  targets: [
+    {
+      name: 'dut',
+      gpios: [
+        { name: 'reset', chip_index: 0, offset: 0 },
+        { name: 'power', chip_index: 1, offset: 0 },
+      ],
+      sequences: [
+        {
+          name: 'both',
+          seq: [{ gpio_name: 'reset', value: 1 }, { gpio_name: 'power', value: 1 }, { value: '1m' }],
+        },
+        { name: 'nothing', seq: [] },
+      ],
+    },
+  ],
+};
+
+/** A target whose lines are on two chips. */
+async function bench(): Promise<{ target: Target; chips: readonly SimulatedChip[]; events: JigEvent[] }> {
+  const chips = [new SimulatedChip('chip 0', ['']), new SimulatedChip('chip 1', [''])];
+  const events: JigEvent[] = [];
+  const [plan] = planTargets(parse(JigConfig, CONFIG, 'jig.json'), 'jig.json');
+  if (!plan) throw new Error('expected a target');
+  const target = new Target(plan, {
+    openChip: (chip: ChipId) =>
+      (chip.kind === 'number' && chips[chip.number]?.open()) as ReturnType<SimulatedChip['open']>,
+    clock: systemClock,
+    onEvent: (event) => events.push(event),
+    say: () => {},
+  });
+  onTestFinished(async () => await target[Symbol.asyncDispose]());
+  await target.start();
+  return { target, chips, events };
+}
+
+function asking(sequence: string): RunRequest {
+  return { sequence, waitMs: 0, fence: undefined, gone: new AbortController().signal, onGone: 'finish' };
+}
+
+test('when one of its chips goes away, the lines on the other are made safe, and both are taken again', async () => {
+  const { target, chips, events } = await bench();
+  const run = target.run(asking('both'));
+  await eventually('both lines', () => chips.every((chip) => chip.levelAt(0) === 1));
+  chips[1]?.unplug();
+  await expect(run).rejects.toMatchObject({
+    code: 'line-unavailable',
+    message: 'dut: chip 1: the chip has gone',
+  });
+  await eventually('the line of the other chip', () => chips[0]?.levelAt(0) === 0);
+  expect(target.status()).toMatchObject({ state: 'unavailable', reason: 'chip 1: the chip has gone' });
+  await expect(target.run(asking('nothing'))).rejects.toMatchObject({ code: 'line-unavailable' });
+  chips[1]?.plug();
+  await eventually('it to be back', () => target.status().state === 'idle');
+  expect(await target.run(asking('nothing'))).toMatchObject({ outcome: 'done' });
+  expect(events.map(({ event }) => event)).toEqual([
+    'started',
+    'step',
+    'step',
+    'unavailable',
+    'ended',
+    'available',
+    'started',
+    'ended',
+  ]);
+});
+
+test('disposed, it is over: what runs ends, nothing begins, and every line is free', async () => {
+  const { target, chips } = await bench();
+  const run = target.run(asking('both'));
+  const waiting = target.run({ ...asking('nothing'), waitMs: 60_000 });
+  await eventually('both lines', () => chips.every((chip) => chip.levelAt(0) === 1));
+  const disposed = target[Symbol.asyncDispose]();
+  await expect(run).rejects.toMatchObject({ code: 'stopping' });
+  await expect(waiting).rejects.toMatchObject({ code: 'stopping' });
+  await disposed;
+  await expect(target.run(asking('nothing'))).rejects.toMatchObject({ code: 'stopping' });
+  await expect(target.abort(undefined)).rejects.toMatchObject({ code: 'stopping' });
+  for (const chip of chips) {
+    expect(chip.levelAt(0)).toBe(0);
+    await using opened = await chip.open();
+    expect((await opened.lines())[0]?.consumer).toBeUndefined();
+  }
+});
+
+test('a client that goes away ends its sequence, if it asked for that, before the next one can begin', async () => {
+  const { target, chips } = await bench();
+  const abort = new AbortController();
+  const run = target.run({ ...asking('both'), gone: abort.signal, onGone: 'abort' });
+  await eventually('both lines', () => chips.every((chip) => chip.levelAt(0) === 1));
+  abort.abort(new Error('gone'));
+  await expect(run).rejects.toThrow('gone');
+  expect(chips.map((chip) => chip.levelAt(0))).toEqual([0, 0]);
+});
