@@ -8,7 +8,7 @@ module.exports = (command) => {
   const bundle = join(__dirname, '..', 'dist', `${command}.cjs`);
   if (!existsSync(bundle)) {
     process.stderr.write(
-      `sai-${command}: expected the built command ${bundle}, found none; run: npm run setup\n`,
+      `${command === 'cli' ? 'sai' : `sai-${command}`}: expected the built command ${bundle}, found none; run: npm run setup\n`,
     );
     process.exit(69);
   }

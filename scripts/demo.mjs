@@ -1,13 +1,14 @@
 #!/usr/bin/env node
-// The main job without hardware: a virtual Arduino Uno with real firmware behind a real tty, and a ctest project
-// that `sai-device` runs on it.
+// The main job without hardware: a virtual Arduino Uno with real firmware behind a real tty, a jig that holds its reset
+// and button, and a ctest project that `sai-device` runs on it while `sai-logproxy` keeps the log.
 //
 //   npm run demo               brings all up, runs the tests, takes all down; the status is that of the tests
 //   npm run demo -- --keep     leaves the board up and prints what to try; Ctrl-C ends it
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { constants, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -30,19 +31,26 @@ const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop.abort(signal));
 
 const folder = mkdtempSync(join(tmpdir(), 'sai-'));
+/** Stays, to be looked at. */
+const log = mkdtempSync(join(tmpdir(), 'sai-demo-log-'));
 let status = 0;
 try {
   status = await demo();
 } finally {
   rmSync(folder, { recursive: true, force: true });
+  if (readdirSync(log).length === 0) rmdirSync(log);
 }
 process.exit(stop.signal.aborted ? 128 + constants.signals[stop.signal.reason] : status);
 
 async function demo() {
   const startedAt = Date.now();
-  const lab = await startLab();
+  const port = await freePort();
+  const lab = await startLab(port);
+  let jig;
   try {
     if (!lab.board) return lab.status;
+    jig = await startJig(lab.board.jig);
+    if (!jig.isReady) return jig.status;
     const env = {
       ...process.env,
       PATH: `${join(root, 'bin')}${delimiter}${process.env.PATH}`,
@@ -50,26 +58,46 @@ async function demo() {
       SAI_RUN_DIR: join(folder, 'run'),
     };
     mkdirSync(env.SAI_RUN_DIR);
-    say(`a virtual Uno runs behind ${lab.board.ttys[0]}`);
+    say(`a virtual Uno runs behind ${lab.board.ttys[0]}, and its jig on 127.0.0.1:${port}`);
     const build = join(folder, 'build');
     const configured = await run('cmake', ['-S', project, '-B', build], env, 'quiet');
     if (configured.status !== 0) return configured.status;
     const ctest = ['ctest', '--test-dir', build, '--output-on-failure'];
-    say(`$ sai-device uno ${ctest.join(' ')}`);
-    const tested = await run('sai-device', ['uno', ...ctest], env, 'shown');
+    const line = ['sai-logproxy', '--dir', log, '--', 'sai-device', 'uno', ...ctest];
+    say(`$ ${line.join(' ')}`);
+    const tested = await run(line[0], line.slice(1), env, 'shown');
     if (!stop.signal.aborted) summarise(tested, Date.now() - startedAt);
-    if (keep && !stop.signal.aborted) await stayUp(lab.board, env, build);
+    if (keep && !stop.signal.aborted) await stayUp({ ...lab.board, jigPort: port }, env, build);
     return tested.status;
   } finally {
+    await jig?.end();
     await lab.end();
   }
 }
 
+/** A moment later another program may have it; then the jig says so. */
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  return port;
+}
+
 /** The board lives in a process of its own, which ends by itself should this one be killed. */
-async function startLab() {
+async function startLab(jigPort) {
   const child = spawn(
     join(root, 'bin/sai-virtual-lab'),
-    ['up', '--json', '--with-parent', '--dir', join(folder, 'lab'), 'uno:uno-1'],
+    [
+      'up',
+      '--json',
+      '--with-parent',
+      '--dir',
+      join(folder, 'lab'),
+      '--jig-port',
+      String(jigPort),
+      'uno:uno-1',
+    ],
     { stdio: ['pipe', 'pipe', 'inherit'], detached: true },
   );
   const ended = once(child, 'exit');
@@ -82,6 +110,29 @@ async function startLab() {
     status: child.exitCode ?? 1,
     async end() {
       child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
+/** Ends with its standard input, also when this process is killed. */
+async function startJig(config) {
+  const script =
+    'exec 3<&0; "$0" -q --json --config "$1" & jig=$!; { cat <&3; kill $jig; } > /dev/null 2>&1 & wait $jig';
+  const child = spawn('sh', ['-c', script, join(root, 'bin/sai-jig'), config], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    detached: true,
+  });
+  const ended = once(child, 'exit');
+  const [line] = await Promise.race([
+    once(createInterface(child.stdout), 'line'),
+    ended.then(() => [undefined]),
+  ]);
+  return {
+    isReady: typeof line === 'string',
+    status: child.exitCode ?? 1,
+    async end() {
+      child.stdin.end();
       await ended;
     },
   };
@@ -113,6 +164,8 @@ function summarise({ status, text }, tookMs) {
   const passed = counts
     ? `${Number(counts[3]) - Number(counts[2])} of ${counts[3]} tests passed`
     : 'no test ran';
+  const files = readdirSync(log).filter((name) => name.endsWith('.log'));
+  say(`the log of the run is in ${log}: ${files.join(' ')}`);
   say(`${passed} on the virtual Uno, in ${seconds} s; status ${status}`);
 }
 
@@ -124,7 +177,9 @@ The board stays up until Ctrl-C. In another terminal:
   export SAI_DEVICES_CONF=${board.devices} SAI_RUN_DIR=${env.SAI_RUN_DIR} SIM_CHIP=${board.chip}
   sai-device --list                                            # who has which board
   sai-device uno sai-expect --line version --expect sai-uno    # ask the firmware its version
-  sai-virtual-lab reset                                        # press reset
+  sai jig list --url http://127.0.0.1:${board.jigPort}                    # what the jig can do
+  curl http://127.0.0.1:${board.jigPort}/uno-1/reset                      # press reset
+  sai-logproxy show ${log}                                     # the log of the run, by time
   sai-device uno ctest --test-dir ${build}                     # the tests once more
   sai-device uno ctest --test-dir ${build} -C broken -R wrong_text --output-on-failure
 `);

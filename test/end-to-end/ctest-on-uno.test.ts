@@ -45,7 +45,7 @@ function projectOf(lab: RunningLab, script: string): string {
 }
 
 test('the sample project passes under one lease, also with ctest -j4', { timeout: 60_000 }, async () => {
-  const lab = await startLab();
+  const lab = await startLab('held by a jig');
   const serial = await ctestUnderLease(lab, SAMPLE);
   expect(serial).toMatchObject({ status: 0, findings: [] });
   expect(serial.stdout).toMatch(/100% tests passed, 0 tests failed out of 5/);
@@ -55,7 +55,7 @@ test('the sample project passes under one lease, also with ctest -j4', { timeout
 });
 
 test("a wrong text is the firmware's or the test's: verdict fail, and ctest's own status", async () => {
-  const lab = await startLab();
+  const lab = await startLab('held by a jig');
   const outcome = await ctestUnderLease(lab, SAMPLE, '-C', 'broken', '-R', 'wrong_text');
   expect(outcome.status).toBe(8);
   expect(outcome.findings).toMatchObject([
@@ -65,7 +65,7 @@ test("a wrong text is the firmware's or the test's: verdict fail, and ctest's ow
 });
 
 test('a tty pulled in the middle of a test is the rig: verdict infra, and status 74', async () => {
-  const lab = await startLab();
+  const lab = await startLab('held by a jig');
   const project = projectOf(
     lab,
     `sai-expect --timeout 10s --line 'echo here' --regex '^here'
@@ -80,7 +80,7 @@ test('a tty pulled in the middle of a test is the rig: verdict infra, and status
 });
 
 test('under a lease, a tty is found by the name that the devices config gives it', async () => {
-  const lab = await startLab();
+  const lab = await startLab('held by a jig');
   const line = ['uno', 'sai-expect', '--tty', 'console', '--line', 'echo here', '--regex', '^here'];
   expect(await runCommand('sai-device', line, lab)).toMatchObject({ status: 0, stdout: '' });
   const wrong = await runCommand(

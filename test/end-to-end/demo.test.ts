@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readProcessEnvironment, readProcessTable } from '../../src/base/process-table.ts';
@@ -48,7 +48,13 @@ test('the demo passes its tests, says so, and leaves nothing behind', { timeout:
   const demo = startDemo(scratch, []);
   expect(await demo.exited, demo.output()).toEqual([0, null]);
   expect(demo.output()).toMatch(/^demo: 5 of 5 tests passed on the virtual Uno, in .* s; status 0$/m);
-  expect(readdirSync(scratch)).toEqual([]);
+  const [log, ...others] = readdirSync(scratch);
+  expect(others).toEqual([]);
+  const tty0 = join(scratch, log ?? '', 'tty0.log');
+  expect(demo.output()).toMatch(
+    new RegExp(`^demo: the log of the run is in ${join(scratch, log ?? '')}: .*tty0\\.log$`, 'm'),
+  );
+  expect(readFileSync(tty0, 'utf8')).toContain('sai-uno 1.0.0 (reset: external)');
   expect(marked(scratch)).toEqual([]);
 });
 
@@ -60,7 +66,7 @@ test('Ctrl-C in the middle of a test ends the demo with 130 and leaves nothing b
   await demo.said(/Start 1: boot_banner/);
   demo.interrupt();
   expect(await demo.exited, demo.output()).toEqual([130, null]);
-  expect(readdirSync(scratch)).toEqual([]);
+  expect(readdirSync(scratch).filter((name) => !name.startsWith('sai-demo-log-'))).toEqual([]);
   expect(marked(scratch)).toEqual([]);
 });
 
@@ -71,7 +77,7 @@ test('--keep leaves the board up, says what to try, and ends at Ctrl-C', { timeo
   expect(marked(scratch).length).toBeGreaterThan(1);
   demo.interrupt();
   expect(await demo.exited, demo.output()).toEqual([130, null]);
-  expect(readdirSync(scratch)).toEqual([]);
+  expect(readdirSync(scratch).filter((name) => !name.startsWith('sai-demo-log-'))).toEqual([]);
   expect(marked(scratch)).toEqual([]);
 });
 

@@ -9,7 +9,7 @@ import { type Outcome, type RunningLab, runCommand, startLab } from '../peers/ru
 
 /** A virtual Uno whose lines a jig holds; the lease of it says so. */
 async function labWithJig(): Promise<{ lab: RunningLab; jig: RunningJig }> {
-  const lab = await startLab();
+  const lab = await startLab('free');
   const jigFile = join(lab.folder, 'lab', 'jig.json');
   const jig = await RunningJig.startWith('--config', jigFile, '--port', '0');
   const pool = lab.env['SAI_DEVICES_CONF'] ?? '';
@@ -68,7 +68,7 @@ describe('sai-expect --jig', () => {
   });
 
   test('blames the jig where the jig is to blame', async () => {
-    const lab = await startLab();
+    const lab = await startLab('free');
     const findings = join(lab.folder, 'findings');
     const silent = createServer();
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));

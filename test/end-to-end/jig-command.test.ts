@@ -211,7 +211,7 @@ describe('sai-jig', () => {
   });
 
   test('resets a virtual Uno, whose lines nobody else can drive meanwhile', async () => {
-    const lab = await startLab();
+    const lab = await startLab('free');
     const jigFile = join(lab.folder, 'lab', 'jig.json');
     const jig = await RunningJig.startWith('--config', jigFile, '--port', '0');
     const run = { env: { ...lab.env, SAI_DEVICE_JIG: `${jig.url}/uno-1` } };

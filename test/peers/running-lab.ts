@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -17,18 +18,14 @@ export interface RunningLab {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Up until the test is finished. */
-export async function startLab(): Promise<RunningLab> {
+/** Up until the test is finished, where wanted with a jig that holds the board's lines for as long. */
+export async function startLab(lines: 'free' | 'held by a jig'): Promise<RunningLab> {
   const folder = tempFolder();
-  const args = ['up', '--json', '--with-parent', '--dir', join(folder, 'lab'), 'uno:uno-1'];
-  const child = spawn(join(ROOT, 'bin/sai-virtual-lab'), args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const ended = once(child, 'exit');
-  onTestFinished(async () => {
-    child.kill('SIGTERM');
-    await ended;
-  });
-  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
-  const board = JSON.parse(line) as { ttys: [string]; chip: string; devices: string };
+  const jigPort = String(await freePort());
+  const dir = join(folder, 'lab');
+  const up = ['up', '--json', '--with-parent', '--dir', dir, '--jig-port', jigPort, 'uno:uno-1'];
+  const board = JSON.parse(await firstLineOf('sai-virtual-lab', up)) as LabBoard;
+  if (lines === 'held by a jig') await firstLineOf('sai-jig', ['--quiet', '--json', '--config', board.jig]);
   const runDir = join(folder, 'run');
   mkdirSync(runDir);
   const { SAI_FINDINGS: _ours, SAI_DEVICE_LEASE: _lease, ...inherited } = process.env;
@@ -44,6 +41,33 @@ export async function startLab(): Promise<RunningLab> {
       SIM_CHIP: board.chip,
     },
   };
+}
+
+interface LabBoard {
+  readonly ttys: [string];
+  readonly chip: string;
+  readonly devices: string;
+  readonly jig: string;
+}
+
+/** What a daemon says once it is ready; it is ended when the test is. */
+async function firstLineOf(command: string, args: readonly string[]): Promise<string> {
+  const child = spawn(join(ROOT, 'bin', command), args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = once(child, 'exit');
+  onTestFinished(async () => {
+    child.kill('SIGTERM');
+    await ended;
+  });
+  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
+  return line;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
 }
 
 /** How a command ended, and all that it said. */

@@ -1,13 +1,7 @@
-# What every test begins with. On a bench with wires, a jig presses these buttons.
+# What every test begins with. The jig of the device presses its buttons: `--jig reset` plays the sequence "reset".
 set -eu
 
-# To the shell's prompt from wherever the last test left the board; nothing older can match from here on.
+# To the shell's prompt from wherever the last test left the board; nothing older can match from the reset on.
 reset_board() {
-  sai-expect --fresh
-  sai-virtual-lab reset
-  sai-expect --timeout 10s --expect 'ready' --expect '> '
-}
-
-press_button() {
-  sai-virtual-lab press --for "$1"
+  sai-expect --timeout 10s --jig reset --expect 'ready' --expect '> '
 }

@@ -3,6 +3,5 @@
 . "$(dirname "$0")/board.sh"
 
 reset_board
-press_button 100ms
-sai-expect --timeout 10s --expect 'button pressed' --expect 'button released'
+sai-expect --timeout 10s --jig press --expect 'button pressed' --expect 'button released'
 sai-expect --timeout 10s --line 'pin' --regex '^button released' --fail 'button pressed'
