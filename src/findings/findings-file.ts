@@ -6,6 +6,10 @@ import { Finding, type Verdict } from '../wire/finding.ts';
 /** A longer write could be torn by another writer. Source: the contract of `SAI_FINDINGS`. */
 const MAX_LINE_BYTES = 4000;
 
+/** Of each of device, tty and step in a line that has to be cut. */
+const MAX_NAMING_BYTES = 500;
+const CUT_MARK = ' …';
+
 /** What a command knows of its failure beyond the error itself. */
 export type FindingContext = Pick<Finding, 'device' | 'tty' | 'step'>;
 
@@ -46,14 +50,28 @@ export function appendFinding(path: string | undefined, finding: Finding): void 
   }
 }
 
-/** One line, its evidence cut where the whole would be longer than one write may be. */
+/** One line, its texts cut where the whole would be longer than one write may be. */
 function lineOf(finding: Finding): string {
-  let line = `${JSON.stringify(finding)}\n`;
-  for (let kept = finding.evidence; Buffer.byteLength(line) > MAX_LINE_BYTES; ) {
-    kept = kept.slice(0, Math.floor(kept.length * 0.9));
-    line = `${JSON.stringify({ ...finding, evidence: `${kept} …` })}\n`;
+  const whole = `${JSON.stringify(finding)}\n`;
+  if (Buffer.byteLength(whole) <= MAX_LINE_BYTES) return whole;
+  // A step that was typed can be as long as any evidence: what names things gets a share, the evidence the rest.
+  const named: Finding = { ...finding };
+  for (const key of ['device', 'tty', 'step'] as const) {
+    const text = finding[key];
+    if (text !== undefined) named[key] = cut(text, MAX_NAMING_BYTES);
   }
-  return line;
+  const around = Buffer.byteLength(`${JSON.stringify({ ...named, evidence: '' })}\n`);
+  return `${JSON.stringify({ ...named, evidence: cut(finding.evidence, MAX_LINE_BYTES - around) })}\n`;
+}
+
+/** The beginning of `text`, with a mark when that is not all of it: at most `limitBytes` as JSON, without quotes. */
+function cut(text: string, limitBytes: number): string {
+  const sizeBytes = (part: string): number => Buffer.byteLength(JSON.stringify(part)) - 2;
+  if (sizeBytes(text) <= limitBytes) return text;
+  let kept = text;
+  while (kept !== '' && sizeBytes(`${kept}${CUT_MARK}`) > limitBytes)
+    kept = kept.slice(0, Math.floor(kept.length * 0.9));
+  return `${kept}${CUT_MARK}`;
 }
 
 /** Every finding in the file; a line that is not one (cut, foreign) is itself a finding, never dropped. */
