@@ -158,7 +158,7 @@ class DeviceRun {
     const search = openRunDir({ configured, ttyGid: ttyGidOf(this.#pool), force: this.#request.force });
     if (!search.runDir) {
       diagnostics.say(
-        `no shared run folder (${search.reason}): locking without queue; set SAI_RUN_DIR, or make /run/sai`,
+        `no shared run folder (${search.reason}): locking without queue; have root make /run/sai, mode 3775, for the group of the ttys`,
       );
     }
     return search.runDir;

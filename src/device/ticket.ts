@@ -7,7 +7,6 @@ import {
   fchmodSync,
   openSync,
   readdirSync,
-  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -19,6 +18,7 @@ import * as v from 'valibot';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { tryFlock } from '../native/flock.ts';
 import { isFlocked } from './lease-file.ts';
+import { readShared } from './shared-file.ts';
 
 /** What a ticket says. */
 const TicketContent = v.looseObject({
@@ -162,7 +162,7 @@ function ticketNames(folder: string): string[] {
 
 function readTicket(path: string): TicketContent | undefined {
   try {
-    const result = v.safeParse(TicketContent, JSON.parse(readFileSync(path, 'utf8')));
+    const result = v.safeParse(TicketContent, JSON.parse(readShared(path)));
     return result.success ? result.output : undefined;
   } catch {
     return undefined; // withdrawn meanwhile, or not written by us

@@ -1,17 +1,7 @@
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { findRunDir, openRunDir, openShared } from '../../src/device/run-dir.ts';
+import { findRunDir, openRunDir } from '../../src/device/run-dir.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -42,26 +32,4 @@ test('a folder that cannot be used is refused, and another is not taken in its p
 test('looking for the folder makes none', () => {
   expect(findRunDir({ configured: join(folder, 'none'), ttyGid: undefined })).toBeUndefined();
   expect(readdirSync(folder)).toEqual([]);
-});
-
-test('a shared file is made for the whole group whatever the umask, and opened when it is there', () => {
-  const before = process.umask(0o077);
-  try {
-    const path = join(folder, 'x.lease');
-    closeSync(openShared(path));
-    expect(statSync(path).mode & 0o777).toBe(0o664);
-    writeFileSync(path, 'kept');
-    closeSync(openShared(path));
-    expect(statSync(path).size).toBe(4);
-  } finally {
-    process.umask(before);
-  }
-});
-
-test('a link in place of a shared file is not followed', () => {
-  const path = join(folder, 'x.lease');
-  mkdirSync(join(folder, 'elsewhere'));
-  symlinkSync(join(folder, 'elsewhere', 'secret'), path);
-  expect(() => openShared(path)).toThrow('ELOOP');
-  expect(existsSync(join(folder, 'elsewhere', 'secret'))).toBe(false);
 });
