@@ -122,6 +122,7 @@ class DeviceRun {
   async #join(lease: LeaseRecord): Promise<number> {
     const { program, args, alias, graceMs } = this.#request;
     const { env, diagnostics } = this.#invocation;
+    this.#signals.stop.throwIfAborted();
     diagnostics.detail(`runs under the lease of ${lease.device} that it was started in`);
     const end = await runCommand(
       { program, args, env: { ...env, ...aliasOf(alias, lease.ttys) } },

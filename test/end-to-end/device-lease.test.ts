@@ -217,11 +217,13 @@ describe('a signal', () => {
       'uno',
       'sh',
       '-c',
-      'trap "echo usr1; exit 7" USR1; echo up; while :; do sleep 0.05; done',
+      'trap "got=usr1" USR1; sleep 1000 & echo up; while [ -z "$got" ]; do sleep 0.05; done; ' +
+        'echo $got; kill $!; wait $!; exit $(($? - 100))',
     ]);
     await started.prints(/up/);
     started.kill('SIGUSR1');
-    expect(await started.ended).toMatchObject({ status: 7, stdout: 'up\nusr1\n' });
+    // 143 - 100: what the command had started died of the TERM of the command, not of our USR1.
+    expect(await started.ended).toMatchObject({ status: 43, stdout: 'up\nusr1\n' });
   });
 
   test('ends a waiter at once, which leaves no ticket', async () => {

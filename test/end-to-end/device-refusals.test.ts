@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Bench, guardsOf, SAI_DEVICE } from '../peers/bench.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
@@ -160,6 +168,19 @@ describe('refused at once, with one line:', () => {
     writeFileSync(script, '#!/no/such/interpreter\n', { mode: 0o755 });
     expect(await refusal(bench, ['uno', script])).toMatchObject({ status: 127 });
     expect((await bench.run(['--no-wait', 'uno', 'true'])).status).toBe(0);
+  });
+
+  test('a command that is being written (126), after the device was taken and let go', async () => {
+    await using bench = new Bench();
+    const program = bench.file('program');
+    copyFileSync('/bin/true', program);
+    const writer = openSync(program, 'r+');
+    expect(await refusal(bench, ['uno', program])).toMatchObject({
+      status: 126,
+      evidence: `${program}: spawn ETXTBSY`,
+    });
+    closeSync(writer);
+    expect((await bench.run(['--no-wait', 'uno', program])).status).toBe(0);
   });
 
   test('a run folder whose path is too long (78)', async () => {
