@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
   closeSync,
   copyFileSync,
   existsSync,
@@ -114,31 +115,37 @@ describe('refused at once, with one line:', () => {
     });
   });
 
-  test('a tty without permission (74), naming the group that has it', async (context) => {
-    needsRoot(context, 'to become a user who has none');
-    needsProgram(context, 'setpriv');
-    await using bench = new Bench();
-    const { ttyPath } = bench.board;
-    chmodSync(ttyPath, 0o060);
-    chmodSync(bench.folder, 0o777);
-    const nobody = [
-      '--reuid=65534',
-      '--regid=65534',
-      '--clear-groups',
-      process.execPath,
-      SAI_DEVICE,
-      'uno',
-      ...RAN,
-    ];
-    const { status, stdout, stderr } = spawnSync('setpriv', nobody, { env: bench.env, encoding: 'utf8' });
-    expect({ status, stdout, stderr }).toEqual({
-      status: 74,
-      stdout: '',
-      stderr: expect.stringMatching(
-        `^sai-device: uno1: ${ttyPath}: no permission; add this user to group \\S+ \\(usermod -aG [^\\n]+\\)\\n$`,
-      ),
-    });
-  });
+  test.for([
+    [20, 0o060, 'add this user to group \\S+ \\(usermod -aG [^\\n]+\\)'],
+    [20, 0o600, 'have a udev rule give it to a group of the users of the rig: [^\\n]+'],
+    [0, 0o060, 'have a udev rule give it to a group of the users of the rig: [^\\n]+'],
+  ] as const)(
+    'a tty of group %d, mode %o (74), with what gives permission',
+    async ([gid, mode, cure], context) => {
+      needsRoot(context, 'to become a user who has none');
+      needsProgram(context, 'setpriv');
+      await using bench = new Bench();
+      const { ttyPath } = bench.board;
+      chownSync(ttyPath, 0, gid);
+      chmodSync(ttyPath, mode);
+      chmodSync(bench.folder, 0o777);
+      const nobody = [
+        '--reuid=65534',
+        '--regid=65534',
+        '--clear-groups',
+        process.execPath,
+        SAI_DEVICE,
+        'uno',
+        ...RAN,
+      ];
+      const { status, stdout, stderr } = spawnSync('setpriv', nobody, { env: bench.env, encoding: 'utf8' });
+      expect({ status, stdout, stderr }).toEqual({
+        status: 74,
+        stdout: '',
+        stderr: expect.stringMatching(`^sai-device: uno1: ${ttyPath}: no permission; ${cure}\\n$`),
+      });
+    },
+  );
 
   test('a command that is not there (127), before any wait for a device', async () => {
     await using bench = new Bench();
