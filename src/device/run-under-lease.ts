@@ -6,7 +6,7 @@ import { RigError } from '../base/errors.ts';
 import { EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
 import { type Invocation, Stopped } from '../base/run-main.ts';
 import {
-  appendFinding,
+  appendFindingOfFailure,
   findingOf,
   readFindings,
   verdictOf,
@@ -14,6 +14,7 @@ import {
 } from '../findings/findings-file.ts';
 import { becomeSubreaper } from '../native/process.ts';
 import { ENV } from '../wire/env.ts';
+import type { Finding } from '../wire/finding.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
 import { type Alias, aliasOf, environmentOf } from './environment.ts';
 import { Guard } from './guard.ts';
@@ -240,16 +241,20 @@ class DeviceRun {
     const { findings, device, tty } = context;
     this.#tell(error.message);
     const finding = findingOf('sai-device', error, { device, ...(tty === undefined ? {} : { tty }) });
-    if (!this.#request.optional) appendFinding(findings, finding);
+    this.#leave(finding, findings);
     return EXIT_STATUS[error.blame];
   }
 
   /** Who typed the command has to act; the status is the one that a shell would give. */
   #notStarted(status: number, text: string, findings: string | undefined): number {
     this.#tell(text);
-    if (!this.#request.optional)
-      appendFinding(findings, findingOf('sai-device', new RigError('usage', text)));
+    this.#leave(findingOf('sai-device', new RigError('usage', text)), findings);
     return status;
+  }
+
+  #leave(finding: Finding, findings: string | undefined): void {
+    if (this.#request.optional) return;
+    appendFindingOfFailure(findings, finding, (text) => this.#invocation.diagnostics.fail(text));
   }
 
   #tell(text: string): void {

@@ -81,7 +81,6 @@ export class OwnTicket implements Disposable {
  * @throws {RigError} blame `unavailable` when it cannot be written
  */
 export function drawTicket(queueFolder: string, content: TicketContent): OwnTicket {
-  removeAbandonedScratch(queueFolder);
   const number = Math.max(0, ...ticketNames(queueFolder).map((name) => Number(name.slice(0, 10)))) + 1;
   const random = Math.random().toString(36).slice(2, 10);
   const name = `${String(number).padStart(10, '0')}-${process.pid}-${random}`;
@@ -89,6 +88,7 @@ export function drawTicket(queueFolder: string, content: TicketContent): OwnTick
   const path = join(queueFolder, name);
   let fd: number | undefined;
   try {
+    removeAbandonedScratch(queueFolder);
     fd = openSync(scratch, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o664);
     fchmodSync(fd, 0o664); // whatever the umask is: others look whether we live
     tryFlock(fd);
@@ -113,7 +113,11 @@ export class TicketLine {
     this.#folder = folder;
   }
 
-  /** Tickets of living waiters before the one named `before`, or all, in order; what dead ones left is removed. */
+  /**
+   * Tickets of living waiters before the one named `before`, or all, in order; what dead ones left is removed.
+   *
+   * @throws {RigError} blame `unavailable` when somebody has removed the queue
+   */
   living(before?: string): Ticket[] {
     return ticketNames(this.#folder)
       .filter((name) => before === undefined || name < before)
@@ -154,10 +158,17 @@ function removeAbandonedScratch(folder: string): void {
   }
 }
 
+/** @throws {RigError} blame `unavailable` when somebody has removed the queue */
 function ticketNames(folder: string): string[] {
-  return readdirSync(folder)
-    .filter((name) => NAME.test(name))
-    .sort();
+  try {
+    return readdirSync(folder)
+      .filter((name) => NAME.test(name))
+      .sort();
+  } catch (error) {
+    throw new RigError('unavailable', `${folder}: cannot read the queue: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 function readTicket(path: string): TicketContent | undefined {

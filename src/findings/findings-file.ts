@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
 import * as v from 'valibot';
-import { type Blame, errnoCode, RigError } from '../base/errors.ts';
+import { type Blame, errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { Finding, type Verdict } from '../wire/finding.ts';
 
 /** A longer write could be torn by another writer. Source: the contract of `SAI_FINDINGS`. */
@@ -47,6 +47,19 @@ export function appendFinding(path: string | undefined, finding: Finding): void 
     throw new RigError('config', `${path}: cannot append a finding: ${errnoCode(error) ?? 'failed'}`, {
       cause: error,
     });
+  }
+}
+
+/** The same for a command that fails anyway: what keeps it from being written is told, and hides nothing. */
+export function appendFindingOfFailure(
+  path: string | undefined,
+  finding: Finding,
+  tell: (text: string) => void,
+): void {
+  try {
+    appendFinding(path, finding);
+  } catch (error) {
+    tell(reasonOf(error));
   }
 }
 

@@ -60,7 +60,9 @@ test('a half-written ticket of a killed waiter is removed after a while, a fresh
 
 test('a queue that cannot be written to is said in one line', () => {
   rmSync(folder, { recursive: true });
-  expect(() => drawTicket(folder, content('any'))).toThrow();
+  const refused = expect.objectContaining({ blame: 'unavailable' });
+  expect(() => drawTicket(folder, content('any'))).toThrow(refused);
+  expect(() => new TicketLine(folder).living()).toThrow(refused);
   writeFileSync(folder, '');
-  expect(() => drawTicket(folder, content('any'))).toThrow();
+  expect(() => drawTicket(folder, content('any'))).toThrow(refused);
 });

@@ -1,11 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
+import { chmodSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readProcess } from '../../src/base/process-table.ts';
 import { readTtySettings } from '../../src/native/termios.ts';
 import { Bench, guardsOf, SAI_DEVICE, until } from '../peers/bench.ts';
-import { needsProgram } from '../peers/needs.ts';
+import { needsProgram, needsRoot } from '../peers/needs.ts';
 
 /** Told apart from every other sleep of this machine. */
 const SLEEP_SECONDS = 98_765 + process.pid;
@@ -170,6 +170,22 @@ describe('when the command ends', () => {
     const isThere = readProcess(pid) !== undefined;
     process.kill(pid, 'SIGKILL');
     expect({ status, isThere }).toEqual({ status: 0, isThere: true });
+  });
+
+  test('its status stands, and the device is free, also when it left what its user cannot remove', async (context) => {
+    needsRoot(context, 'to become somebody who is not');
+    needsProgram(context, 'setpriv');
+    await using bench = new Bench();
+    chmodSync(bench.board.ttyPath, 0o666);
+    chmodSync(bench.folder, 0o777);
+    const script =
+      'mkdir $SAI_DEVICE_LEASE/x; touch $SAI_DEVICE_LEASE/x/y; chmod 0 $SAI_DEVICE_LEASE/x; exit 3';
+    const sai = [process.execPath, SAI_DEVICE, 'uno', 'sh', '-c', script];
+    const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', ...sai];
+    const { status, stderr } = spawnSync('setpriv', nobody, { env: bench.env, encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 3, stderr: '' });
+    expect(flockStatus(bench.board.ttyPath)).toBe(0);
+    expect((await bench.run(['--list', '--json'])).stdout).toContain('"state":"free"');
   });
 
   test('no guard, no lease folder and no ticket is left', async () => {

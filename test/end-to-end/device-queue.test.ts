@@ -147,6 +147,47 @@ test('a waiter that is stopped when its turn comes is overtaken, and keeps its p
   last.closeInput();
 });
 
+test('who will not wait is told that a free device is for those who came before', async () => {
+  await using bench = new Bench();
+  const holder = bench.start(['uno', ...HOLD]);
+  await holder.prints(/up/);
+  const stopped = bench.start(['uno', 'true']);
+  await stopped.says(/position 1/);
+  stopped.kill('SIGSTOP');
+  holder.closeInput();
+  await holder.ended;
+  const { status, stderr } = await bench.run(['--no-wait', 'uno', 'true']);
+  stopped.kill('SIGCONT');
+  expect({ status, stderr }).toEqual({
+    status: 75,
+    stderr: 'sai-device: no free device of type uno: uno1 is free, for those who came before\n',
+  });
+});
+
+test('a holder whom this pid namespace hides is named all the same', async (context) => {
+  needsRoot(context, 'to make a pid namespace');
+  needsProgram(context, 'unshare');
+  await using bench = new Bench();
+  const holder = bench.start(['uno', ...HOLD]);
+  await holder.prints(/up/);
+  const command = [
+    '--pid',
+    '--fork',
+    '--mount-proc',
+    process.execPath,
+    SAI_DEVICE,
+    '--no-wait',
+    'uno',
+    'true',
+  ];
+  const { status, stderr } = spawnSync('unshare', command, { env: bench.env, encoding: 'utf8' });
+  expect(status).toBe(75);
+  expect(stderr).toMatch(
+    new RegExp(`^sai-device: no free device of type uno: uno1 is held by pid ${holder.pid} .*\n$`),
+  );
+  holder.closeInput();
+});
+
 test('a dead ticket and a malformed one hold nobody up', async () => {
   await using bench = new Bench();
   const holder = bench.start(['uno', ...HOLD]);

@@ -190,6 +190,18 @@ describe('refused at once, with one line:', () => {
     expect((await bench.run(['--no-wait', 'uno', program])).status).toBe(0);
   });
 
+  test('a type that does not exist (78), also when its finding cannot be written, which a line of its own says', async () => {
+    await using bench = new Bench();
+    const findings = bench.file('none/findings');
+    const { status, stderr } = await bench.run(['esp', ...RAN], { SAI_FINDINGS: findings });
+    expect({ status, stderr }).toEqual({
+      status: 78,
+      stderr: `sai-device: ${findings}: cannot append a finding: ENOENT\nsai-device: unknown device type "esp"; types: uno\n`,
+    });
+    const overtime = ['--max-lease', '100ms', 'uno', 'sleep', '1000'];
+    expect((await bench.run(overtime, { SAI_FINDINGS: findings })).status).toBe(75);
+  });
+
   test('a run folder whose path is too long (78)', async () => {
     await using bench = new Bench();
     expect(await refusal(bench, ['uno', ...RAN], { SAI_RUN_DIR: `/tmp/${'x'.repeat(300)}` })).toMatchObject({
