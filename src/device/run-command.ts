@@ -135,8 +135,9 @@ class Run {
       if (ENDING_SIGNALS.includes(signal)) this.#hurry.abort(); // told twice: leftovers get no more grace
       return;
     }
-    // The terminal has sent these to the command too.
-    if (this.#hasTerminal && (signal === 'SIGINT' || signal === 'SIGQUIT')) return;
+    // The terminal has sent these to the command too, as it does to its foreground.
+    const isOfTerminal = signal === 'SIGINT' || signal === 'SIGQUIT';
+    if (this.#hasTerminal && isOfTerminal && isInForeground()) return;
     // Of these only the command knows what they mean: what it started would die of one.
     if (signal === 'SIGUSR1' || signal === 'SIGUSR2') {
       this.#child.kill(signal);
@@ -227,6 +228,11 @@ class Run {
 function notStarted(error: unknown): Required<Pick<CommandEnd, 'status' | 'detail'>> {
   const status = errnoCode(error) === 'ENOENT' ? EXIT_NOT_FOUND : EXIT_CANNOT_START;
   return { status, detail: reasonOf(error) };
+}
+
+function isInForeground(): boolean {
+  const self = readProcess(process.pid);
+  return self !== undefined && self.pgid === self.foregroundPgid;
 }
 
 function childPids(): number[] {

@@ -260,7 +260,7 @@ describe('a signal', () => {
     await using bench = new Bench();
     const program = bench.file('program');
     const script =
-      'trap "echo int" INT; echo up; n=0; while [ $n -lt 10 ]; do sleep 0.05; n=$((n+1)); done; exit 5';
+      'trap "got=1; echo int" INT; echo up; while [ -z "$got" ]; do sleep 0.05; done; sleep 0.5; exit 5';
     writeFileSync(program, script);
     const command = `exec ${process.execPath} ${SAI_DEVICE} uno sh ${program}`;
     // script(1) gives a controlling terminal whose ^C signals the foreground group.
@@ -274,6 +274,24 @@ describe('a signal', () => {
     const [status] = (await once(terminal, 'close')) as [number];
     expect({ status, output: output.replaceAll('\r', '') }).toEqual({ status: 5, output: 'up\n^Cint\n' });
   });
+});
+
+test('a signal by kill reaches the command of a sai-device in the background of a terminal', async (context) => {
+  needsProgram(context, 'script');
+  await using bench = new Bench();
+  const up = bench.file('up');
+  // With -m every job is a group of its own, and the terminal's foreground stays the shell's.
+  const shell = `set -m; "$@" & while ! [ -e ${up} ]; do sleep 0.05; done; kill -INT $!; wait $!; echo status $?`;
+  const program = bench.file('program');
+  writeFileSync(program, shell);
+  const command = `sh ${program} ${process.execPath} ${SAI_DEVICE} uno sh -c "touch ${up}; exec sleep 1000"`;
+  const terminal = spawn('script', ['-qefc', command, '/dev/null'], { env: bench.env });
+  let output = '';
+  terminal.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  await once(terminal, 'close');
+  expect(output).toContain('status 130\r\n');
 });
 
 test('a lease that lasts too long is ended with status 75 and a finding', async () => {
