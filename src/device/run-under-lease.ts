@@ -204,6 +204,10 @@ class DeviceRun {
         program: this.#guardProgram,
         graceMs: this.#request.graceMs,
         onReplaced: () => diagnostics.detail('the guard of the lease ended; started another'),
+        onLost: () =>
+          diagnostics.say(
+            'the guard of the lease ended and no other stays alive: do not kill this sai-device by SIGKILL; see ulimit -a',
+          ),
       });
     } catch (error) {
       lease.release();
