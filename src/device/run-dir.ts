@@ -14,7 +14,7 @@ import {
   statfsSync,
   writeSync,
 } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 import { openShared } from './shared-file.ts';
@@ -80,9 +80,12 @@ export function openRunDir(options: RunDirOptions): RunDirSearch {
   }
 }
 
-/** The shared folder if there is one; makes nothing. */
+/** The shared folder if there is one; makes nothing. @throws {RigError} blame `config` for a relative `$SAI_RUN_DIR` */
 export function findRunDir(options: Pick<RunDirOptions, 'configured' | 'ttyGid'>): RunDir | undefined {
-  if (options.configured) return exists(options.configured) ? foldersOf(options.configured) : undefined;
+  if (options.configured) {
+    checkAbsolute(options.configured);
+    return exists(options.configured) ? foldersOf(options.configured) : undefined;
+  }
   if (exists(SYSTEM_RUN_DIR)) return foldersOf(SYSTEM_RUN_DIR);
   const path = fallbackPath(options.ttyGid);
   if (path === undefined || !exists(path)) return undefined;
@@ -110,11 +113,9 @@ export const WAKE_FILE_NAME = 'wake';
 const wakeFile = (runDir: RunDir): string => join(runDir.queue, WAKE_FILE_NAME);
 
 function openConfigured(path: string, force: boolean): RunDir {
-  if (!isAbsolute(path)) {
-    throw new RigError('config', `SAI_RUN_DIR: expected an absolute path, got ${JSON.stringify(path)}`);
-  }
+  checkAbsolute(path);
   try {
-    if (!exists(path)) mkdirSync(path, { recursive: true });
+    makeFolder(path);
     refuseForeignFileSystem(path, force);
     return withFolders(path);
   } catch (error) {
@@ -122,6 +123,22 @@ function openConfigured(path: string, force: boolean): RunDir {
     throw new RigError('config', `SAI_RUN_DIR: ${path}: cannot be used: ${reasonOf(error)}`, {
       cause: error,
     });
+  }
+}
+
+function checkAbsolute(path: string): void {
+  if (isAbsolute(path)) return;
+  throw new RigError('config', `SAI_RUN_DIR: expected an absolute path, got ${JSON.stringify(path)}`);
+}
+
+/** With its parents. Not `recursive`, which Node.js never ends for a path such as /proc/x. */
+function makeFolder(path: string): void {
+  if (exists(path)) return;
+  makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if (errnoCode(error) !== 'EEXIST') throw error;
   }
 }
 

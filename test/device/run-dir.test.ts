@@ -25,7 +25,10 @@ test('a folder that cannot be used is refused, and another is not taken in its p
   const file = join(folder, 'file');
   writeFileSync(file, '');
   expect(() => open(file)).toThrow(expect.objectContaining({ blame: 'config' }));
-  expect(() => open('run')).toThrow('SAI_RUN_DIR: expected an absolute path, got "run"');
+  for (const use of [open, (configured: string) => findRunDir({ configured, ttyGid: undefined })]) {
+    expect(() => use('run')).toThrow('SAI_RUN_DIR: expected an absolute path, got "run"');
+  }
+  expect(() => open('/proc/no/run')).toThrow(/SAI_RUN_DIR: \/proc\/no\/run: cannot be used: ENOENT/);
   expect(() => open(join(folder, 'x'.repeat(300)))).toThrow(/SAI_RUN_DIR: .*: cannot be used: ENAMETOOLONG/);
 });
 

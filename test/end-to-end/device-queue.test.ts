@@ -7,6 +7,9 @@ import { needsProgram, needsRoot } from '../peers/needs.ts';
 
 const WAITERS = 20;
 
+/** Twenty starts and twenty hand-overs, one after the other, on a busy machine. */
+const PATIENCE_MS = 120_000;
+
 /** A program that knows only the tty's own lock. Resolves once it has it. */
 async function foreigner(ttyPath: string): Promise<ChildProcess> {
   const child = spawn('flock', [ttyPath, 'sh', '-c', 'echo up; cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -17,7 +20,9 @@ async function foreigner(ttyPath: string): Promise<ChildProcess> {
 /** Ends when its input does. */
 const HOLD = ['sh', '-c', 'echo up; exec cat'];
 
-test(`${WAITERS} waiters get the device in the order in which they came, and hardly use the processor`, async () => {
+test(`${WAITERS} waiters get the device in the order in which they came, and hardly use the processor`, {
+  timeout: PATIENCE_MS,
+}, async () => {
   await using bench = new Bench();
   const log = bench.file('order');
   const holder = bench.start(['uno', ...HOLD]);
