@@ -2,9 +2,9 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { readProcess } from '../../src/base/process-table.ts';
+import { readProcess, readProcessTable } from '../../src/base/process-table.ts';
 import { readTtySettings } from '../../src/native/termios.ts';
-import { Bench, guardsOf, SAI_DEVICE, until } from '../peers/bench.ts';
+import { Bench, commandLineOf, guardsOf, SAI_DEVICE, until } from '../peers/bench.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
 
 /** Told apart from every other sleep of this machine. */
@@ -152,7 +152,10 @@ describe('when the command ends', () => {
     const { status } = await bench.run(['--grace', '200ms', 'uno', 'sh', '-c', daemon]);
     expect(status).toBe(0);
     expect(readProcess(Number(readFileSync(pidFile, 'utf8')))).toBeUndefined();
-    expect(spawnSync('pgrep', ['-f', `sleep ${SLEEP_SECONDS}`], { encoding: 'utf8' }).stdout).toBe('');
+    const sleeping = readProcessTable().filter(({ pid }) =>
+      commandLineOf(pid).includes(`sleep\0${SLEEP_SECONDS}\0`),
+    );
+    expect(sleeping).toEqual([]);
     expect(flockStatus(bench.board.ttyPath)).toBe(0);
     expect(bench.leftBehind()).toEqual([]);
   });
