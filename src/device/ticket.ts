@@ -37,6 +37,9 @@ export type TicketContent = v.InferOutput<typeof TicketContent>;
 /** `<number>-<pid>-<random>`: names in the order of the queue, because the number has leading zeros. */
 const NAME = /^(\d{10})-\d+-[a-z0-9]+$/;
 
+/** The last of ten digits: only a file that is no ticket of ours can have it, and it must not push ours out of the queue. */
+const LAST_NUMBER = 9_999_999_999;
+
 /** Writing a ticket takes less than a millisecond. */
 const ABANDONED_AFTER_MS = 60_000;
 
@@ -81,7 +84,8 @@ export class OwnTicket implements Disposable {
  * @throws {RigError} blame `unavailable` when it cannot be written
  */
 export function drawTicket(queueFolder: string, content: TicketContent): OwnTicket {
-  const number = Math.max(0, ...ticketNames(queueFolder).map((name) => Number(name.slice(0, 10)))) + 1;
+  const numbers = ticketNames(queueFolder).map((name) => Number(name.slice(0, 10)));
+  const number = Math.min(Math.max(0, ...numbers) + 1, LAST_NUMBER);
   const random = Math.random().toString(36).slice(2, 10);
   const name = `${String(number).padStart(10, '0')}-${process.pid}-${random}`;
   const scratch = join(queueFolder, `.${name}`);
