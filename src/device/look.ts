@@ -77,7 +77,7 @@ export function describeHolder(device: PooledDevice, view: DeviceView): string {
       const { record } = view;
       if (!record || record.releasedAtMs !== undefined) return `${device.name} is being taken`;
       const since = new Date(record.sinceMs).toTimeString().slice(0, 8);
-      const whose = record.device === device.name ? '' : ` as ${record.device}`;
+      const whose = record.device === device.name ? '' : ` as ${oneLine(record.device)}`;
       return `${device.name} is held${whose} by pid ${record.holderPid} (${oneLine(record.command)}) of ${oneLine(record.user)} since ${since}`;
     }
   }

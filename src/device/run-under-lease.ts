@@ -6,7 +6,7 @@ import { RigError } from '../base/errors.ts';
 import { EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
 import { type Invocation, Stopped } from '../base/run-main.ts';
 import {
-  appendFinding,
+  appendFindingOfFailure,
   findingOf,
   readFindings,
   verdictOf,
@@ -14,6 +14,7 @@ import {
 } from '../findings/findings-file.ts';
 import { becomeSubreaper } from '../native/process.ts';
 import { ENV } from '../wire/env.ts';
+import type { Finding } from '../wire/finding.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
 import { type Alias, aliasOf, environmentOf } from './environment.ts';
 import { Guard } from './guard.ts';
@@ -122,6 +123,7 @@ class DeviceRun {
   async #join(lease: LeaseRecord): Promise<number> {
     const { program, args, alias, graceMs } = this.#request;
     const { env, diagnostics } = this.#invocation;
+    this.#signals.stop.throwIfAborted();
     diagnostics.detail(`runs under the lease of ${lease.device} that it was started in`);
     const end = await runCommand(
       { program, args, env: { ...env, ...aliasOf(alias, lease.ttys) } },
@@ -158,7 +160,7 @@ class DeviceRun {
     const search = openRunDir({ configured, ttyGid: ttyGidOf(this.#pool), force: this.#request.force });
     if (!search.runDir) {
       diagnostics.say(
-        `no shared run folder (${search.reason}): locking without queue; set SAI_RUN_DIR, or make /run/sai`,
+        `no shared run folder (${search.reason}): locking without queue; have root make /run/sai, mode 3775, for the group of the ttys`,
       );
     }
     return search.runDir;
@@ -202,6 +204,10 @@ class DeviceRun {
         program: this.#guardProgram,
         graceMs: this.#request.graceMs,
         onReplaced: () => diagnostics.detail('the guard of the lease ended; started another'),
+        onLost: () =>
+          diagnostics.say(
+            'the guard of the lease ended and no other stays alive: do not kill this sai-device by SIGKILL; see ulimit -a',
+          ),
       });
     } catch (error) {
       lease.release();
@@ -239,16 +245,20 @@ class DeviceRun {
     const { findings, device, tty } = context;
     this.#tell(error.message);
     const finding = findingOf('sai-device', error, { device, ...(tty === undefined ? {} : { tty }) });
-    if (!this.#request.optional) appendFinding(findings, finding);
+    this.#leave(finding, findings);
     return EXIT_STATUS[error.blame];
   }
 
   /** Who typed the command has to act; the status is the one that a shell would give. */
   #notStarted(status: number, text: string, findings: string | undefined): number {
     this.#tell(text);
-    if (!this.#request.optional)
-      appendFinding(findings, findingOf('sai-device', new RigError('usage', text)));
+    this.#leave(findingOf('sai-device', new RigError('usage', text)), findings);
     return status;
+  }
+
+  #leave(finding: Finding, findings: string | undefined): void {
+    if (this.#request.optional) return;
+    appendFindingOfFailure(findings, finding, (text) => this.#invocation.diagnostics.fail(text));
   }
 
   #tell(text: string): void {
