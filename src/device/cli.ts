@@ -119,10 +119,13 @@ function requestOf(words: readonly string[], flags: Flags): RunRequest {
   if (type.includes('=')) throw usage(`expected a device type, got ${JSON.stringify(type)}`);
   const alias = aliasIn(rest[0]);
   if (alias) rest.shift();
-  if (rest[0] === '--') rest.shift();
+  const hasDashes = rest[0] === '--';
+  if (hasDashes) rest.shift();
   const [program, ...args] = rest;
   if (program === undefined)
     throw usage(`expected a command after ${alias ? 'the alias' : `type ${type}`}, got none`);
+  if (!hasDashes && program.startsWith('-'))
+    throw usage(`expected a command after type ${type}, got ${program}; options go before the type`);
   return {
     type,
     name: flags.name,

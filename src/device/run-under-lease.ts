@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import { EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
+import { oneLine } from '../base/one-line.ts';
 import { type Invocation, Stopped } from '../base/run-main.ts';
 import {
   appendFindingOfFailure,
@@ -20,7 +21,6 @@ import { type Alias, aliasOf, environmentOf } from './environment.ts';
 import { Guard } from './guard.ts';
 import type { Lease } from './lease.ts';
 import { readAncestorLeases, withoutAncestors } from './nested.ts';
-import { oneLine } from './one-line.ts';
 import { ttyGidOf } from './place.ts';
 import { type DeviceRequest, loadPool, matchDevices, type PooledDevice } from './pool.ts';
 import { refusalOf } from './program.ts';
@@ -270,10 +270,7 @@ class DeviceRun {
     const all = readFindings(findings);
     const worst = worstFinding(all);
     if (!worst || worst.evidence === this.#failure) return;
-    const tty = worst.tty === undefined ? '' : `${worst.tty}: `;
-    this.#invocation.diagnostics.fail(
-      `verdict ${verdictOf(status, all)}: ${worst.tool}: ${tty}${worst.evidence}`,
-    );
+    this.#invocation.diagnostics.fail(`verdict ${verdictOf(status, all)}: ${worst.tool}: ${worst.evidence}`);
   }
 }
 

@@ -102,10 +102,10 @@ test('a foreign lock is respected, waited for, and named', async () => {
   const refused = await bench.run(['--no-wait', 'uno', 'true']);
   expect(refused.status).toBe(75);
   expect(refused.stderr).toMatch(
-    /^sai-device: no free device of type uno: uno1 is locked by pid \d+ outside sai-rig\n$/,
+    /^sai-device: no free device of type uno: uno1 is locked by process \d+ \(.*\)\n$/,
   );
   const waiter = bench.start(['uno', 'true']);
-  await waiter.says(/position 1: uno1 is locked by pid/);
+  await waiter.says(/position 1: uno1 is locked by process/);
   other.stdin?.end();
   expect((await waiter.ended).status).toBe(0);
 });

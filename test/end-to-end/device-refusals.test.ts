@@ -34,6 +34,11 @@ describe('refused at once, with one line:', () => {
     ['a type alone', ['uno'], 'expected a command after type uno, got none; see sai-device --help'],
     ['an alias alone', ['uno', 'P=0'], 'expected a command after the alias, got none; see sai-device --help'],
     [
+      'an option after the type',
+      ['uno', '--no-wait', ...RAN],
+      'expected a command after type uno, got --no-wait; options go before the type; see sai-device --help',
+    ],
+    [
       'an unknown flag',
       ['--wat', 'uno', ...RAN],
       "unknown option '--wat' (Did you mean --wait?); see sai-device --help",
