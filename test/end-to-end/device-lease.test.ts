@@ -6,6 +6,7 @@ import { readProcess, readProcessTable } from '../../src/base/process-table.ts';
 import { readTtySettings } from '../../src/native/termios.ts';
 import { Bench, commandLineOf, guardsOf, SAI_DEVICE, until } from '../peers/bench.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
+import { reachableSaiDevice } from '../peers/reachable-commands.ts';
 
 /** Told apart from every other sleep of this machine. */
 const SLEEP_SECONDS = 98_765 + process.pid;
@@ -183,7 +184,7 @@ describe('when the command ends', () => {
     chmodSync(bench.folder, 0o777);
     const script =
       'mkdir $SAI_DEVICE_LEASE/x; touch $SAI_DEVICE_LEASE/x/y; chmod 0 $SAI_DEVICE_LEASE/x; exit 3';
-    const sai = [process.execPath, SAI_DEVICE, 'uno', 'sh', '-c', script];
+    const sai = [process.execPath, reachableSaiDevice(), 'uno', 'sh', '-c', script];
     const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', ...sai];
     const { status, stderr } = spawnSync('setpriv', nobody, { env: bench.env, encoding: 'utf8' });
     expect({ status, stderr }).toEqual({ status: 3, stderr: '' });

@@ -12,6 +12,7 @@ import {
 import { describe, expect, test } from 'vitest';
 import { Bench, guardsOf, SAI_DEVICE } from '../peers/bench.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
+import { reachableSaiDevice } from '../peers/reachable-commands.ts';
 
 /** Nothing ran, one line says why, and the findings blame who has to act. */
 async function refusal(bench: Bench, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<object> {
@@ -139,7 +140,7 @@ describe('refused at once, with one line:', () => {
         '--regid=65534',
         '--clear-groups',
         process.execPath,
-        SAI_DEVICE,
+        reachableSaiDevice(),
         'uno',
         ...RAN,
       ];
