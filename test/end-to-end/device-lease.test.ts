@@ -352,7 +352,7 @@ test('what the tools of a lease found is said at its end, and nothing when they 
     verdict: 'infra',
     blame: 'hardware',
     tty: 'tty0',
-    evidence: 'hung up',
+    evidence: 'tty0: hung up',
     atMs: 1,
     monotonicMs: 1,
   };

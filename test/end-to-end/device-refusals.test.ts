@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { Bench, guardsOf, SAI_DEVICE } from '../peers/bench.ts';
+import { Bench, guardsOf } from '../peers/bench.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
 import { reachableSaiDevice } from '../peers/reachable-commands.ts';
 
