@@ -42,7 +42,12 @@ async function parseRelaxed(path: string, text: string, jsonReason: string): Pro
     const reason = error.message.split('\n')[0]?.replace(/ at line \d+, column \d+:?$/, '');
     throw new RigError('config', `${path}:${line}:${col}: expected JSON: ${reason}`);
   }
-  return document.toJS() as unknown;
+  try {
+    return document.toJS() as unknown;
+  } catch (error) {
+    // An alias of YAML that leads nowhere, or to too much.
+    throw new RigError('config', `${path}: expected JSON: ${reasonOf(error)}`, { cause: error });
+  }
 }
 
 /** YAML refuses tabs as indentation; outside strings JSON takes them as any other space. */

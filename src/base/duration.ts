@@ -14,10 +14,8 @@ export function parseDurationMs(text: string, what: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text.trim());
   const ms = match ? Number(match[1]) * (MS_PER_UNIT[match[2] ?? ''] ?? Number.NaN) : Number.NaN;
   if (!(ms <= LONGEST_MS)) {
-    throw new RigError(
-      'usage',
-      `${what}: expected a duration such as 300ms, 2s, 5m or 8h, got ${JSON.stringify(text)}`,
-    );
+    const limit = match ? `at most ${formatDuration(LONGEST_MS)}` : 'a duration such as 300ms, 2s, 5m or 8h';
+    throw new RigError('usage', `${what}: expected ${limit}, got ${JSON.stringify(text)}`);
   }
   return Math.round(ms);
 }

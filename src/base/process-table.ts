@@ -7,8 +7,12 @@ import { errnoCode } from './errors.ts';
 export interface ProcessInfo {
   readonly pid: number;
   readonly ppid: number;
+  /** Process group id. */
+  readonly pgid: number;
   /** Session id. */
   readonly sid: number;
+  /** The process group in the foreground of its terminal; -1 without a terminal. */
+  readonly foregroundPgid: number;
   /** One letter; `Z` is a zombie, `T` stopped. Source: proc(5). */
   readonly state: string;
   /** Clock ticks after boot. */
@@ -35,7 +39,9 @@ export function readProcess(pid: number): ProcessInfo | undefined {
     name: stat.slice(stat.indexOf('(') + 1, nameEnd),
     state: fields[0] ?? '?',
     ppid: Number(fields[1]),
+    pgid: Number(fields[2]),
     sid: Number(fields[3]),
+    foregroundPgid: Number(fields[5]),
     startTicks: Number(fields[19]),
   };
 }

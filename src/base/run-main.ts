@@ -46,6 +46,16 @@ export async function runMain(
     for (const signal of STOP_SIGNALS) process.on(signal, () => stopper.abort(new Stopped(signal)));
   }
   const diagnostics = new Diagnostics(command, (text) => writeAll(2, text));
+  const end = (status: number): never => {
+    const reason: unknown = stopper.signal.reason;
+    process.exit(reason instanceof Stopped ? exitStatusOfSignal(reason.signal) : status);
+  };
+  // Thrown in a timer or a listener: no body can catch it, and Node's own answer is 1, the verdict that blames the DUT.
+  process.on('uncaughtException', (error) => end(statusOfFailure(error, diagnostics, stopper.signal)));
+  // The body waits for something that cannot come any more; Node's own answer is 0, a pass.
+  process.on('beforeExit', () =>
+    end(statusOfFailure(new Error('nothing is left to wait for'), diagnostics, stopper.signal)),
+  );
   let status: number;
   try {
     status = await body({
@@ -58,8 +68,7 @@ export async function runMain(
   } catch (error) {
     status = statusOfFailure(error, diagnostics, stopper.signal);
   }
-  const reason: unknown = stopper.signal.reason;
-  process.exit(reason instanceof Stopped ? exitStatusOfSignal(reason.signal) : status);
+  return end(status);
 }
 
 function statusOfFailure(error: unknown, diagnostics: Diagnostics, stop: AbortSignal): number {

@@ -3,11 +3,12 @@
 import { RigError } from '../base/errors.ts';
 import { readFlocks } from '../base/proc-locks.ts';
 import { beginLease, type Lease } from './lease.ts';
+import { readLeaseFile } from './lease-file.ts';
 import { type DeviceView, describeHolder, lookAt } from './look.ts';
 import type { Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
-import { tryLockDevice } from './tty-lock.ts';
+import { type LockRefusal, tryLockDevice } from './tty-lock.ts';
 
 /**
  * After a refusal that no look explains: first a short pause, for somebody who only tried the lock; then a longer one,
@@ -34,6 +35,8 @@ export interface Sight {
 /** Looks at the devices that are wanted, and tries to take one. */
 export class Acquisition {
   readonly wanted: Wanted;
+  /** What the last try to take a device that looked free ran into. */
+  readonly #obstacles = new Map<string, DeviceView>();
   readonly #refusals = new Map<string, { readonly count: number; readonly untilMs: number }>();
 
   constructor(wanted: Wanted) {
@@ -44,7 +47,11 @@ export class Acquisition {
     const flocks = readFlocks();
     return this.wanted.devices.map((device) => {
       const view = lookAt(device, this.wanted.runDir, flocks);
-      if (view.state !== 'free') this.#refusals.delete(device.name); // whoever refused us can be seen now
+      if (view.state !== 'free') {
+        // Whoever refused us can be seen now.
+        this.#refusals.delete(device.name);
+        this.#obstacles.delete(device.name);
+      }
       return { device, view };
     });
   }
@@ -73,14 +80,43 @@ export class Acquisition {
     throw new RigError('hardware', `${sights[0]?.device.name}: ${first}${others}`);
   }
 
+  /** `uno1 is held by pid 812 (…) of ann since 12:03:04; uno2 …`, at most three of them. */
+  describe(sights: readonly Sight[]): string {
+    const shown = sights.slice(0, 3).map(({ device, view }) => {
+      const obstacle = view.state === 'free' ? this.#obstacles.get(device.name) : undefined;
+      if (view.state === 'free' && !obstacle) return `${device.name} is free, for those who came before`;
+      return describeHolder(device, obstacle ?? view);
+    });
+    return [...shown, ...(sights.length > 3 ? [`${sights.length - 3} more`] : [])].join('; ');
+  }
+
   #tryTakeOne({ device, view }: Sight): Lease | undefined {
     if (view.state !== 'free' || this.#isPausing(device)) return undefined;
     const { runDir, command, parent } = this.wanted;
     const { places } = view;
     const result = tryLockDevice(places, runDir);
     if (result.lock) return beginLease({ device, places, lock: result.lock, runDir, command, parent });
-    if (result.by === 'foreigner' && !isShown(places)) this.#pause(device);
+    this.#obstacles.set(device.name, this.#obstacle(result.by, places));
+    if (result.by === 'foreigner' && holderOf(places) === undefined) this.#pause(device);
     return undefined;
+  }
+
+  /** A holder in another pid namespace is only found by trying. */
+  #obstacle(by: LockRefusal['by'], places: readonly Place[]): DeviceView {
+    const { runDir } = this.wanted;
+    switch (by) {
+      case 'lease': {
+        const records = runDir ? places.map((place) => readLeaseFile(runDir, place)) : [];
+        const record = records.find((each) => each && each.releasedAtMs === undefined);
+        return { state: 'held', places, record };
+      }
+      case 'foreigner':
+        return { state: 'foreign', places, pid: holderOf(places) ?? 0 };
+      case 'unplug': {
+        const path = places[0]?.path ?? '';
+        return { state: 'missing', problem: { path, text: `${path}: went away while it was opened` } };
+      }
+    }
   }
 
   #isPausing(device: PooledDevice): boolean {
@@ -94,13 +130,7 @@ export class Acquisition {
   }
 }
 
-function isShown(places: readonly Place[]): boolean {
+function holderOf(places: readonly Place[]): number | undefined {
   const flocks = readFlocks();
-  return places.some((place) => flocks.holderOf(place) !== undefined);
-}
-
-/** `uno1 is held by pid 812 (…) of ann since 12:03:04; uno2 …`, at most three of them. */
-export function describeHolders(sights: readonly Sight[]): string {
-  const shown = sights.slice(0, 3).map(({ device, view }) => describeHolder(device, view));
-  return [...shown, ...(sights.length > 3 ? [`${sights.length - 3} more`] : [])].join('; ');
+  return places.map((place) => flocks.holderOf(place)).find((pid) => pid !== undefined);
 }

@@ -2,7 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
-import { appendFinding, findingOf } from '../findings/findings-file.ts';
+import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
 import type { Alias } from './environment.ts';
 import { listPool } from './list.ts';
@@ -53,7 +53,12 @@ export async function saiDevice(invocation: Invocation, guardProgram: string): P
     return await obey(command, invocation, guardProgram);
   } catch (error) {
     const { optional } = command.opts<Flags>();
-    if (!optional) appendFinding(invocation.env[ENV.findings], findingOf('sai-device', error));
+    if (!optional) {
+      const { env, diagnostics } = invocation;
+      appendFindingOfFailure(env[ENV.findings], findingOf('sai-device', error), (text) =>
+        diagnostics.fail(text),
+      );
+    }
     throw error;
   }
 }
@@ -114,10 +119,13 @@ function requestOf(words: readonly string[], flags: Flags): RunRequest {
   if (type.includes('=')) throw usage(`expected a device type, got ${JSON.stringify(type)}`);
   const alias = aliasIn(rest[0]);
   if (alias) rest.shift();
-  if (rest[0] === '--') rest.shift();
+  const hasDashes = rest[0] === '--';
+  if (hasDashes) rest.shift();
   const [program, ...args] = rest;
   if (program === undefined)
     throw usage(`expected a command after ${alias ? 'the alias' : `type ${type}`}, got none`);
+  if (!hasDashes && program.startsWith('-'))
+    throw usage(`expected a command after type ${type}, got ${program}; options go before the type`);
   return {
     type,
     name: flags.name,

@@ -16,11 +16,13 @@ export interface GuardOptions {
   readonly graceMs: number;
   /** Told when another guard had to be started. */
   readonly onReplaced?: () => void;
+  /** Told when the last one ended and no other can be started. */
+  readonly onLost?: () => void;
 }
 
 /**
  * Guards a lease from the moment this is made: the descriptors are inherited when the process is forked, so it holds
- * the lease before it has started. Replaced when it dies. `end` it before the lease is released.
+ * the lease before it has started. Replaced when it dies, as long as that helps. `end` it before the lease is released.
  */
 export class Guard {
   readonly #lease: Lease;
@@ -85,7 +87,7 @@ export class Guard {
       detached: true,
       stdio: ['pipe', 'ignore', 'ignore', ...inherited],
     });
-    child.on('error', () => {}); // the same is seen as an exit, or as a missing pid
+    child.on('error', () => {}); // the same is seen as a missing pid
     child.stdin?.on('error', () => {}); // it ended: replaced below
     child.on('exit', () => this.#replace());
     if (this.#known.size > 0) child.stdin?.write(knownLine([...this.#known.values()]));
@@ -93,9 +95,18 @@ export class Guard {
   }
 
   #replace(): void {
-    if (this.#ending || this.#started >= MAX_GUARDS) return;
+    if (this.#ending) return;
+    if (this.#started < MAX_GUARDS && this.#tryStart()) this.#options.onReplaced?.();
+    else this.#options.onLost?.();
+  }
+
+  #tryStart(): boolean {
     this.#started += 1;
-    this.#child = this.#start();
-    this.#options.onReplaced?.();
+    try {
+      this.#child = this.#start();
+    } catch {
+      return false; // an error here must not end the holder, whom nobody guards now
+    }
+    return this.#child.pid !== undefined;
   }
 }

@@ -1,12 +1,13 @@
 /** What lease files and lease folders say: who holds a device, or who held it last. */
 
-import { closeSync, constants, openSync, readFileSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { tryFlock } from '../native/flock.ts';
 import { LEASE_RECORD_FILE, LeaseRecord } from '../wire/lease.ts';
 import type { Place } from './place.ts';
 import type { RunDir } from './run-dir.ts';
+import { openSharedToRead, readShared } from './shared-file.ts';
 
 /** The file whose flock is the lease of a place. Never removed: its last record outlives the lease. */
 export function leaseFilePath(runDir: RunDir, place: Place): string {
@@ -31,7 +32,7 @@ export function readLiveLease(folder: string): LeaseRecord | undefined {
 function readRecord(path: string): LeaseRecord | undefined {
   let value: unknown;
   try {
-    value = JSON.parse(readFileSync(path, 'utf8'));
+    value = JSON.parse(readShared(path));
   } catch {
     return undefined; // never leased, being written, or not ours to read
   }
@@ -43,9 +44,9 @@ function readRecord(path: string): LeaseRecord | undefined {
 export function isFlocked(path: string): boolean {
   let fd: number;
   try {
-    fd = openSync(path, constants.O_RDONLY);
+    fd = openSharedToRead(path);
   } catch {
-    return false; // gone
+    return false; // gone, or never one of ours
   }
   try {
     return !tryFlock(fd, 'shared');

@@ -1,15 +1,6 @@
 /** Holding a device: its locks, the record of who holds it, and the folder that the command's tools share. */
 
-import {
-  closeSync,
-  constants,
-  existsSync,
-  fchmodSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  rmSync,
-} from 'node:fs';
+import { closeSync, constants, existsSync, fchmodSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { RigError, reasonOf } from '../base/errors.ts';
@@ -75,11 +66,12 @@ export class Lease {
     try {
       for (const fd of this.#lock.leaseDescriptors) writeLeaseRecord(fd, released(this.record));
       rmSync(this.record.folder, { recursive: true, force: true });
-    } finally {
-      closeSync(this.#recordFd);
-      this.#lock.release();
-      wakeWaiters(this.#runDir);
+    } catch {
+      // The locks decide, not the records; and what the command made unremovable does not change its status.
     }
+    closeSync(this.#recordFd);
+    this.#lock.release();
+    wakeWaiters(this.#runDir);
   }
 }
 
@@ -117,9 +109,7 @@ export function beginLease(request: LeaseRequest): Lease {
 
 function makeFolder(runDir: RunDir | undefined, fence: number): string {
   if (!runDir) return mkdtempSync(join(tmpdir(), 'sai-lease-'));
-  const folder = join(runDir.leases, `${fence}-${process.pid}`);
-  mkdirSync(folder, { mode: 0o700 });
-  return folder;
+  return mkdtempSync(join(runDir.leases, `${fence}-`)); // pid and time alone could be those of another container
 }
 
 function recordOf(request: LeaseRequest, folder: string, fence: number): LeaseRecord {

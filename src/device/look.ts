@@ -1,11 +1,12 @@
 /** What a device's state is, found without opening or locking anything of it. */
 
+import { describeProcess } from '../base/describe-process.ts';
+import { oneLine } from '../base/one-line.ts';
 import { type FlockTable, readFlocks } from '../base/proc-locks.ts';
 import { isAlive } from '../base/process-table.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
 import { leaseFilePath, readLeaseFile } from './lease-file.ts';
-import { oneLine } from './one-line.ts';
 import { type Place, type PlaceProblem, surveyPlaces } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
@@ -72,12 +73,12 @@ export function describeHolder(device: PooledDevice, view: DeviceView): string {
     case 'missing':
       return `${device.name} is not usable: ${view.problem.text}`;
     case 'foreign':
-      return `${device.name} is locked by ${view.pid > 0 ? `pid ${view.pid}` : 'a program'} outside sai-rig`;
+      return `${device.name} is locked by ${view.pid > 0 ? describeProcess(view.pid) : 'another program'}`;
     case 'held': {
       const { record } = view;
       if (!record || record.releasedAtMs !== undefined) return `${device.name} is being taken`;
       const since = new Date(record.sinceMs).toTimeString().slice(0, 8);
-      const whose = record.device === device.name ? '' : ` as ${record.device}`;
+      const whose = record.device === device.name ? '' : ` as ${oneLine(record.device)}`;
       return `${device.name} is held${whose} by pid ${record.holderPid} (${oneLine(record.command)}) of ${oneLine(record.user)} since ${since}`;
     }
   }

@@ -2,7 +2,7 @@
 
 import { accessSync, constants, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { errnoCode } from '../base/errors.ts';
+import { errnoCode, reasonOf } from '../base/errors.ts';
 import { type FileId, splitDeviceNumber } from '../base/proc-locks.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 import type { PooledDevice, PooledTty } from './pool.ts';
@@ -30,7 +30,6 @@ export interface Place extends FileId {
 /** Why a place cannot be used, with the cure. */
 export interface PlaceProblem {
   readonly path: string;
-  readonly kind: 'missing' | 'forbidden';
   readonly text: string;
 }
 
@@ -43,7 +42,7 @@ export function surveyPlaces(device: PooledDevice): Survey {
   const places = new Map<string, Place>();
   for (const { path, tty } of lockables(device)) {
     const found = survey(path, tty);
-    if ('kind' in found) return { problem: found };
+    if ('text' in found) return { problem: found };
     if (!places.has(found.name)) places.set(found.name, found);
   }
   return { places: [...places.values()].sort((a, b) => (a.name < b.name ? -1 : 1)) };
@@ -79,23 +78,29 @@ function survey(path: string, tty: PooledTty | undefined): Place | PlaceProblem 
     stat = statSync(path);
     accessSync(path, tty ? constants.R_OK | constants.W_OK : constants.R_OK);
   } catch (error) {
-    return problemOf(path, error);
+    return { path, text: `${path}: ${problemOf(path, tty ? 'tty' : 'file', error)}` };
   }
   return { path, name: nameOf(stat), dev: stat.dev, ino: stat.ino, rdev: stat.rdev, tty };
 }
 
-function problemOf(path: string, error: unknown): PlaceProblem {
+function problemOf(path: string, what: 'tty' | 'file', error: unknown): string {
   const code = errnoCode(error);
   if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') {
-    return { path, kind: 'missing', text: `${path}: no such tty; plug the board in, or correct the config` };
+    return `no such ${what}; plug the board in, or correct the config`;
   }
-  if (code !== 'EACCES' && code !== 'EPERM') throw error;
-  return { path, kind: 'forbidden', text: `${path}: no permission; ${cureOf(path)}` };
+  if (code === 'EACCES' || code === 'EPERM') return `no permission; ${cureOf(path, what)}`;
+  return `cannot be used: ${code ?? reasonOf(error)}; correct the config`;
 }
 
-function cureOf(path: string): string {
+function cureOf(path: string, what: 'tty' | 'file'): string {
+  const needed = what === 'tty' ? constants.S_IRGRP | constants.S_IWGRP : constants.S_IRGRP;
   try {
-    const group = groupName(statSync(path).gid);
+    const { gid, mode } = statSync(path);
+    // Who is in the group gains nothing then, and `root` is the wrong group to be in.
+    if (gid === 0 || (mode & needed) !== needed) {
+      return 'have a udev rule give it to a group of the users of the rig: GROUP="dialout", MODE="0660"';
+    }
+    const group = groupName(gid);
     return `add this user to group ${group} (usermod -aG ${group} USER, then log in again)`;
   } catch {
     return 'make its folder accessible to this user';

@@ -2,7 +2,7 @@
 
 import { readConfigFile } from '../base/config-file.ts';
 import { parseDurationMs } from '../base/duration.ts';
-import { RigError } from '../base/errors.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
 import { didYouMean, parse } from '../base/validate.ts';
 import { type Device, DevicePool } from '../wire/device.ts';
 
@@ -53,7 +53,7 @@ export interface DeviceMatch {
 /** @throws {RigError} blame `config` with file, path inside it, expected, found */
 export async function loadPool(path: string): Promise<PooledDevice[]> {
   const config = parse(DevicePool, await readConfigFile(path), path);
-  const devices = config.devices.map((device) => fillIn(device));
+  const devices = config.devices.map((device, index) => fillIn(device, `${path}: devices.${index}`));
   for (const [index, device] of devices.entries()) {
     if (devices.findIndex((other) => other.name === device.name) !== index) {
       throw new RigError(
@@ -86,7 +86,16 @@ export function matchDevices(pool: readonly PooledDevice[], request: DeviceReque
   return { devices: narrow(devices, request), prefix };
 }
 
-function fillIn(device: Device): PooledDevice {
+function fillIn(device: Device, where: string): PooledDevice {
+  const durationMs = (key: 'wait' | 'maxLease', parseMs: typeof parseWaitMs): number | undefined => {
+    const text = device[key];
+    if (text === undefined) return undefined;
+    try {
+      return parseMs(text, `${where}.${key}`);
+    } catch (error) {
+      throw new RigError('config', reasonOf(error), { cause: error }); // not who typed the command
+    }
+  };
   const compatible = typeof device.compatible === 'string' ? device.compatible.split(',') : device.compatible;
   const words = [device.name, device.type, ...(compatible ?? []).map((word) => word.trim())];
   return {
@@ -98,8 +107,8 @@ function fillIn(device: Device): PooledDevice {
     locks: device.locks ?? [],
     env: device.env ?? {},
     jig: device.jig && `${device.jig.url.replace(/\/+$/, '')}/${device.jig.target}`,
-    waitMs: device.wait === undefined ? undefined : parseWaitMs(device.wait, 'wait'),
-    maxLeaseMs: device.maxLease === undefined ? undefined : parseDurationMs(device.maxLease, 'maxLease'),
+    waitMs: durationMs('wait', parseWaitMs),
+    maxLeaseMs: durationMs('maxLease', parseDurationMs),
   };
 }
 

@@ -13,6 +13,9 @@ import {
 /** In the environment of a guard, which is nobody's to end but its own. */
 export const GUARD_VARIABLE = 'SAI_DEVICE_GUARD';
 
+/** In the environment of a command: the pid of the sai-device that passes signals on to it and all it starts. */
+export const RELAY_VARIABLE = 'SAI_DEVICE_RELAY';
+
 /** A stray process that leaves its parents between two looks is seen by the next one. */
 const FIRST_LOOK_MS = 5;
 const LATER_LOOK_MS = 100;
@@ -86,6 +89,12 @@ export function livingTrees(roots: Iterable<number>): ProcessInfo[] {
 function isMember(each: ProcessInfo): boolean {
   if (each.state === 'Z' || each.pid === process.pid) return false;
   return !readProcessEnvironment(each.pid).some((entry) => entry.startsWith(`${GUARD_VARIABLE}=`));
+}
+
+/** Without those to whom a sai-device among `members` passes signals on: they would hear each one twice. */
+export function withoutRelayed(members: readonly ProcessInfo[]): ProcessInfo[] {
+  const relays = new Set(members.map(({ pid }) => `${RELAY_VARIABLE}=${pid}`));
+  return members.filter(({ pid }) => !readProcessEnvironment(pid).some((entry) => relays.has(entry)));
 }
 
 /** Sends `signal` to each; those that ended meanwhile do not matter. The pids that may not be signalled. */

@@ -4,7 +4,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import { readProcess } from '../base/process-table.ts';
-import { Acquisition, describeHolders, type Sight, type Wanted } from './acquire.ts';
+import { Acquisition, type Sight, type Wanted } from './acquire.ts';
 import { type Lease, userName } from './lease.ts';
 import { claimsOf } from './place.ts';
 import { WAKE_FILE_NAME } from './run-dir.ts';
@@ -48,10 +48,7 @@ export async function acquire(wanted: Wanted, options: WaitOptions): Promise<Lea
   const lease = acquisition.tryTake(sights, (sight) => claimants(inFront, sight).length === 0);
   if (lease) return lease;
   if (!runDir || !line || options.waitMs === 0) {
-    throw new RigError(
-      'busy',
-      `no free device of type ${wanted.type}: ${describeHolders(acquisition.look())}`,
-    );
+    throw new RigError('busy', `no free device of type ${wanted.type}: ${acquisition.describe(sights)}`);
   }
   using waiter = new Waiter(acquisition, runDir.queue, line, options);
   return await waiter.lease();
@@ -165,7 +162,7 @@ class Waiter implements Disposable {
 
   #report(sights: readonly Sight[]): void {
     const { type } = this.#acquisition.wanted;
-    const text = `waiting for a device of type ${type}, position ${this.#inFront.length + 1}: ${describeHolders(sights)}`;
+    const text = `waiting for a device of type ${type}, position ${this.#inFront.length + 1}: ${this.#acquisition.describe(sights)}`;
     const now = performance.now();
     if (text === this.#said || now - this.#saidAtMs < SAY_AT_MOST_EVERY_MS) return;
     this.#said = text;
@@ -176,7 +173,10 @@ class Waiter implements Disposable {
   #timeIsUp(sights: readonly Sight[]): RigError {
     const { type } = this.#acquisition.wanted;
     const waited = formatDuration(this.#options.waitMs);
-    return new RigError('busy', `no free device of type ${type} after ${waited}: ${describeHolders(sights)}`);
+    return new RigError(
+      'busy',
+      `no free device of type ${type} after ${waited}: ${this.#acquisition.describe(sights)}`,
+    );
   }
 
   #draw(): OwnTicket {

@@ -7,7 +7,15 @@ import { EXIT_CANNOT_START, EXIT_NOT_FOUND, exitStatusOfSignal } from '../base/e
 import { readChildPids, readProcess, readProcessTable } from '../base/process-table.ts';
 import { reap } from '../native/process.ts';
 import type { Guard } from './guard.ts';
-import { endTree, type KnownProcess, knownProcess, livingTrees, signalEach } from './process-tree.ts';
+import {
+  endTree,
+  type KnownProcess,
+  knownProcess,
+  livingTrees,
+  RELAY_VARIABLE,
+  signalEach,
+  withoutRelayed,
+} from './process-tree.ts';
 import type { SignalDesk } from './signals.ts';
 
 /** How often the ttys are asked whether they are still there. */
@@ -58,12 +66,19 @@ export interface CommandEnd {
 export async function runCommand(line: CommandLine, options: RunOptions): Promise<CommandEnd> {
   const hasTerminal = isatty(0);
   const olderChildren = childPids();
-  const child = spawn(line.program, line.args, {
-    env: line.env,
-    stdio: 'inherit',
-    // On a terminal the command stays in our group: the terminal signals both, and job control works.
-    detached: !hasTerminal,
-  });
+  let child: ChildProcess;
+  try {
+    child = spawn(line.program, line.args, {
+      env: { ...line.env, [RELAY_VARIABLE]: String(process.pid) },
+      stdio: 'inherit',
+      // On a terminal the command stays in our group: the terminal signals both, and job control works.
+      detached: !hasTerminal,
+    });
+  } catch (error) {
+    // Some refusals of the system are thrown (ETXTBSY, E2BIG), others come as events.
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    return { ...notStarted(error), cause: 'not started' };
+  }
   const run = new Run(child, options, hasTerminal, olderChildren);
   using _relay = options.signals.relayTo((signal) => run.relay(signal));
   return await run.finished();
@@ -120,21 +135,24 @@ class Run {
       if (ENDING_SIGNALS.includes(signal)) this.#hurry.abort(); // told twice: leftovers get no more grace
       return;
     }
-    // The terminal has sent these to the command too.
-    if (this.#hasTerminal && (signal === 'SIGINT' || signal === 'SIGQUIT')) return;
+    // The terminal has sent these to the command too, as it does to its foreground.
+    const isOfTerminal = signal === 'SIGINT' || signal === 'SIGQUIT';
+    if (this.#hasTerminal && isOfTerminal && isInForeground()) return;
+    // Of these only the command knows what they mean: what it started would die of one.
+    if (signal === 'SIGUSR1' || signal === 'SIGUSR2') {
+      this.#child.kill(signal);
+      return;
+    }
     if (ENDING_SIGNALS.includes(signal)) {
       this.#stoppedBy ??= signal;
       this.#killAfterGrace();
     }
-    signalEach(this.#tree(), signal);
+    this.#signalTree(signal);
   }
 
   #exit(): Promise<Pick<CommandEnd, 'status' | 'detail'>> {
     return new Promise((resolve) => {
-      this.#child.once('error', (error) => {
-        const status = errnoCode(error) === 'ENOENT' ? EXIT_NOT_FOUND : EXIT_CANNOT_START;
-        resolve({ status, detail: reasonOf(error) });
-      });
+      this.#child.once('error', (error) => resolve(notStarted(error)));
       this.#child.once('exit', (code, signal) => {
         this.#hasExited = true;
         resolve({ status: signal ? exitStatusOfSignal(signal) : (code ?? EXIT_CANNOT_START) });
@@ -157,7 +175,7 @@ class Run {
     if (this.#goneTty === undefined) return;
     this.#options.say(`${this.#goneTty}: went away while the command runs`);
     const hangUp = (): void => {
-      signalEach(this.#tree(), 'SIGHUP');
+      this.#signalTree('SIGHUP');
       this.#killAfterGrace();
     };
     this.#timers.push(setTimeout(hangUp, this.#options.unplugPatienceMs ?? UNPLUG_PATIENCE_MS));
@@ -165,8 +183,12 @@ class Run {
 
   #endOvertime(): void {
     this.#isOvertime = true;
-    signalEach(this.#tree(), 'SIGTERM');
+    this.#signalTree('SIGTERM');
     this.#killAfterGrace();
+  }
+
+  #signalTree(signal: NodeJS.Signals): void {
+    signalEach(withoutRelayed(this.#tree()), signal);
   }
 
   #killAfterGrace(): void {
@@ -201,6 +223,16 @@ class Run {
       .map((pid) => knownProcess(pid))
       .filter((each) => each !== undefined);
   }
+}
+
+function notStarted(error: unknown): Required<Pick<CommandEnd, 'status' | 'detail'>> {
+  const status = errnoCode(error) === 'ENOENT' ? EXIT_NOT_FOUND : EXIT_CANNOT_START;
+  return { status, detail: reasonOf(error) };
+}
+
+function isInForeground(): boolean {
+  const self = readProcess(process.pid);
+  return self !== undefined && self.pgid === self.foregroundPgid;
 }
 
 function childPids(): number[] {

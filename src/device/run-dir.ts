@@ -6,18 +6,18 @@ import {
   chownSync,
   closeSync,
   constants,
-  fchmodSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
-  openSync,
   renameSync,
   rmSync,
   statfsSync,
   writeSync,
 } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { statIfVisible } from '../base/visible-file.ts';
+import { openShared } from './shared-file.ts';
 
 /** Made by the tmpfiles.d file of the package. */
 const SYSTEM_RUN_DIR = '/run/sai';
@@ -71,6 +71,7 @@ export function openRunDir(options: RunDirOptions): RunDirSearch {
   if (path === undefined) return { runDir: undefined, reason: `${SYSTEM_RUN_DIR}: no such folder` };
   try {
     if (!exists(path)) makeShared(path, options.ttyGid);
+    if (path !== SYSTEM_RUN_DIR) refuseStrangersFolder(path, options.ttyGid);
     refuseForeignFileSystem(path, force);
     return { runDir: withFolders(path) };
   } catch (error) {
@@ -79,33 +80,20 @@ export function openRunDir(options: RunDirOptions): RunDirSearch {
   }
 }
 
-/** The shared folder if there is one; makes nothing. */
+/** The shared folder if there is one; makes nothing. @throws {RigError} blame `config` for a relative `$SAI_RUN_DIR` */
 export function findRunDir(options: Pick<RunDirOptions, 'configured' | 'ttyGid'>): RunDir | undefined {
-  const path = options.configured || (exists(SYSTEM_RUN_DIR) ? SYSTEM_RUN_DIR : fallbackPath(options.ttyGid));
-  return path !== undefined && exists(path) ? foldersOf(path) : undefined;
-}
-
-/** Opens a file that any user of the rig may have made, or makes it so that all may use it. */
-export function openShared(path: string): number {
-  // Without O_CREAT first: in a sticky folder the kernel refuses it on a file of another user.
-  // Source: Linux Documentation/admin-guide/sysctl/fs.rst, protected_regular.
-  for (;;) {
-    try {
-      return openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
-    } catch (error) {
-      if (errnoCode(error) !== 'ENOENT') throw error;
-    }
-    try {
-      const fd = openSync(
-        path,
-        constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
-        0o664,
-      );
-      fchmodSync(fd, 0o664); // whatever the umask is
-      return fd;
-    } catch (error) {
-      if (errnoCode(error) !== 'EEXIST') throw error;
-    }
+  if (options.configured) {
+    checkAbsolute(options.configured);
+    return exists(options.configured) ? foldersOf(options.configured) : undefined;
+  }
+  if (exists(SYSTEM_RUN_DIR)) return foldersOf(SYSTEM_RUN_DIR);
+  const path = fallbackPath(options.ttyGid);
+  if (path === undefined || !exists(path)) return undefined;
+  try {
+    refuseStrangersFolder(path, options.ttyGid);
+    return foldersOf(path);
+  } catch {
+    return undefined; // whoever takes a device is told
   }
 }
 
@@ -125,11 +113,9 @@ export const WAKE_FILE_NAME = 'wake';
 const wakeFile = (runDir: RunDir): string => join(runDir.queue, WAKE_FILE_NAME);
 
 function openConfigured(path: string, force: boolean): RunDir {
-  if (!isAbsolute(path)) {
-    throw new RigError('config', `SAI_RUN_DIR: expected an absolute path, got ${JSON.stringify(path)}`);
-  }
+  checkAbsolute(path);
   try {
-    if (!exists(path)) mkdirSync(path, { recursive: true });
+    makeFolder(path);
     refuseForeignFileSystem(path, force);
     return withFolders(path);
   } catch (error) {
@@ -140,8 +126,40 @@ function openConfigured(path: string, force: boolean): RunDir {
   }
 }
 
+function checkAbsolute(path: string): void {
+  if (isAbsolute(path)) return;
+  throw new RigError('config', `SAI_RUN_DIR: expected an absolute path, got ${JSON.stringify(path)}`);
+}
+
+/** With its parents. Not `recursive`, which Node.js never ends for a path such as /proc/x. */
+function makeFolder(path: string): void {
+  if (exists(path)) return;
+  makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if (errnoCode(error) !== 'EEXIST') throw error;
+  }
+}
+
 function fallbackPath(ttyGid: number | undefined): string | undefined {
   return ttyGid !== undefined && exists(FALLBACK_PARENT) ? join(FALLBACK_PARENT, `sai-${ttyGid}`) : undefined;
+}
+
+/**
+ * Anybody may make a folder in /run/lock; only the group of the ttys can make one that belongs to it.
+ * The owner of another could remove the lease files and the queue under those who use them.
+ */
+function refuseStrangersFolder(path: string, gid: number | undefined): void {
+  const stat = lstatSync(path);
+  const isOpenToAll = (stat.mode & constants.S_IWOTH) !== 0;
+  if (stat.isDirectory() && stat.gid === gid && !isOpenToAll) return;
+  const found = stat.isDirectory()
+    ? `group ${stat.gid}${isOpenToAll ? ', writable by all' : ''}`
+    : 'no folder';
+  throw new Error(
+    `expected a folder of group ${gid} alone, found ${found}, made by user ${stat.uid}; remove it`,
+  );
 }
 
 /** Appears whole, with its rights, or not at all: two users may be the first at the same time. */

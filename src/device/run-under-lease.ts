@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import { EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
+import { oneLine } from '../base/one-line.ts';
 import { type Invocation, Stopped } from '../base/run-main.ts';
 import {
-  appendFinding,
+  appendFindingOfFailure,
   findingOf,
   readFindings,
   verdictOf,
@@ -15,12 +16,12 @@ import {
 import { openSender } from '../logproxy/open-sender.ts';
 import { becomeSubreaper } from '../native/process.ts';
 import { ENV } from '../wire/env.ts';
+import type { Finding } from '../wire/finding.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
 import { type Alias, aliasOf, environmentOf } from './environment.ts';
 import { Guard } from './guard.ts';
 import type { Lease } from './lease.ts';
 import { readAncestorLeases, withoutAncestors } from './nested.ts';
-import { oneLine } from './one-line.ts';
 import { ttyGidOf } from './place.ts';
 import { type DeviceRequest, loadPool, matchDevices, type PooledDevice } from './pool.ts';
 import { refusalOf } from './program.ts';
@@ -123,6 +124,7 @@ class DeviceRun {
   async #join(lease: LeaseRecord): Promise<number> {
     const { program, args, alias, graceMs } = this.#request;
     const { env, diagnostics } = this.#invocation;
+    this.#signals.stop.throwIfAborted();
     diagnostics.detail(`runs under the lease of ${lease.device} that it was started in`);
     const end = await runCommand(
       { program, args, env: { ...env, ...aliasOf(alias, lease.ttys) } },
@@ -167,7 +169,7 @@ class DeviceRun {
     const search = openRunDir({ configured, ttyGid: ttyGidOf(this.#pool), force: this.#request.force });
     if (!search.runDir) {
       diagnostics.say(
-        `no shared run folder (${search.reason}): locking without queue; set SAI_RUN_DIR, or make /run/sai`,
+        `no shared run folder (${search.reason}): locking without queue; have root make /run/sai, mode 3775, for the group of the ttys`,
       );
     }
     return search.runDir;
@@ -211,6 +213,10 @@ class DeviceRun {
         program: this.#guardProgram,
         graceMs: this.#request.graceMs,
         onReplaced: () => diagnostics.detail('the guard of the lease ended; started another'),
+        onLost: () =>
+          diagnostics.say(
+            'the guard of the lease ended and no other stays alive: do not kill this sai-device by SIGKILL; see ulimit -a',
+          ),
       });
     } catch (error) {
       lease.release();
@@ -248,16 +254,20 @@ class DeviceRun {
     const { findings, device, tty } = context;
     this.#tell(error.message);
     const finding = findingOf('sai-device', error, { device, ...(tty === undefined ? {} : { tty }) });
-    if (!this.#request.optional) appendFinding(findings, finding);
+    this.#leave(finding, findings);
     return EXIT_STATUS[error.blame];
   }
 
   /** Who typed the command has to act; the status is the one that a shell would give. */
   #notStarted(status: number, text: string, findings: string | undefined): number {
     this.#tell(text);
-    if (!this.#request.optional)
-      appendFinding(findings, findingOf('sai-device', new RigError('usage', text)));
+    this.#leave(findingOf('sai-device', new RigError('usage', text)), findings);
     return status;
+  }
+
+  #leave(finding: Finding, findings: string | undefined): void {
+    if (this.#request.optional) return;
+    appendFindingOfFailure(findings, finding, (text) => this.#invocation.diagnostics.fail(text));
   }
 
   #tell(text: string): void {
@@ -269,10 +279,7 @@ class DeviceRun {
     const all = readFindings(findings);
     const worst = worstFinding(all);
     if (!worst || worst.evidence === this.#failure) return;
-    const tty = worst.tty === undefined ? '' : `${worst.tty}: `;
-    this.#invocation.diagnostics.fail(
-      `verdict ${verdictOf(status, all)}: ${worst.tool}: ${tty}${worst.evidence}`,
-    );
+    this.#invocation.diagnostics.fail(`verdict ${verdictOf(status, all)}: ${worst.tool}: ${worst.evidence}`);
   }
 }
 

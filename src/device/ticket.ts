@@ -7,7 +7,6 @@ import {
   fchmodSync,
   openSync,
   readdirSync,
-  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -19,6 +18,7 @@ import * as v from 'valibot';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { tryFlock } from '../native/flock.ts';
 import { isFlocked } from './lease-file.ts';
+import { readShared } from './shared-file.ts';
 
 /** What a ticket says. */
 const TicketContent = v.looseObject({
@@ -36,6 +36,9 @@ export type TicketContent = v.InferOutput<typeof TicketContent>;
 
 /** `<number>-<pid>-<random>`: names in the order of the queue, because the number has leading zeros. */
 const NAME = /^(\d{10})-\d+-[a-z0-9]+$/;
+
+/** The last of ten digits: only a file that is no ticket of ours can have it, and it must not push ours out of the queue. */
+const LAST_NUMBER = 9_999_999_999;
 
 /** Writing a ticket takes less than a millisecond. */
 const ABANDONED_AFTER_MS = 60_000;
@@ -81,14 +84,15 @@ export class OwnTicket implements Disposable {
  * @throws {RigError} blame `unavailable` when it cannot be written
  */
 export function drawTicket(queueFolder: string, content: TicketContent): OwnTicket {
-  removeAbandonedScratch(queueFolder);
-  const number = Math.max(0, ...ticketNames(queueFolder).map((name) => Number(name.slice(0, 10)))) + 1;
+  const numbers = ticketNames(queueFolder).map((name) => Number(name.slice(0, 10)));
+  const number = Math.min(Math.max(0, ...numbers) + 1, LAST_NUMBER);
   const random = Math.random().toString(36).slice(2, 10);
   const name = `${String(number).padStart(10, '0')}-${process.pid}-${random}`;
   const scratch = join(queueFolder, `.${name}`);
   const path = join(queueFolder, name);
   let fd: number | undefined;
   try {
+    removeAbandonedScratch(queueFolder);
     fd = openSync(scratch, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o664);
     fchmodSync(fd, 0o664); // whatever the umask is: others look whether we live
     tryFlock(fd);
@@ -113,7 +117,11 @@ export class TicketLine {
     this.#folder = folder;
   }
 
-  /** Tickets of living waiters before the one named `before`, or all, in order; what dead ones left is removed. */
+  /**
+   * Tickets of living waiters before the one named `before`, or all, in order; what dead ones left is removed.
+   *
+   * @throws {RigError} blame `unavailable` when somebody has removed the queue
+   */
   living(before?: string): Ticket[] {
     return ticketNames(this.#folder)
       .filter((name) => before === undefined || name < before)
@@ -154,15 +162,22 @@ function removeAbandonedScratch(folder: string): void {
   }
 }
 
+/** @throws {RigError} blame `unavailable` when somebody has removed the queue */
 function ticketNames(folder: string): string[] {
-  return readdirSync(folder)
-    .filter((name) => NAME.test(name))
-    .sort();
+  try {
+    return readdirSync(folder)
+      .filter((name) => NAME.test(name))
+      .sort();
+  } catch (error) {
+    throw new RigError('unavailable', `${folder}: cannot read the queue: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 function readTicket(path: string): TicketContent | undefined {
   try {
-    const result = v.safeParse(TicketContent, JSON.parse(readFileSync(path, 'utf8')));
+    const result = v.safeParse(TicketContent, JSON.parse(readShared(path)));
     return result.success ? result.output : undefined;
   } catch {
     return undefined; // withdrawn meanwhile, or not written by us

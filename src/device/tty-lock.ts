@@ -7,7 +7,8 @@ import { tryFlock, unlock } from '../native/flock.ts';
 import { makeRaw, readTtySettings } from '../native/termios.ts';
 import { leaseFilePath } from './lease-file.ts';
 import type { Place } from './place.ts';
-import { openShared, type RunDir } from './run-dir.ts';
+import type { RunDir } from './run-dir.ts';
+import { openShared } from './shared-file.ts';
 
 /** One place whose locks we hold. No stream ever gets these descriptors: it would lose the lock (tty.ReadStream). */
 interface LockedPlace {

@@ -13,9 +13,9 @@ import {
   writeSync,
 } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { describeProcess } from '../base/describe-process.ts';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { tryFlock } from '../native/flock.ts';
-import { describeProcess } from './describe-process.ts';
 import { TimeUp } from './verdict.ts';
 
 /** The kernel gives no event when a flock ends. */

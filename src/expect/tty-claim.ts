@@ -2,11 +2,11 @@
 
 import { closeSync, constants, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { describeProcess } from '../base/describe-process.ts';
 import { errnoCode, RigError } from '../base/errors.ts';
 import { type FileId, readFlocks } from '../base/proc-locks.ts';
 import { readProcess } from '../base/process-table.ts';
 import { tryFlock } from '../native/flock.ts';
-import { describeProcess } from './describe-process.ts';
 import { TimeUp } from './verdict.ts';
 
 /** A foreign unlock gives no event. */

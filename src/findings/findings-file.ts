@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
 import * as v from 'valibot';
-import { type Blame, errnoCode, RigError } from '../base/errors.ts';
+import { type Blame, errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { Finding, type Verdict } from '../wire/finding.ts';
 
 /** A longer write could be torn by another writer. Source: the contract of `SAI_FINDINGS`. */
@@ -8,6 +8,9 @@ const MAX_LINE_BYTES = 4000;
 
 /** Non-blocking: an open of a FIFO that nobody reads would never return. */
 const OPEN_FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
+/** Of each of device, tty and step in a line that has to be cut. */
+const MAX_NAMING_BYTES = 500;
+const CUT_MARK = ' …';
 
 /** What a command knows of its failure beyond the error itself. */
 export type FindingContext = Pick<Finding, 'device' | 'tty' | 'step'>;
@@ -49,14 +52,41 @@ export function appendFinding(path: string | undefined, finding: Finding): void 
   }
 }
 
-/** One line, its evidence cut where the whole would be longer than one write may be. */
-function lineOf(finding: Finding): string {
-  let line = `${JSON.stringify(finding)}\n`;
-  for (let kept = finding.evidence; Buffer.byteLength(line) > MAX_LINE_BYTES; ) {
-    kept = kept.slice(0, Math.floor(kept.length * 0.9));
-    line = `${JSON.stringify({ ...finding, evidence: `${kept} …` })}\n`;
+/** The same for a command that fails anyway: what keeps it from being written is told, and hides nothing. */
+export function appendFindingOfFailure(
+  path: string | undefined,
+  finding: Finding,
+  tell: (text: string) => void,
+): void {
+  try {
+    appendFinding(path, finding);
+  } catch (error) {
+    tell(reasonOf(error));
   }
-  return line;
+}
+
+/** One line, its texts cut where the whole would be longer than one write may be. */
+function lineOf(finding: Finding): string {
+  const whole = `${JSON.stringify(finding)}\n`;
+  if (Buffer.byteLength(whole) <= MAX_LINE_BYTES) return whole;
+  // A step that was typed can be as long as any evidence: what names things gets a share, the evidence the rest.
+  const named: Finding = { ...finding };
+  for (const key of ['device', 'tty', 'step'] as const) {
+    const text = finding[key];
+    if (text !== undefined) named[key] = cut(text, MAX_NAMING_BYTES);
+  }
+  const around = Buffer.byteLength(`${JSON.stringify({ ...named, evidence: '' })}\n`);
+  return `${JSON.stringify({ ...named, evidence: cut(finding.evidence, MAX_LINE_BYTES - around) })}\n`;
+}
+
+/** The beginning of `text`, with a mark when that is not all of it: at most `limitBytes` as JSON, without quotes. */
+function cut(text: string, limitBytes: number): string {
+  const sizeBytes = (part: string): number => Buffer.byteLength(JSON.stringify(part)) - 2;
+  if (sizeBytes(text) <= limitBytes) return text;
+  let kept = text;
+  while (kept !== '' && sizeBytes(`${kept}${CUT_MARK}`) > limitBytes)
+    kept = kept.slice(0, Math.floor(kept.length * 0.9));
+  return `${kept}${CUT_MARK}`;
 }
 
 /** Every finding in the file; a line that is not one (cut, foreign) is itself a finding, never dropped. */

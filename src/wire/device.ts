@@ -2,7 +2,11 @@ import * as v from 'valibot';
 
 /** A word by which a request names a device: no blanks, no commas. */
 const Word = v.pipe(v.string(), v.regex(/^[^\s,=]+$/, 'expected a word without blanks, commas or ='));
-const AbsolutePath = v.pipe(v.string(), v.regex(/^\//, 'expected an absolute path'));
+const AbsolutePath = v.pipe(
+  v.string(),
+  v.regex(/^\//, 'expected an absolute path'),
+  v.check((path) => !path.includes('\0'), 'expected a path without NUL'),
+);
 const Duration = v.pipe(
   v.string(),
   v.regex(/^\d+(?:\.\d+)?(?:ms|s|m|h)$/, 'expected a duration such as 300ms, 2s, 5m or 8h'),
@@ -24,7 +28,15 @@ const Tty = v.strictObject({
   tty: AbsolutePath,
   name: v.exactOptional(Word),
   /** Baud. */
-  rate: v.exactOptional(v.pipe(v.number(), v.integer(), v.minValue(1, 'expected a positive baud rate'))),
+  rate: v.exactOptional(
+    v.pipe(
+      v.number(),
+      v.integer(),
+      v.minValue(1, 'expected a positive baud rate'),
+      // Source: <asm-generic/termbits.h>, speed_t.
+      v.maxValue(0xffff_ffff, 'expected a baud rate below 2^32'),
+    ),
+  ),
   /** False leaves the tty to others: it is exported, not locked. */
   lock: v.exactOptional(v.boolean()),
   /** True drops DTR at the last close, which resets many boards. */

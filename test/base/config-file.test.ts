@@ -28,6 +28,7 @@ test.each([
   ['a missing brace', '{"a": [1, 2}', /conf:\d+:\d+: expected JSON: /],
   ['the same key twice', '{"a": 1, "a": 2, }', /conf:1:\d+: expected JSON: Map keys must be unique/],
   ['YAML that is not JSON', 'devices: []', /conf: expected JSON, got /],
+  ['an alias of YAML that leads nowhere', '{"a": *x}', /conf: expected JSON: Unresolved alias/],
   ['an empty file', '', /conf: expected JSON, got /],
 ])('%s is refused on one line with its place', async (_name, text, message) => {
   const refused = expect.objectContaining({ blame: 'config', message: expect.stringMatching(message) });

@@ -18,7 +18,8 @@ test('a process, its parent and its start are found, whatever its name holds', a
   });
   await once(child.stdout, 'data');
   const found = readProcess(child.pid ?? 0);
-  expect(found).toMatchObject({ pid: child.pid, ppid: process.pid, sid: child.pid, name: 'a) S 1 (b' });
+  expect(found).toMatchObject({ pid: child.pid, ppid: process.pid, name: 'a) S 1 (b' });
+  expect(found).toMatchObject({ pgid: child.pid, sid: child.pid, foregroundPgid: -1 });
   expect(readProcessEnvironment(child.pid ?? 0)).toContain('MARK=yes');
   expect(found && isAlive(found)).toBe(true);
   expect(found && isAlive({ pid: found.pid, startTicks: found.startTicks - 1 })).toBe(false);

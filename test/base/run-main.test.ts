@@ -58,6 +58,23 @@ test('anything else is our bug: status 70, with the stack', async () => {
 });
 
 test.each([
+  ['timer', "setTimeout(() => { throw new TypeError('oops'); }, 1);"],
+  ['promise that nobody awaits', "void Promise.reject(new TypeError('oops'));"],
+])('so is what is thrown in a %s: never status 1, which blames the firmware', async (_where, statement) => {
+  const { ended } = await command(`${statement} setInterval(() => {}, 1000); await new Promise(() => {});`);
+  const { status, stderr } = await ended;
+  expect(status).toBe(70);
+  expect(stderr).toMatch(/^sai-test: this is a bug in sai-rig, please report it: TypeError: oops\n\s+at /);
+});
+
+test('so is a body that waits for what cannot come: never status 0, which is a pass', async () => {
+  const { ended } = await command('await new Promise(() => {}); return 0;');
+  const { status, stderr } = await ended;
+  expect(status).toBe(70);
+  expect(stderr).toContain('please report it: Error: nothing is left to wait for\n');
+});
+
+test.each([
   ['SIGINT', 130],
   ['SIGTERM', 143],
   ['SIGHUP', 129],

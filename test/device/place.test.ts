@@ -68,10 +68,14 @@ test('a path that is not there is a problem with a cure, and so is one behind a 
   const missing = join(folder, 'ttyUSB9');
   expect(surveyPlaces(deviceWith([pathOf(0), missing])).problem).toEqual({
     path: missing,
-    kind: 'missing',
     text: `${missing}: no such tty; plug the board in, or correct the config`,
   });
-  expect(surveyPlaces(deviceWith([`${pathOf(0)}/x`])).problem?.kind).toBe('missing');
+  expect(surveyPlaces(deviceWith([`${pathOf(0)}/x`])).problem?.text).toContain(': no such tty; ');
+  expect(surveyPlaces(deviceWith([], [missing])).problem?.text).toContain(': no such file; ');
+  const tooLong = `/dev/${'x'.repeat(300)}`;
+  expect(surveyPlaces(deviceWith([tooLong])).problem?.text).toBe(
+    `${tooLong}: cannot be used: ENAMETOOLONG; correct the config`,
+  );
 });
 
 test('a flock shows in the table with its holder, and is gone with it; a look at it disturbs nobody', () => {

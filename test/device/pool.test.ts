@@ -111,6 +111,17 @@ describe('a broken config is refused with the place and the cure:', () => {
       'expected a duration such as 300ms, 2s, 5m or 8h, got "30"',
     ],
     [
+      'a duration that no timer can hold',
+      { ...UNO, maxLease: '1000h' },
+      'devices.0.maxLease: expected at most 596 h 31 min, got "1000h"',
+    ],
+    ['a path with a NUL', { ...UNO, ttys: ['/dev/a\0b'] }, 'expected a path without NUL'],
+    [
+      'a rate that no tty has',
+      { ...UNO, ttys: [{ tty: '/dev/x', rate: 2 ** 32 }] },
+      'expected a baud rate below 2^32',
+    ],
+    [
       'a jig without a URL',
       { ...UNO, jig: { url: 'pi', target: 'x' } },
       'expected a URL such as http://pi:44000',

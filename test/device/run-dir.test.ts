@@ -1,17 +1,7 @@
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { findRunDir, openRunDir, openShared } from '../../src/device/run-dir.ts';
+import { findRunDir, openRunDir } from '../../src/device/run-dir.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -35,33 +25,14 @@ test('a folder that cannot be used is refused, and another is not taken in its p
   const file = join(folder, 'file');
   writeFileSync(file, '');
   expect(() => open(file)).toThrow(expect.objectContaining({ blame: 'config' }));
-  expect(() => open('run')).toThrow('SAI_RUN_DIR: expected an absolute path, got "run"');
+  for (const use of [open, (configured: string) => findRunDir({ configured, ttyGid: undefined })]) {
+    expect(() => use('run')).toThrow('SAI_RUN_DIR: expected an absolute path, got "run"');
+  }
+  expect(() => open('/proc/no/run')).toThrow(/SAI_RUN_DIR: \/proc\/no\/run: cannot be used: ENOENT/);
   expect(() => open(join(folder, 'x'.repeat(300)))).toThrow(/SAI_RUN_DIR: .*: cannot be used: ENAMETOOLONG/);
 });
 
 test('looking for the folder makes none', () => {
   expect(findRunDir({ configured: join(folder, 'none'), ttyGid: undefined })).toBeUndefined();
   expect(readdirSync(folder)).toEqual([]);
-});
-
-test('a shared file is made for the whole group whatever the umask, and opened when it is there', () => {
-  const before = process.umask(0o077);
-  try {
-    const path = join(folder, 'x.lease');
-    closeSync(openShared(path));
-    expect(statSync(path).mode & 0o777).toBe(0o664);
-    writeFileSync(path, 'kept');
-    closeSync(openShared(path));
-    expect(statSync(path).size).toBe(4);
-  } finally {
-    process.umask(before);
-  }
-});
-
-test('a link in place of a shared file is not followed', () => {
-  const path = join(folder, 'x.lease');
-  mkdirSync(join(folder, 'elsewhere'));
-  symlinkSync(join(folder, 'elsewhere', 'secret'), path);
-  expect(() => openShared(path)).toThrow('ELOOP');
-  expect(existsSync(join(folder, 'elsewhere', 'secret'))).toBe(false);
 });

@@ -51,6 +51,14 @@ test('a ticket that nobody holds is removed; what is no ticket is left alone', (
   expect(readdirSync(folder).sort()).toEqual(['0000000002-x', 'wake']);
 });
 
+test('a file with the last number pushes nobody out of the queue', () => {
+  writeFileSync(join(folder, '9999999999-0-x'), '');
+  using first = drawTicket(folder, content('first'));
+  using second = drawTicket(folder, content('second'));
+  expect(requests().sort()).toEqual(['first', 'second']);
+  expect(requests([first.name, second.name].sort()[1])).toHaveLength(1);
+});
+
 test('a half-written ticket of a killed waiter is removed after a while, a fresh one is not', () => {
   for (const name of ['.0000000001-1-old', '.0000000001-1-new']) writeFileSync(join(folder, name), '');
   utimesSync(join(folder, '.0000000001-1-old'), 1, 1);
@@ -60,7 +68,9 @@ test('a half-written ticket of a killed waiter is removed after a while, a fresh
 
 test('a queue that cannot be written to is said in one line', () => {
   rmSync(folder, { recursive: true });
-  expect(() => drawTicket(folder, content('any'))).toThrow();
+  const refused = expect.objectContaining({ blame: 'unavailable' });
+  expect(() => drawTicket(folder, content('any'))).toThrow(refused);
+  expect(() => new TicketLine(folder).living()).toThrow(refused);
   writeFileSync(folder, '');
-  expect(() => drawTicket(folder, content('any'))).toThrow();
+  expect(() => drawTicket(folder, content('any'))).toThrow(refused);
 });

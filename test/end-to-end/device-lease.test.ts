@@ -1,11 +1,12 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
+import { chmodSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { readProcess } from '../../src/base/process-table.ts';
+import { readProcess, readProcessTable } from '../../src/base/process-table.ts';
 import { readTtySettings } from '../../src/native/termios.ts';
-import { Bench, guardsOf, SAI_DEVICE, until } from '../peers/bench.ts';
-import { needsProgram } from '../peers/needs.ts';
+import { Bench, commandLineOf, guardsOf, SAI_DEVICE, until } from '../peers/bench.ts';
+import { needsProgram, needsRoot } from '../peers/needs.ts';
+import { reachableSaiDevice } from '../peers/reachable-commands.ts';
 
 /** Told apart from every other sleep of this machine. */
 const SLEEP_SECONDS = 98_765 + process.pid;
@@ -152,7 +153,10 @@ describe('when the command ends', () => {
     const { status } = await bench.run(['--grace', '200ms', 'uno', 'sh', '-c', daemon]);
     expect(status).toBe(0);
     expect(readProcess(Number(readFileSync(pidFile, 'utf8')))).toBeUndefined();
-    expect(spawnSync('pgrep', ['-f', `sleep ${SLEEP_SECONDS}`], { encoding: 'utf8' }).stdout).toBe('');
+    const sleeping = readProcessTable().filter(({ pid }) =>
+      commandLineOf(pid).includes(`sleep\0${SLEEP_SECONDS}\0`),
+    );
+    expect(sleeping).toEqual([]);
     expect(flockStatus(bench.board.ttyPath)).toBe(0);
     expect(bench.leftBehind()).toEqual([]);
   });
@@ -170,6 +174,22 @@ describe('when the command ends', () => {
     const isThere = readProcess(pid) !== undefined;
     process.kill(pid, 'SIGKILL');
     expect({ status, isThere }).toEqual({ status: 0, isThere: true });
+  });
+
+  test('its status stands, and the device is free, also when it left what its user cannot remove', async (context) => {
+    needsRoot(context, 'to become somebody who is not');
+    needsProgram(context, 'setpriv');
+    await using bench = new Bench();
+    chmodSync(bench.board.ttyPath, 0o666);
+    chmodSync(bench.folder, 0o777);
+    const script =
+      'mkdir $SAI_DEVICE_LEASE/x; touch $SAI_DEVICE_LEASE/x/y; chmod 0 $SAI_DEVICE_LEASE/x; exit 3';
+    const sai = [process.execPath, reachableSaiDevice(), 'uno', 'sh', '-c', script];
+    const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', ...sai];
+    const { status, stderr } = spawnSync('setpriv', nobody, { env: bench.env, encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 3, stderr: '' });
+    expect(flockStatus(bench.board.ttyPath)).toBe(0);
+    expect((await bench.run(['--list', '--json'])).stdout).toContain('"state":"free"');
   });
 
   test('no guard, no lease folder and no ticket is left', async () => {
@@ -217,11 +237,13 @@ describe('a signal', () => {
       'uno',
       'sh',
       '-c',
-      'trap "echo usr1; exit 7" USR1; echo up; while :; do sleep 0.05; done',
+      'trap "got=usr1" USR1; sleep 1000 & echo up; while [ -z "$got" ]; do sleep 0.05; done; ' +
+        'echo $got; kill $!; wait $!; exit $(($? - 100))',
     ]);
     await started.prints(/up/);
     started.kill('SIGUSR1');
-    expect(await started.ended).toMatchObject({ status: 7, stdout: 'up\nusr1\n' });
+    // 143 - 100: what the command had started died of the TERM of the command, not of our USR1.
+    expect(await started.ended).toMatchObject({ status: 43, stdout: 'up\nusr1\n' });
   });
 
   test('ends a waiter at once, which leaves no ticket', async () => {
@@ -242,7 +264,7 @@ describe('a signal', () => {
     await using bench = new Bench();
     const program = bench.file('program');
     const script =
-      'trap "echo int" INT; echo up; n=0; while [ $n -lt 10 ]; do sleep 0.05; n=$((n+1)); done; exit 5';
+      'trap "got=1; echo int" INT; echo up; while [ -z "$got" ]; do sleep 0.05; done; sleep 0.5; exit 5';
     writeFileSync(program, script);
     const command = `exec ${process.execPath} ${SAI_DEVICE} uno sh ${program}`;
     // script(1) gives a controlling terminal whose ^C signals the foreground group.
@@ -256,6 +278,24 @@ describe('a signal', () => {
     const [status] = (await once(terminal, 'close')) as [number];
     expect({ status, output: output.replaceAll('\r', '') }).toEqual({ status: 5, output: 'up\n^Cint\n' });
   });
+});
+
+test('a signal by kill reaches the command of a sai-device in the background of a terminal', async (context) => {
+  needsProgram(context, 'script');
+  await using bench = new Bench();
+  const up = bench.file('up');
+  // With -m every job is a group of its own, and the terminal's foreground stays the shell's.
+  const shell = `set -m; "$@" & while ! [ -e ${up} ]; do sleep 0.05; done; kill -INT $!; wait $!; echo status $?`;
+  const program = bench.file('program');
+  writeFileSync(program, shell);
+  const command = `sh ${program} ${process.execPath} ${SAI_DEVICE} uno sh -c "touch ${up}; exec sleep 1000"`;
+  const terminal = spawn('script', ['-qefc', command, '/dev/null'], { env: bench.env });
+  let output = '';
+  terminal.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  await once(terminal, 'close');
+  expect(output).toContain('status 130\r\n');
 });
 
 test('a lease that lasts too long is ended with status 75 and a finding', async () => {
@@ -312,7 +352,7 @@ test('what the tools of a lease found is said at its end, and nothing when they 
     verdict: 'infra',
     blame: 'hardware',
     tty: 'tty0',
-    evidence: 'hung up',
+    evidence: 'tty0: hung up',
     atMs: 1,
     monotonicMs: 1,
   };

@@ -63,7 +63,7 @@ test('--list shows free, held, foreign and missing devices, and touches none', a
   const text = await bench.run(['--list']);
   expect(text.stdout.trim().split('\n')).toEqual([
     'uno1 is free [uno]',
-    `uno2 is locked by pid ${foreigner.pid} outside sai-rig [uno]`,
+    expect.stringMatching(`^uno2 is locked by process ${foreigner.pid} \\(.+\\) \\[uno\\]$`),
     expect.stringMatching(
       `^uno3 is held by pid ${holder.pid} \\(sh -c echo up; exec cat\\) of \\S+ since [\\d:]+ \\[uno\\]$`,
     ),

@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { Bench, SAI_DEVICE } from '../peers/bench.ts';
 
@@ -63,4 +65,25 @@ test('the end of an outer lease ends the inner one, and both devices are free', 
   const listed = (await bench.run(['--list', '--json'])).stdout.trim().split('\n');
   expect(listed.map((line) => (JSON.parse(line) as { state: string }).state)).toEqual(['free', 'free']);
   expect(bench.leftBehind()).toEqual([]);
+});
+
+test('a signal to the outermost sai-device reaches the innermost command once', async () => {
+  await using bench = new Bench({}, { name: 'esp1', type: 'esp32' });
+  const program = bench.file('program.cjs');
+  // Two deliveries that come together would be one: so it counts for a while, and is told to end by a file.
+  const script = `
+    for (const name of ['SIGUSR1', 'SIGTERM']) process.on(name, () => console.log(name));
+    setInterval(() => require('node:fs').existsSync('${bench.file('end')}') && process.exit(0), 20);
+    console.log('up');`;
+  writeFileSync(program, script);
+  const joined = `exec ${NESTED} esp32 ${process.execPath} ${program}`;
+  const outer = bench.start(['uno', ...inside(`exec ${NESTED} esp32 sh -c '${joined}'`)]);
+  await outer.prints(/up/);
+  outer.kill('SIGUSR1');
+  await outer.prints(/SIGUSR1/);
+  outer.kill('SIGTERM');
+  await outer.prints(/SIGTERM/);
+  spawnSync('sleep', ['0.5']); // the time in which a second one would come
+  writeFileSync(bench.file('end'), '');
+  expect(await outer.ended).toMatchObject({ status: 143, stdout: 'up\nSIGUSR1\nSIGTERM\n' });
 });

@@ -1,11 +1,14 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
 import { Bench, SAI_DEVICE } from '../peers/bench.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
 
 const WAITERS = 20;
+
+/** Twenty starts and twenty hand-overs, one after the other, on a busy machine. */
+const PATIENCE_MS = 120_000;
 
 /** A program that knows only the tty's own lock. Resolves once it has it. */
 async function foreigner(ttyPath: string): Promise<ChildProcess> {
@@ -17,7 +20,9 @@ async function foreigner(ttyPath: string): Promise<ChildProcess> {
 /** Ends when its input does. */
 const HOLD = ['sh', '-c', 'echo up; exec cat'];
 
-test(`${WAITERS} waiters get the device in the order in which they came, and hardly use the processor`, async () => {
+test(`${WAITERS} waiters get the device in the order in which they came, and hardly use the processor`, {
+  timeout: PATIENCE_MS,
+}, async () => {
   await using bench = new Bench();
   const log = bench.file('order');
   const holder = bench.start(['uno', ...HOLD]);
@@ -97,10 +102,10 @@ test('a foreign lock is respected, waited for, and named', async () => {
   const refused = await bench.run(['--no-wait', 'uno', 'true']);
   expect(refused.status).toBe(75);
   expect(refused.stderr).toMatch(
-    /^sai-device: no free device of type uno: uno1 is locked by pid \d+ outside sai-rig\n$/,
+    /^sai-device: no free device of type uno: uno1 is locked by process \d+ \(.*\)\n$/,
   );
   const waiter = bench.start(['uno', 'true']);
-  await waiter.says(/position 1: uno1 is locked by pid/);
+  await waiter.says(/position 1: uno1 is locked by process/);
   other.stdin?.end();
   expect((await waiter.ended).status).toBe(0);
 });
@@ -147,6 +152,47 @@ test('a waiter that is stopped when its turn comes is overtaken, and keeps its p
   last.closeInput();
 });
 
+test('who will not wait is told that a free device is for those who came before', async () => {
+  await using bench = new Bench();
+  const holder = bench.start(['uno', ...HOLD]);
+  await holder.prints(/up/);
+  const stopped = bench.start(['uno', 'true']);
+  await stopped.says(/position 1/);
+  stopped.kill('SIGSTOP');
+  holder.closeInput();
+  await holder.ended;
+  const { status, stderr } = await bench.run(['--no-wait', 'uno', 'true']);
+  stopped.kill('SIGCONT');
+  expect({ status, stderr }).toEqual({
+    status: 75,
+    stderr: 'sai-device: no free device of type uno: uno1 is free, for those who came before\n',
+  });
+});
+
+test('a holder whom this pid namespace hides is named all the same', async (context) => {
+  needsRoot(context, 'to make a pid namespace');
+  needsProgram(context, 'unshare');
+  await using bench = new Bench();
+  const holder = bench.start(['uno', ...HOLD]);
+  await holder.prints(/up/);
+  const command = [
+    '--pid',
+    '--fork',
+    '--mount-proc',
+    process.execPath,
+    SAI_DEVICE,
+    '--no-wait',
+    'uno',
+    'true',
+  ];
+  const { status, stderr } = spawnSync('unshare', command, { env: bench.env, encoding: 'utf8' });
+  expect(status).toBe(75);
+  expect(stderr).toMatch(
+    new RegExp(`^sai-device: no free device of type uno: uno1 is held by pid ${holder.pid} .*\n$`),
+  );
+  holder.closeInput();
+});
+
 test('a dead ticket and a malformed one hold nobody up', async () => {
   await using bench = new Bench();
   const holder = bench.start(['uno', ...HOLD]);
@@ -156,6 +202,7 @@ test('a dead ticket and a malformed one hold nobody up', async () => {
   dead.kill('SIGKILL');
   await dead.ended;
   writeFileSync(`${bench.runDir}/queue/0000000000-1-abc`, 'not a ticket');
+  spawnSync('mkfifo', [`${bench.runDir}/queue/0000000000-1-fifo`]);
   writeFileSync(`${bench.runDir}/queue/readme`, 'not even named like one');
   const waiter = bench.start(['uno', 'true']);
   await waiter.says(/position 1/);
@@ -188,20 +235,57 @@ test('two requests for a free device at the same moment: one runs, the other wai
   );
 });
 
-test('without a shared folder devices are still locked, and one line says that there is no queue', async (context) => {
-  needsRoot(context, 'to hide /run');
-  needsProgram(context, 'unshare');
-  await using bench = new Bench();
-  // A mount namespace of its own in which nobody can write to /run.
-  const inside = `mount -t tmpfs -o ro none /run && exec "$@"`;
-  const env: NodeJS.ProcessEnv = { ...bench.env, TMPDIR: bench.folder };
-  delete env['SAI_RUN_DIR'];
-  const arguments_ = ['uno', 'sh', '-c', 'flock -n $SAI_DEVICE_TTY0 true; echo $?; echo $SAI_DEVICE_LEASE'];
-  const command = ['--mount', 'sh', '-c', inside, 'sh', process.execPath, SAI_DEVICE, ...arguments_];
-  const { status, stdout, stderr } = spawnSync('unshare', command, { env, encoding: 'utf8' });
-  expect(status).toBe(0);
-  expect(stdout).toMatch(new RegExp(`^1\n${bench.folder}/sai-lease-`));
-  expect(stderr).toMatch(/^sai-device: no shared run folder \(.*\): locking without queue; .*\n$/);
+describe('where nothing says which folder is shared', () => {
+  /** In a mount namespace of its own, in which `script` gets /run ready; `$TTY_GID` is the group of the ttys. */
+  function runIn(bench: Bench, script: string, args: readonly string[]): SpawnSyncReturns<string> {
+    const gid = String(statSync(bench.board.ttyPath).gid);
+    const env: NodeJS.ProcessEnv = { ...bench.env, TMPDIR: bench.folder, TTY_GID: gid };
+    delete env['SAI_RUN_DIR'];
+    const inside = `${script} && exec "$@"`;
+    const command = ['--mount', 'sh', '-c', inside, 'sh', process.execPath, SAI_DEVICE, ...args];
+    return spawnSync('unshare', command, { env, encoding: 'utf8' });
+  }
+
+  const PRIVATE_RUN = 'mount -t tmpfs none /run && mkdir -m 1777 /run/lock';
+  const LOOK = ['uno', 'sh', '-c', 'flock -n $SAI_DEVICE_TTY0 true; echo $?; echo $SAI_DEVICE_LEASE'];
+
+  test('it is one of the group of the ttys under /run/lock', async (context) => {
+    needsRoot(context, 'to have a /run of its own');
+    needsProgram(context, 'unshare');
+    await using bench = new Bench();
+    const { status, stdout, stderr } = runIn(bench, PRIVATE_RUN, LOOK);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toMatch(/^1\n\/run\/lock\/sai-\d+\/leases\//);
+  });
+
+  test.for([
+    ['cannot be made', 'mount -t tmpfs -o ro none /run', 'no such folder'],
+    [
+      'was made by a stranger',
+      `${PRIVATE_RUN} && mkdir -m 777 /run/lock/sai-$TTY_GID && chown 65534:65534 /run/lock/sai-$TTY_GID`,
+      'expected a folder of group \\d+ alone, found group 65534, writable by all, made by user 65534; remove it',
+    ],
+    [
+      'is a link of a stranger',
+      `${PRIVATE_RUN} && mkdir /run/victim && ln -s /run/victim /run/lock/sai-$TTY_GID`,
+      'expected a folder of group \\d+ alone, found no folder, made by user 0; remove it',
+    ],
+  ])(
+    'and it %s, devices are still locked, and one line says that there is no queue',
+    async ([_name, script = '', why], context) => {
+      needsRoot(context, 'to have a /run of its own');
+      needsProgram(context, 'unshare');
+      await using bench = new Bench();
+      const { status, stdout, stderr } = runIn(bench, script, LOOK);
+      expect(status).toBe(0);
+      expect(stdout).toMatch(new RegExp(`^1\n${bench.folder}/sai-lease-`));
+      expect(stderr).toMatch(
+        new RegExp(
+          `^sai-device: no shared run folder \\(/run/.*: ${why}\\): locking without queue; have root .*\n$`,
+        ),
+      );
+    },
+  );
 });
 
 function cpuTicks(pid: number): number {

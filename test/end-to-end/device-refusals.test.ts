@@ -1,8 +1,18 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { Bench, guardsOf, SAI_DEVICE } from '../peers/bench.ts';
+import { Bench, guardsOf } from '../peers/bench.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
+import { reachableSaiDevice } from '../peers/reachable-commands.ts';
 
 /** Nothing ran, one line says why, and the findings blame who has to act. */
 async function refusal(bench: Bench, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<object> {
@@ -24,6 +34,11 @@ describe('refused at once, with one line:', () => {
     ['nothing at all', [], 'expected a device type and a command, got neither; see sai-device --help'],
     ['a type alone', ['uno'], 'expected a command after type uno, got none; see sai-device --help'],
     ['an alias alone', ['uno', 'P=0'], 'expected a command after the alias, got none; see sai-device --help'],
+    [
+      'an option after the type',
+      ['uno', '--no-wait', ...RAN],
+      'expected a command after type uno, got --no-wait; options go before the type; see sai-device --help',
+    ],
     [
       'an unknown flag',
       ['--wat', 'uno', ...RAN],
@@ -106,31 +121,37 @@ describe('refused at once, with one line:', () => {
     });
   });
 
-  test('a tty without permission (74), naming the group that has it', async (context) => {
-    needsRoot(context, 'to become a user who has none');
-    needsProgram(context, 'setpriv');
-    await using bench = new Bench();
-    const { ttyPath } = bench.board;
-    chmodSync(ttyPath, 0o060);
-    chmodSync(bench.folder, 0o777);
-    const nobody = [
-      '--reuid=65534',
-      '--regid=65534',
-      '--clear-groups',
-      process.execPath,
-      SAI_DEVICE,
-      'uno',
-      ...RAN,
-    ];
-    const { status, stdout, stderr } = spawnSync('setpriv', nobody, { env: bench.env, encoding: 'utf8' });
-    expect({ status, stdout, stderr }).toEqual({
-      status: 74,
-      stdout: '',
-      stderr: expect.stringMatching(
-        `^sai-device: uno1: ${ttyPath}: no permission; add this user to group \\S+ \\(usermod -aG [^\\n]+\\)\\n$`,
-      ),
-    });
-  });
+  test.for([
+    [20, 0o060, 'add this user to group \\S+ \\(usermod -aG [^\\n]+\\)'],
+    [20, 0o600, 'have a udev rule give it to a group of the users of the rig: [^\\n]+'],
+    [0, 0o060, 'have a udev rule give it to a group of the users of the rig: [^\\n]+'],
+  ] as const)(
+    'a tty of group %d, mode %o (74), with what gives permission',
+    async ([gid, mode, cure], context) => {
+      needsRoot(context, 'to become a user who has none');
+      needsProgram(context, 'setpriv');
+      await using bench = new Bench();
+      const { ttyPath } = bench.board;
+      chownSync(ttyPath, 0, gid);
+      chmodSync(ttyPath, mode);
+      chmodSync(bench.folder, 0o777);
+      const nobody = [
+        '--reuid=65534',
+        '--regid=65534',
+        '--clear-groups',
+        process.execPath,
+        reachableSaiDevice(),
+        'uno',
+        ...RAN,
+      ];
+      const { status, stdout, stderr } = spawnSync('setpriv', nobody, { env: bench.env, encoding: 'utf8' });
+      expect({ status, stdout, stderr }).toEqual({
+        status: 74,
+        stdout: '',
+        stderr: expect.stringMatching(`^sai-device: uno1: ${ttyPath}: no permission; ${cure}\\n$`),
+      });
+    },
+  );
 
   test('a command that is not there (127), before any wait for a device', async () => {
     await using bench = new Bench();
@@ -160,6 +181,31 @@ describe('refused at once, with one line:', () => {
     writeFileSync(script, '#!/no/such/interpreter\n', { mode: 0o755 });
     expect(await refusal(bench, ['uno', script])).toMatchObject({ status: 127 });
     expect((await bench.run(['--no-wait', 'uno', 'true'])).status).toBe(0);
+  });
+
+  test('a command that is being written (126), after the device was taken and let go', async () => {
+    await using bench = new Bench();
+    const program = bench.file('program');
+    copyFileSync('/bin/true', program);
+    const writer = openSync(program, 'r+');
+    expect(await refusal(bench, ['uno', program])).toMatchObject({
+      status: 126,
+      evidence: `${program}: spawn ETXTBSY`,
+    });
+    closeSync(writer);
+    expect((await bench.run(['--no-wait', 'uno', program])).status).toBe(0);
+  });
+
+  test('a type that does not exist (78), also when its finding cannot be written, which a line of its own says', async () => {
+    await using bench = new Bench();
+    const findings = bench.file('none/findings');
+    const { status, stderr } = await bench.run(['esp', ...RAN], { SAI_FINDINGS: findings });
+    expect({ status, stderr }).toEqual({
+      status: 78,
+      stderr: `sai-device: ${findings}: cannot append a finding: ENOENT\nsai-device: unknown device type "esp"; types: uno\n`,
+    });
+    const overtime = ['--max-lease', '100ms', 'uno', 'sleep', '1000'];
+    expect((await bench.run(overtime, { SAI_FINDINGS: findings })).status).toBe(75);
   });
 
   test('a run folder whose path is too long (78)', async () => {

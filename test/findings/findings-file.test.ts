@@ -54,6 +54,17 @@ test('a long evidence is cut to one line of at most 4 kB', () => {
   expect(readFindings(path)[0]?.evidence).toMatch(/^ü+ …$/);
 });
 
+test('a long step is cut too, and leaves room for the evidence', () => {
+  const path = join(tempFolder(), 'findings');
+  const device = `\u0001${'"'.repeat(5000)}`;
+  appendFinding(path, { ...silence, device, step: 'x'.repeat(9000), evidence: 'silence '.repeat(1000) });
+  expect(readFileSync(path).length).toBeLessThanOrEqual(4096);
+  expect(readFindings(path)).toMatchObject([
+    { device: expect.stringMatching(/" …$/), step: expect.stringMatching(/^x+ …$/), tool: 'sai-expect' },
+  ]);
+  expect(readFindings(path)[0]?.evidence.length).toBeGreaterThan(1000);
+});
+
 test('a torn or foreign line is a finding itself', () => {
   const path = join(tempFolder(), 'findings');
   appendFileSync(path, '{"tool":"sai-exp\n');

@@ -176,7 +176,8 @@ export function guardsOf(of: string | number): number[] {
     .map(({ pid }) => pid);
 }
 
-function commandLineOf(pid: number): string {
+/** With a NUL after each argument; empty once it has ended. */
+export function commandLineOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
   } catch {

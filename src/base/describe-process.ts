@@ -1,13 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { visible } from './text.ts';
+import { oneLine } from './one-line.ts';
 
-const MAX_COMMAND_CHARACTERS = 120;
-
-/** A process for people: `process 812 (tio /dev/ttyUSB0)`; control bytes in its command line are made visible. */
+/** A process for people, by its number and command line: `process 812 (tio /dev/ttyUSB0)`. */
 export function describeProcess(pid: number): string {
   try {
     const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-    return `process ${pid} (${visible(Buffer.from(command.slice(0, MAX_COMMAND_CHARACTERS)))})`;
+    return command === '' ? `process ${pid}` : `process ${pid} (${oneLine(command)})`;
   } catch {
     return 'another program'; // gone, or hidden by the pid namespace
   }

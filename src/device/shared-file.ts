@@ -1,0 +1,56 @@
+/** Files of the run folder: any user of the rig may have made one, also one that is no file at all. */
+
+import { closeSync, constants, fchmodSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { errnoCode } from '../base/errors.ts';
+
+/** No ticket and no record comes near. */
+const MAX_SIZE_BYTES = 1_000_000;
+
+/** Neither a link to elsewhere is followed, nor a FIFO waited for. */
+const UNTRUSTED = constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** Opens a file for reading and writing, or makes it so that the whole group may use it. @throws for what is no file */
+export function openShared(path: string): number {
+  // Without O_CREAT first: in a sticky folder the kernel refuses it on a file of another user.
+  // Source: Linux Documentation/admin-guide/sysctl/fs.rst, protected_regular.
+  for (;;) {
+    try {
+      return checkedFile(path, openSync(path, constants.O_RDWR | UNTRUSTED));
+    } catch (error) {
+      if (errnoCode(error) !== 'ENOENT') throw error;
+    }
+    try {
+      const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | UNTRUSTED;
+      const fd = openSync(path, flags, 0o664);
+      fchmodSync(fd, 0o664); // whatever the umask is
+      return fd;
+    } catch (error) {
+      if (errnoCode(error) !== 'EEXIST') throw error;
+    }
+  }
+}
+
+/** Opens a file for reading only; nothing is made. @throws for what is no file */
+export function openSharedToRead(path: string): number {
+  return checkedFile(path, openSync(path, constants.O_RDONLY | UNTRUSTED));
+}
+
+/** The text of a file. @throws for what is no file, or larger than any of ours */
+export function readShared(path: string): string {
+  const fd = openSharedToRead(path);
+  try {
+    const sizeBytes = fstatSync(fd).size;
+    if (sizeBytes > MAX_SIZE_BYTES) {
+      throw new Error(`${path}: expected at most ${MAX_SIZE_BYTES} bytes, found ${sizeBytes}`);
+    }
+    return readFileSync(fd, 'utf8');
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function checkedFile(path: string, fd: number): number {
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  throw new Error(`${path}: expected a file, found something else`);
+}
