@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
-import { appendFinding, findingOf } from '../findings/findings-file.ts';
+import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
 import { abortJig, type JigFlags, listJig, runOnJig, watchTargets } from './jig.ts';
 
@@ -26,7 +26,10 @@ export async function sai(invocation: Invocation): Promise<number> {
     await dispatch(invocation);
     return 0;
   } catch (error) {
-    if (!invocation.stop.aborted) appendFinding(invocation.env[ENV.findings], findingOf('sai', error));
+    if (!invocation.stop.aborted)
+      appendFindingOfFailure(invocation.env[ENV.findings], findingOf('sai', error), (text) =>
+        invocation.diagnostics.fail(text),
+      );
     throw error;
   }
 }

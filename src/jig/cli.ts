@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
-import { appendFinding, findingOf } from '../findings/findings-file.ts';
+import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
 import type { Backend } from './chips.ts';
 import { check, dryRun, type JigOptions, makeSafe, runOnce, serve } from './commands.ts';
@@ -41,7 +41,10 @@ export async function saiJig(invocation: Invocation): Promise<number> {
   try {
     return await dispatch(invocation);
   } catch (error) {
-    if (!invocation.stop.aborted) appendFinding(invocation.env[ENV.findings], findingOf('sai-jig', error));
+    if (!invocation.stop.aborted)
+      appendFindingOfFailure(invocation.env[ENV.findings], findingOf('sai-jig', error), (text) =>
+        invocation.diagnostics.fail(text),
+      );
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
-import { appendFinding, findingOf } from '../findings/findings-file.ts';
+import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
 import { MAX_LOGGED_TTYS } from '../wire/log.ts';
 import { type RunRequest, runUnderProxy } from './run-under-proxy.ts';
@@ -65,7 +65,10 @@ async function run(args: readonly string[], invocation: Invocation): Promise<num
     if (flags.quiet) invocation.diagnostics.verbosity = 'quiet';
     return await runUnderProxy({ ...requestOf(command.args, flags, invocation.env), findings }, invocation);
   } catch (error) {
-    if (findings === 'wanted') appendFinding(invocation.env[ENV.findings], findingOf('sai-logproxy', error));
+    if (findings === 'wanted')
+      appendFindingOfFailure(invocation.env[ENV.findings], findingOf('sai-logproxy', error), (text) =>
+        invocation.diagnostics.fail(text),
+      );
     throw error;
   }
 }

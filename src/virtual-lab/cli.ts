@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { RigError, reasonOf } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
-import { appendFinding, findingOf } from '../findings/findings-file.ts';
+import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
 import {
   actOnBoard,
@@ -31,7 +31,9 @@ export async function runCli(invocation: Invocation): Promise<number> {
     return await dispatch(invocation);
   } catch (error) {
     if (!invocation.stop.aborted) {
-      appendFinding(invocation.env[ENV.findings], findingOf('sai-virtual-lab', error));
+      appendFindingOfFailure(invocation.env[ENV.findings], findingOf('sai-virtual-lab', error), (text) =>
+        invocation.diagnostics.fail(text),
+      );
     }
     throw error;
   }
