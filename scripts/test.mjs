@@ -6,9 +6,10 @@
 //   npm test -- test/expect       some of it (arguments go to vitest)
 //   SAI_TEST_REQUIRE=all npm test a skip that test/allowed-skips.txt does not list is a failure
 
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setUpOrExit } from './setup.mjs';
@@ -16,10 +17,18 @@ import { setUpOrExit } from './setup.mjs';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 await setUpOrExit('tests');
-const scratch = mkdtempSync(join(tmpdir(), 'sai-test-'));
+/** Every test's temporary folder lies in here, and goes with it, also after Ctrl-C. Short: sockets have 107 bytes. */
+const scratch = mkdtempSync(join(tmpdir(), 'sai-t-'));
+chmodSync(scratch, 0o755); // some tests run as another user
+let stoppedBy;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => {
+    stoppedBy = signal;
+  });
+}
 try {
   const outcomeFile = join(scratch, 'outcome.json');
-  const vitest = spawnSync(
+  const vitest = spawn(
     process.execPath,
     [
       join(root, 'node_modules/vitest/vitest.mjs'),
@@ -31,12 +40,16 @@ try {
     {
       cwd: root,
       stdio: ['ignore', 'inherit', 'inherit'],
-      env: { ...process.env, SAI_TEST_OUTCOME: outcomeFile },
+      env: { ...process.env, TMPDIR: scratch, SAI_TEST_OUTCOME: outcomeFile },
     },
   );
-  process.exitCode = report(readOutcome(outcomeFile), vitest.status);
+  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => vitest.kill(signal));
+  const [status] = await once(vitest, 'close');
+  process.exitCode = stoppedBy
+    ? 128 + constants.signals[stoppedBy]
+    : report(readOutcome(outcomeFile), status);
 } finally {
-  rmSync(scratch, { recursive: true, force: true });
+  rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
 }
 
 function readOutcome(file) {

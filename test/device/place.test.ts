@@ -8,6 +8,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readFlocks, splitDeviceNumber } from '../../src/base/proc-locks.ts';
@@ -19,7 +20,7 @@ import { openPty, type PtyPair } from '../../src/native/pty.ts';
 let folder: string;
 let boards: PtyPair[];
 beforeEach(() => {
-  folder = mkdtempSync('/tmp/place-');
+  folder = mkdtempSync(join(tmpdir(), 'place-'));
   boards = [openPty(), openPty()];
 });
 afterEach(() => {

@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -6,7 +7,7 @@ import { loadPool, matchDevices, type PooledDevice } from '../../src/device/pool
 
 let folder: string;
 beforeAll(() => {
-  folder = mkdtempSync('/tmp/pool-');
+  folder = mkdtempSync(join(tmpdir(), 'pool-'));
 });
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });

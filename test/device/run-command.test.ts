@@ -1,4 +1,5 @@
 import { closeSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type RunOptions, runCommand } from '../../src/device/run-command.ts';
@@ -7,7 +8,7 @@ import { readTtySettings } from '../../src/native/termios.ts';
 
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync('/tmp/command-');
+  folder = mkdtempSync(join(tmpdir(), 'command-'));
 });
 afterEach(() => {
   rmSync(folder, { recursive: true, force: true });

@@ -1,11 +1,12 @@
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { findRunDir, openRunDir } from '../../src/device/run-dir.ts';
 
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync('/tmp/rundir-');
+  folder = mkdtempSync(join(tmpdir(), 'rundir-'));
 });
 afterEach(() => {
   rmSync(folder, { recursive: true, force: true });

@@ -1,11 +1,12 @@
 import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { drawTicket, type TicketContent, TicketLine } from '../../src/device/ticket.ts';
 
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync('/tmp/ticket-');
+  folder = mkdtempSync(join(tmpdir(), 'ticket-'));
 });
 afterEach(() => {
   rmSync(folder, { recursive: true, force: true });

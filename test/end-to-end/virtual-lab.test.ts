@@ -10,6 +10,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -81,7 +82,7 @@ class Run {
 let dir: string;
 let runs: Run[] = [];
 beforeEach(() => {
-  dir = mkdtempSync('/tmp/sai-lab-');
+  dir = mkdtempSync(join(tmpdir(), 'sai-lab-'));
 });
 afterEach(async () => {
   // A test that failed may have left a lab: its boards end with it.
@@ -233,7 +234,7 @@ describe('on the chip of a running board', () => {
   let chip: string;
   let tty: string;
   beforeAll(async () => {
-    labDir = mkdtempSync('/tmp/sai-lab-');
+    labDir = mkdtempSync(join(tmpdir(), 'sai-lab-'));
     lab = new Run(['up', '--json', '--dir', labDir]);
     await lab.until('}\n');
     chip = join(labDir, 'uno-1.chip');

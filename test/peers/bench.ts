@@ -2,6 +2,7 @@
 
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { closeSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -93,7 +94,7 @@ export interface BenchDevice {
 }
 
 export class Bench implements AsyncDisposable {
-  readonly folder = mkdtempSync('/tmp/bench-');
+  readonly folder = mkdtempSync(join(tmpdir(), 'bench-'));
   readonly runDir = join(this.folder, 'run');
   readonly config = join(this.folder, 'conf');
   readonly boards: readonly PtyPair[];

@@ -1,4 +1,6 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readProcessTable, withDescendants } from '../../src/base/process-table.ts';
 import type { Board, LineEdge } from '../../src/virtual-lab/board.ts';
@@ -27,7 +29,7 @@ export function boardContract({ start, bootText, prompt, sayHello, output, input
   let edgeSeen: () => void;
 
   beforeEach(async () => {
-    dir = mkdtempSync('/tmp/sai-board-');
+    dir = mkdtempSync(join(tmpdir(), 'sai-board-'));
     board = await start({ name: 'dut', dir });
     tty = board.ttys[0] ?? '';
     edges = [];

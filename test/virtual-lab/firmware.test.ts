@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -22,7 +23,7 @@ describe('the firmware, rebuilt', () => {
     test('is the committed one', ({ skip }) => skip('there is no avr-gcc here'));
     return;
   }
-  const scratch = mkdtempSync('/tmp/sai-uno-');
+  const scratch = mkdtempSync(join(tmpdir(), 'sai-uno-'));
   const rebuilt = join(scratch, 'uno.hex');
   beforeAll(() => {
     execFileSync(join(FOLDER, 'build.sh'), [rebuilt], { cwd: '/' });

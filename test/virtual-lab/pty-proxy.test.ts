@@ -8,6 +8,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { PtyProxy, type PtyProxyOptions } from '../../src/virtual-lab/pty-proxy.ts';
@@ -16,7 +17,7 @@ import { TtyUser } from './tty-user.ts';
 let dir: string;
 let path: string;
 beforeEach(() => {
-  dir = mkdtempSync('/tmp/sai-pty-');
+  dir = mkdtempSync(join(tmpdir(), 'sai-pty-'));
   path = join(dir, 'uno-1.tty0');
 });
 afterEach(() => rmSync(dir, { recursive: true }));

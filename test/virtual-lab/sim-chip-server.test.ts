@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { SimChipClient } from '../../src/sim-chip/sim-chip-client.ts';
@@ -15,7 +16,7 @@ let path: string;
 let board: Board;
 let server: AsyncDisposable;
 beforeAll(async () => {
-  dir = mkdtempSync('/tmp/sai-chip-');
+  dir = mkdtempSync(join(tmpdir(), 'sai-chip-'));
   path = join(dir, 'dut.chip');
   board = await startUnoBoard({ name: 'dut', dir });
   server = await serveSimChip(board, path);

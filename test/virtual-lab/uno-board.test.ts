@@ -1,4 +1,6 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startUnoBoard } from '../../src/virtual-lab/uno-board.ts';
 import { boardContract } from './board-contract.ts';
@@ -14,7 +16,7 @@ boardContract({
 });
 
 test('more than the chip is given ahead arrives all the same, at the pace of its wire', async () => {
-  const dir = mkdtempSync('/tmp/sai-board-');
+  const dir = mkdtempSync(join(tmpdir(), 'sai-board-'));
   {
     await using board = await startUnoBoard({ name: 'dut', dir });
     await using user = new TtyUser(board.ttys[0] ?? '');
@@ -30,7 +32,7 @@ test('more than the chip is given ahead arrives all the same, at the pace of its
 });
 
 test('a board whose firmware cannot be loaded does not start, and leaves nothing', async () => {
-  const dir = mkdtempSync('/tmp/sai-board-');
+  const dir = mkdtempSync(join(tmpdir(), 'sai-board-'));
   const firmware = `${dir}/bad.hex`;
   writeFileSync(firmware, 'no hex');
   await expect(startUnoBoard({ name: 'dut', dir, firmware })).rejects.toMatchObject({
