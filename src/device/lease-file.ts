@@ -3,11 +3,11 @@
 import { closeSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { openSharedToRead, readShared } from '../base/shared-file.ts';
 import { tryFlock } from '../native/flock.ts';
 import { LEASE_RECORD_FILE, LeaseRecord } from '../wire/lease.ts';
 import type { Place } from './place.ts';
 import type { RunDir } from './run-dir.ts';
-import { openSharedToRead, readShared } from './shared-file.ts';
 
 /** The file whose flock is the lease of a place. Never removed: its last record outlives the lease. */
 export function leaseFilePath(runDir: RunDir, place: Place): string {

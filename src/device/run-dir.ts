@@ -16,8 +16,8 @@ import {
 } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { openShared } from '../base/shared-file.ts';
 import { statIfVisible } from '../base/visible-file.ts';
-import { openShared } from './shared-file.ts';
 
 /** Made by the tmpfiles.d file of the package. */
 const SYSTEM_RUN_DIR = '/run/sai';

@@ -16,9 +16,9 @@ import {
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { RigError, reasonOf } from '../base/errors.ts';
+import { readShared } from '../base/shared-file.ts';
 import { tryFlock } from '../native/flock.ts';
 import { isFlocked } from './lease-file.ts';
-import { readShared } from './shared-file.ts';
 
 /** What a ticket says. */
 const TicketContent = v.looseObject({

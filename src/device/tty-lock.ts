@@ -3,12 +3,12 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { readFlocks } from '../base/proc-locks.ts';
+import { openShared } from '../base/shared-file.ts';
 import { tryFlock, unlock } from '../native/flock.ts';
 import { makeRaw, readTtySettings } from '../native/termios.ts';
 import { leaseFilePath } from './lease-file.ts';
 import type { Place } from './place.ts';
 import type { RunDir } from './run-dir.ts';
-import { openShared } from './shared-file.ts';
 
 /** One place whose locks we hold. No stream ever gets these descriptors: it would lose the lock (tty.ReadStream). */
 interface LockedPlace {

@@ -1,13 +1,12 @@
 /** Whose tty it is when no lease of ours says so: ours for as long as we hold its flock, as for tio or picocom. */
 
 import { closeSync, constants, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describeProcess } from '../base/describe-process.ts';
-import { errnoCode, RigError } from '../base/errors.ts';
+import { errnoCode } from '../base/errors.ts';
 import { type FileId, readFlocks } from '../base/proc-locks.ts';
 import { readProcess } from '../base/process-table.ts';
 import { tryFlock } from '../native/flock.ts';
-import { TimeUp } from './verdict.ts';
+import { awaitTurn } from './await-turn.ts';
 
 /** A foreign unlock gives no event. */
 const LOOK_EACH_MS = 100;
@@ -26,24 +25,12 @@ export async function claimTty(
   until: AbortSignal,
   onWait: (holder: string) => void,
 ): Promise<Disposable> {
-  let announced = false;
-  for (;;) {
-    const claim = tryClaim(path);
-    if (typeof claim !== 'string') return claim;
-    if (!announced) onWait(claim);
-    announced = true;
-    try {
-      until.throwIfAborted();
-      await sleep(LOOK_EACH_MS, undefined, { signal: until });
-    } catch {
-      throw until.reason instanceof TimeUp
-        ? new RigError(
-            'busy',
-            `${label}: expected a free tty, ${claim} has locked it (${until.reason.message})`,
-          )
-        : until.reason;
-    }
-  }
+  return await awaitTurn(() => tryClaim(path), {
+    lookEachMs: LOOK_EACH_MS,
+    until,
+    onWait,
+    whenLate: (holder) => `${label}: expected a free tty, ${holder} has locked it`,
+  });
 }
 
 const NOTHING_HELD: Disposable = { [Symbol.dispose]() {} };

@@ -112,7 +112,7 @@ test.each(['a link to a file of ours', 'a folder'])(
     const ended = await place.run('--tty', dut.ttyPath, '--expect', 'x', '--timeout', '300ms');
     expect(ended).toMatchObject({
       status: 69,
-      stderr: [`sai-expect: ${lock}: expected the console's lock file, found no file; remove it`],
+      stderr: [expect.stringContaining(`sai-expect: ${lock}: cannot lock the console: `)],
     });
     expect(readFileSync(victim, 'utf8')).toBe('precious');
     rmSync(lock, { recursive: true });

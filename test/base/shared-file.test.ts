@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { openShared, openSharedToRead, readShared } from '../../src/device/shared-file.ts';
+import { openShared, openSharedToRead, readShared } from '../../src/base/shared-file.ts';
 import { tempFolder } from '../temp-folder.ts';
 
 test('a shared file is made for the whole group whatever the umask, and opened when it is there', () => {

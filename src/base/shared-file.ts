@@ -1,16 +1,16 @@
-/** Files of the run folder: any user of the rig may have made one, also one that is no file at all. */
+/** Files in a folder that several users write to: any of them may have made one, also one that is no file at all. */
 
 import { closeSync, constants, fchmodSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { errnoCode } from '../base/errors.ts';
+import { errnoCode } from './errors.ts';
 
-/** No ticket and no record comes near. */
+/** Nothing that the rig keeps in such a folder comes near. */
 const MAX_SIZE_BYTES = 1_000_000;
 
 /** Neither a link to elsewhere is followed, nor a FIFO waited for. */
 const UNTRUSTED = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-/** Opens a file for reading and writing, or makes it so that the whole group may use it. @throws for what is no file */
-export function openShared(path: string): number {
+/** Opens a file for reading and writing, or makes it with that mode: for the whole group. @throws for what is no file */
+export function openShared(path: string, mode: 0o664 | 0o666 = 0o664): number {
   // Without O_CREAT first: in a sticky folder the kernel refuses it on a file of another user.
   // Source: Linux Documentation/admin-guide/sysctl/fs.rst, protected_regular.
   for (;;) {
@@ -21,8 +21,8 @@ export function openShared(path: string): number {
     }
     try {
       const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | UNTRUSTED;
-      const fd = openSync(path, flags, 0o664);
-      fchmodSync(fd, 0o664); // whatever the umask is
+      const fd = openSync(path, flags, mode);
+      fchmodSync(fd, mode); // whatever the umask is
       return fd;
     } catch (error) {
       if (errnoCode(error) !== 'EEXIST') throw error;
