@@ -245,6 +245,7 @@ export class HttpServer implements AsyncDisposable {
     } catch (error) {
       if (!(error instanceof JigError)) throw error;
       const body = `${JSON.stringify({ error: error.message, code: error.code })}\n`;
+      socket.once('finish', () => socket.destroy()); // also where the client keeps its end open
       socket.end(
         `HTTP/1.1 ${HTTP_STATUS[error.code]} Refused\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
       );

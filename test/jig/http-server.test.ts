@@ -345,6 +345,17 @@ describe('a hostile client', () => {
     expect(answers.split('HTTP/1.1 404 ')).toHaveLength(requests.length + 1);
   });
 
+  test('whose upgrade is refused is hung up on, also when it keeps its own end open', async () => {
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.resume();
+    socket.write('GET /dut/reset HTTP/1.1\r\nhost: jig\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n');
+    await once(socket, 'end');
+    const writing = setInterval(() => socket.write('x'), 1);
+    const [error] = (await once(socket, 'error')) as [Error];
+    clearInterval(writing);
+    expect(error).toMatchObject({ syscall: expect.stringMatching(/^(read|write)$/) });
+  });
+
   test('that hangs up is gone with all that it sent without waiting', async () => {
     const socket = connect(port, '127.0.0.1');
     const request = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: jig\r\n\r\n`;
