@@ -2,8 +2,8 @@ import { RigError } from './errors.ts';
 
 const MS_PER_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
-/** Past this, `setTimeout` fires at once. Source: Node.js timers documentation. */
-const LONGEST_MS = 2 ** 31 - 1;
+/** Longest time that a timer can wait: past this, `setTimeout` fires at once. Source: Node.js timers documentation. */
+export const LONGEST_MS = 2 ** 31 - 1;
 
 /**
  * Milliseconds of a duration with a unit: `300ms`, `2s`, `1.5m`, `8h`.

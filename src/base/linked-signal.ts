@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /**
  * One signal that is aborted with the first of several, until disposed. Unlike `AbortSignal.any` it leaves nothing
  * behind at signals that outlive it.
@@ -7,6 +9,7 @@ export class LinkedSignal implements Disposable {
   readonly #unlink: (() => void)[] = [];
 
   constructor(signals: readonly AbortSignal[]) {
+    setMaxListeners(0, ...signals); // any number may follow one: Node.js would warn of a leak at the eleventh
     for (const signal of signals) {
       const follow = (): void => this.#controller.abort(signal.reason);
       if (signal.aborted) follow();

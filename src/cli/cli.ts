@@ -3,7 +3,7 @@ import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
-import { abortJig, type JigFlags, listJig, runOnJig, watchTargets } from './jig.ts';
+import { ANSWER_LIMIT, abortJig, type JigFlags, listJig, RUN_LIMIT, runOnJig, watchTargets } from './jig.ts';
 
 /** Words after `sai` that are not `sai-WORD`. */
 export const OWN_COMMANDS: readonly string[] = ['jig', 'help'];
@@ -57,16 +57,21 @@ function define(invocation: Invocation): Command {
       writeErr: () => {}, // told once, as every failure is
     });
   const jig = program.command('jig').description('Ask a jig.');
-  const onJig = (usage: string, description: string): Command =>
+  const onJig = (usage: string, description: string, timeout = ANSWER_LIMIT): Command =>
     jig
       .command(usage)
       .description(description)
-      .option('--url <url>', `jig and target, http://HOST:PORT/TARGET (default: $${ENV.deviceJig})`);
+      .option('--url <url>', `jig and target, http://HOST:PORT/TARGET (default: $${ENV.deviceJig})`)
+      .option('--timeout <duration>', 'how long to wait for its answer', timeout);
 
   onJig('list', 'Print its targets, and what they do now.')
     .option('--json', 'one JSON line a target')
     .action(async (flags: JigFlags & { json?: boolean }) => await listJig(flags, invocation));
-  onJig('run <sequence>', 'Run a sequence of the target, and wait for its end; Ctrl-C makes the lines safe.')
+  onJig(
+    'run <sequence>',
+    'Run a sequence of the target, and wait for its end; Ctrl-C makes the lines safe.',
+    RUN_LIMIT,
+  )
     .option('--wait <duration>', 'how long to wait for a busy target (default: not at all)')
     .option('--json', 'print the report as JSON')
     .action(

@@ -1,7 +1,8 @@
 /** `sai jig …`: what people and scripts ask a jig for. */
 
-import { formatDuration, parseDurationMs } from '../base/duration.ts';
+import { formatDuration, LONGEST_MS, parseDurationMs } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
+import { LinkedSignal } from '../base/linked-signal.ts';
 import type { Invocation } from '../base/run-main.ts';
 import type { JigAccess } from '../jig-client/ask.ts';
 import { type JigAddress, parseJigAddress } from '../jig-client/jig-address.ts';
@@ -10,8 +11,14 @@ import { runSequence } from '../jig-client/run-sequence.ts';
 import { ENV } from '../wire/env.ts';
 import type { JigEvent, TargetStatus } from '../wire/jig.ts';
 
+/** A jig that is well answers at once, or once its lines are safe. */
+export const ANSWER_LIMIT = '30s';
+/** A sequence may take its time. */
+export const RUN_LIMIT = '15m';
+
 export interface JigFlags {
   readonly url?: string;
+  readonly timeout: string;
 }
 
 export async function listJig(
@@ -19,8 +26,8 @@ export async function listJig(
   invocation: Invocation,
 ): Promise<void> {
   const { base, target } = addressOf(flags, invocation);
-  const targets = await listTargets(base, accessOf(invocation));
-  for (const each of targets.filter(({ name }) => target === undefined || name === target)) {
+  using limit = new Limit(flags.timeout, base, invocation);
+  for (const each of await statuses(base, target, limit.access)) {
     invocation.print(flags.json ? `${JSON.stringify(each)}\n` : statusText(each));
   }
 }
@@ -32,12 +39,13 @@ export async function runOnJig(
 ): Promise<void> {
   const { base, target } = targetOf(flags, invocation);
   const waitMs = flags.wait === undefined ? 0 : parseDurationMs(flags.wait, '--wait');
+  using limit = new Limit(flags.timeout, base, invocation, waitMs);
   const report = await runSequence({
     url: `${base}/${target}`,
     sequence,
     waitMs,
     onDisconnect: 'abort',
-    ...accessOf(invocation),
+    ...limit.access,
   });
   if (flags.json) invocation.print(`${JSON.stringify(report ?? { target, sequence, outcome: 'done' })}\n`);
   else
@@ -48,7 +56,8 @@ export async function runOnJig(
 
 export async function abortJig(flags: JigFlags, invocation: Invocation): Promise<void> {
   const { base, target } = targetOf(flags, invocation);
-  await abortTarget(base, target, accessOf(invocation));
+  using limit = new Limit(flags.timeout, base, invocation);
+  await abortTarget(base, target, limit.access);
   invocation.diagnostics.say(`${target}: its lines are safe`);
 }
 
@@ -57,11 +66,60 @@ export async function watchTargets(
   invocation: Invocation,
 ): Promise<void> {
   const { base, target } = addressOf(flags, invocation);
-  const onOpen = (): void => invocation.diagnostics.say(`watching ${target ?? base}`);
-  await watchJig(base, accessOf(invocation), onOpen, (event) => {
+  using limit = new Limit(flags.timeout, base, invocation);
+  if (target !== undefined) await statuses(base, target, limit.access);
+  const onOpen = (): void => {
+    limit.lift();
+    invocation.diagnostics.say(`watching ${target ?? base}`);
+  };
+  await watchJig(base, limit.access, onOpen, (event) => {
     if (target !== undefined && event.target !== target) return;
     invocation.print(flags.json ? `${JSON.stringify(event)}\n` : eventText(event));
   });
+}
+
+/** Of one target, or of all. @throws {RigError} blame `config` for a target that is not there */
+async function statuses(
+  base: string,
+  target: string | undefined,
+  access: JigAccess,
+): Promise<readonly TargetStatus[]> {
+  const targets = await listTargets(base, access);
+  if (target === undefined) return targets;
+  const status = targets.find(({ name }) => name === target);
+  if (status) return [status];
+  const known = targets.map(({ name }) => name).join(', ') || '(there is none)';
+  throw new RigError(
+    'config',
+    `jig ${base}: expected a target, one of ${known}, got ${JSON.stringify(target)}`,
+  );
+}
+
+/** How a jig is asked, for as long as its caller wants to wait: one that is stopped takes connections, and is silent. */
+class Limit implements Disposable {
+  readonly access: JigAccess;
+  readonly #timeUp = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  readonly #ends: LinkedSignal;
+
+  /** `waitMs` is what the jig itself was asked to wait before it begins. */
+  constructor(timeout: string, base: string, { env, stop }: Invocation, waitMs = 0) {
+    const timeoutMs = Math.min(parseDurationMs(timeout, '--timeout') + waitMs, LONGEST_MS);
+    const text = `jig ${base}: expected its answer within ${formatDuration(timeoutMs)}; is it stopped? Else give a longer --timeout`;
+    this.#timer = setTimeout(() => this.#timeUp.abort(new RigError('unavailable', text)), timeoutMs);
+    this.#ends = new LinkedSignal([stop, this.#timeUp.signal]);
+    this.access = { token: env[ENV.jigToken], fence: env[ENV.deviceFence], signal: this.#ends.signal };
+  }
+
+  /** From now on it takes as long as it takes. */
+  lift(): void {
+    clearTimeout(this.#timer);
+  }
+
+  [Symbol.dispose](): void {
+    this.lift();
+    this.#ends[Symbol.dispose]();
+  }
 }
 
 function addressOf({ url }: JigFlags, { env }: Invocation): JigAddress {
@@ -83,10 +141,6 @@ function targetOf(
     'usage',
     `${base}: expected a target in the URL, such as ${base}/uno-1; see sai jig list`,
   );
-}
-
-function accessOf({ env, stop }: Invocation): JigAccess {
-  return { token: env[ENV.jigToken], fence: env[ENV.deviceFence], signal: stop };
 }
 
 function statusText({ name, state, reason, sequence, queued, sequences, lines }: TargetStatus): string {

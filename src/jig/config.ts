@@ -2,6 +2,8 @@
 
 import * as v from 'valibot';
 import { readConfigFile } from '../base/config-file.ts';
+import { formatDuration, LONGEST_MS, parseDurationMs } from '../base/duration.ts';
+import { RigError } from '../base/errors.ts';
 import { parse } from '../base/validate.ts';
 
 /** Source: Sai's README, URL elements; what it reads as one token. */
@@ -25,12 +27,14 @@ const Natural = v.pipe(
   v.minValue(0, 'expected a whole number from 0'),
 );
 
-/** Longest time that a timer can wait. Source: Node.js timers documentation. */
-const LONGEST_MS = 2 ** 31 - 1;
+/** Source: Linux, `struct gpio_chip`: it counts its lines in 16 bits. */
+const LineNumber = v.pipe(Natural, v.maxValue(65_534, 'expected a line number up to 65534'));
+
 const Milliseconds = v.pipe(Natural, v.maxValue(LONGEST_MS, `expected at most ${LONGEST_MS} ms`));
 const DurationText = v.pipe(
   v.string(),
   v.regex(/^\d+(?:\.\d+)?(?:ms|s|m|h)$/, 'expected a duration such as 50ms or 2s'),
+  v.check(isShortEnough, `expected at most ${formatDuration(LONGEST_MS)}`),
 );
 /** A bare number is milliseconds, as in Sai. */
 const Duration = v.union([Milliseconds, DurationText], 'expected a duration such as 50ms or 2s');
@@ -44,7 +48,7 @@ export const Gpio = v.strictObject({
   /** Instead: the chip's name or label, or, with a slash, a path: the socket of a virtual board. */
   chip: v.exactOptional(v.pipe(v.string(), v.minLength(1, 'expected a chip'))),
   /** Number of the line inside the chip, or else its name there. */
-  offset: v.exactOptional(Natural),
+  offset: v.exactOptional(LineNumber),
   line: v.exactOptional(v.pipe(v.string(), v.minLength(1, "expected a line's name"))),
   /** Which wire of the board it is; for people. */
   wire: v.exactOptional(v.string()),
@@ -130,4 +134,14 @@ export type JigConfig = v.InferOutput<typeof JigConfig>;
 /** @throws {RigError} blame `config` with file, path inside it, expected, found */
 export async function loadJigConfig(path: string): Promise<JigConfig> {
   return parse(JigConfig, await readConfigFile(path), path);
+}
+
+function isShortEnough(text: string): boolean {
+  try {
+    parseDurationMs(text, 'duration');
+    return true;
+  } catch (error) {
+    if (error instanceof RigError) return false;
+    throw error;
+  }
 }

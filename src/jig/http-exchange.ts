@@ -28,33 +28,30 @@ export async function wholeBody(request: IncomingMessage, gone: AbortSignal): Pr
   let sizeBytes = 0;
   if (request.complete) return void request.resume();
   await new Promise<void>((resolve, reject) => {
-    const onGone = (): void => reject(gone.reason as Error);
-    gone.addEventListener('abort', onGone, { once: true });
+    gone.addEventListener('abort', () => reject(gone.reason as Error), { once: true });
     request.on('data', (chunk: Buffer) => {
       sizeBytes += chunk.length;
       if (sizeBytes > MAX_BODY_BYTES) {
         reject(new JigError('too-large', `expected a body of at most ${MAX_BODY_BYTES} bytes`));
       }
     });
-    request.once('error', () => {}); // `close` of the response follows
-    request.once('end', () => {
-      gone.removeEventListener('abort', onGone);
-      resolve();
-    });
+    request.once('error', () => {}); // the connection's `close` follows
+    request.once('end', resolve);
   });
 }
 
 /** Resolves once it has left, or nobody is there any more. */
 export function send(
   response: ServerResponse,
+  gone: AbortSignal,
   status: number,
   body: unknown,
   isLast: boolean,
 ): Promise<void> {
-  if (response.destroyed || response.headersSent) return Promise.resolve();
+  if (gone.aborted || response.destroyed || response.headersSent) return Promise.resolve();
   const text = `${JSON.stringify(body)}\n`;
   return new Promise((resolve) => {
-    response.once('close', resolve);
+    gone.addEventListener('abort', () => resolve(), { once: true });
     response.writeHead(status, {
       'content-type': 'application/json',
       'content-length': Buffer.byteLength(text),

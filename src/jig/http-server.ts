@@ -1,7 +1,7 @@
 /** HTTP to the jig: Sai's `GET /<target>/<sequence>`, a JSON API, and events. */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import type { JigErrorBody, JigErrorCode, TargetStatus } from '../wire/jig.ts';
@@ -41,6 +41,8 @@ export class HttpServer implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets: EventSockets;
   readonly #answering = new Set<Promise<void>>();
+  /** What each connection asks for: of several answers on their way Node.js tells only the first when it closes. */
+  readonly #asking = new WeakMap<Socket, Set<AbortController>>();
   #isStopping = false;
 
   constructor(parts: HttpParts) {
@@ -60,6 +62,13 @@ export class HttpServer implements AsyncDisposable {
       (request, response) => this.#take(request, response),
     );
     this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#server.on('connection', (socket) => {
+      const asking = new Set<AbortController>();
+      this.#asking.set(socket, asking);
+      socket.once('close', () => {
+        for (const gone of asking) gone.abort(new JigError('aborted', 'the client has gone'));
+      });
+    });
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
   }
 
@@ -116,21 +125,24 @@ export class HttpServer implements AsyncDisposable {
 
   /** Never rejects: every request that was heard gets exactly one answer, or nobody is there to get it. */
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const gone = new AbortController();
-    response.once('close', () => {
-      if (!response.writableFinished) gone.abort(new JigError('aborted', 'the client has gone'));
-    });
-    response.on('error', () => {}); // `close` follows
+    const controller = new AbortController();
+    const gone = controller.signal;
+    const asking = this.#asking.get(request.socket);
+    asking?.add(controller);
+    response.on('error', () => {}); // the connection's `close` follows
     try {
-      const { status, body } = await this.#do(request, response, gone.signal);
-      if (status !== 'streaming') await send(response, status, body, this.#isStopping);
+      const { status, body } = await this.#do(request, response, gone);
+      if (status === 'streaming') return; // for as long as there is somebody
+      await send(response, gone, status, body, this.#isStopping);
+      asking?.delete(controller);
     } catch (error) {
       if (!(error instanceof JigError)) this.#parts.onBug(error);
       request.resume(); // what is left of it must not keep the answer from arriving
       const code: JigErrorCode = error instanceof JigError ? error.code : 'line-unavailable';
       const body: JigErrorBody = { error: reasonOf(error), code };
       const status = error instanceof JigError ? HTTP_STATUS[code] : 500;
-      await send(response, status, body, this.#isStopping || !request.complete);
+      await send(response, gone, status, body, this.#isStopping || !request.complete);
+      asking?.delete(controller);
     }
   }
 
@@ -153,7 +165,7 @@ export class HttpServer implements AsyncDisposable {
       case 'target':
         return { status: 200, body: this.#target(route.target).status() };
       case 'events':
-        this.#stream(request, response);
+        this.#stream(request, response, gone);
         return { status: 'streaming' };
       case 'abort':
         await this.#target(route.target).abort(fence);
@@ -207,7 +219,7 @@ export class HttpServer implements AsyncDisposable {
   }
 
   /** One JSON object a line, for as long as the client listens. */
-  #stream(request: IncomingMessage, response: ServerResponse): void {
+  #stream(request: IncomingMessage, response: ServerResponse, gone: AbortSignal): void {
     if (this.#parts.hub.isFull) throw new JigError('busy', 'busy: too many watchers');
     response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
     response.flushHeaders();
@@ -215,7 +227,7 @@ export class HttpServer implements AsyncDisposable {
       response.write(`${line}\n`);
       if (response.writableLength > MAX_UNREAD_BYTES) request.socket.destroy();
     });
-    response.once('close', stop);
+    gone.addEventListener('abort', stop, { once: true });
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -233,6 +245,7 @@ export class HttpServer implements AsyncDisposable {
     } catch (error) {
       if (!(error instanceof JigError)) throw error;
       const body = `${JSON.stringify({ error: error.message, code: error.code })}\n`;
+      socket.once('finish', () => socket.destroy()); // also where the client keeps its end open
       socket.end(
         `HTTP/1.1 ${HTTP_STATUS[error.code]} Refused\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
       );

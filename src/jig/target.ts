@@ -117,7 +117,8 @@ export class Target implements AsyncDisposable {
     const aborted = this.#abort;
     this.#abort = new AbortController();
     aborted.abort(new JigError('aborted', `${this.plan.name}: the sequence was aborted`));
-    await this.#turns.take(this.#stop.signal);
+    using end = new LinkedSignal([this.#stop.signal]);
+    await this.#turns.take(end.signal);
     try {
       await (await this.#lines()).makeSafe();
     } catch (error) {

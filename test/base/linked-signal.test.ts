@@ -25,3 +25,16 @@ test('a disposed linked signal leaves no listener behind', () => {
   lasting.abort();
   expect(linked.signal.aborted).toBe(false);
 });
+
+test('a hundred may follow one signal without a warning', async () => {
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error): void => void warnings.push(warning);
+  process.on('warning', onWarning);
+  const source = new AbortController();
+  const linked = Array.from({ length: 100 }, () => new LinkedSignal([source.signal]));
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('warning', onWarning);
+  source.abort();
+  expect(linked.every(({ signal }) => signal.aborted)).toBe(true);
+  expect(warnings).toEqual([]);
+});

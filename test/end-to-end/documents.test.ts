@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ROOT, runCommand, startLab } from '../peers/running-lab.ts';
@@ -12,6 +14,18 @@ const RUN_ELSEWHERE = new Map([
 
 /** Documents whose reader has a jig that runs already. */
 const NEEDS_JIG = new Set(['examples/uno-ctest/README.md']);
+
+/** The port that documents name; another test, or somebody else on this host, may be reading them too. */
+const PORT_IN_DOCUMENTS = '44123';
+
+async function freePort(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return `${port}`;
+}
 
 interface Block {
   readonly name: string;
@@ -56,8 +70,10 @@ test.each(documents)(
     for (const entry of readdirSync(ROOT)) {
       if (!entry.startsWith('.')) symlinkSync(join(ROOT, entry), join(clone, entry));
     }
+    const port = await freePort();
     for (const block of blocks) {
-      const outcome = await runCommand('bash', ['-eu', '-c', block.commands], { env: lab.env, cwd: clone });
+      const commands = block.commands.replaceAll(PORT_IN_DOCUMENTS, port);
+      const outcome = await runCommand('bash', ['-eu', '-c', commands], { env: lab.env, cwd: clone });
       const said = `${block.name}\n${outcome.stdout}${outcome.stderr}`;
       if (block.fails) expect(outcome.status, said).not.toBe(0);
       else expect(outcome.status, said).toBe(0);

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../eventually.ts';
 import { RecordingBoard } from '../peers/recording-board.ts';
@@ -115,30 +116,37 @@ describe('the lines of a board', () => {
     },
   );
 
-  test('are made safe when the client goes away, if it asked for that', async () => {
-    const { folder, chip, board, config, seen } = bench();
-    await using _server = await board.serve(chip);
-    const jig = await RunningJig.start(folder, config);
-    await jig.ask('/dut/steps?on-disconnect=abort', { hangUp: seen(SAFE.length + 2) });
-    await seen(SAFE.length + 2 + SAFE.length);
-    expect(board.lines.history.slice(-SAFE.length)).toEqual(SAFE);
-    expect((await jig.ask('/dut/power-up')).status).toBe(200);
-  });
+  test.each([1, 2, 3, 4])(
+    'are made safe when the client goes away after change %d, if it asked for that',
+    async (change) => {
+      const { folder, chip, board, config, seen } = bench();
+      await using _server = await board.serve(chip);
+      const jig = await RunningJig.start(folder, config);
+      await jig.ask('/dut/steps?on-disconnect=abort', { hangUp: seen(SAFE.length + change) });
+      await eventually('them to be safe', () =>
+        isDeepStrictEqual(board.lines.history.slice(SAFE.length + change).slice(-SAFE.length), SAFE),
+      );
+      expect((await jig.ask('/dut/power-up?wait=5s')).status).toBe(200);
+    },
+  );
 
-  test('are made safe by an abort, also when nothing runs', async () => {
-    const { folder, chip, board, config, seen } = bench();
-    await using _server = await board.serve(chip);
-    const jig = await RunningJig.start(folder, config);
-    const client = jig.ask('/dut/steps');
-    await seen(SAFE.length + 3);
-    const aborted = await jig.ask('/targets/dut/abort', { method: 'POST' });
-    expect(aborted).toEqual({ count: 1, status: 200, body: { target: 'dut', state: 'safe' } });
-    expect(board.lines.history.slice(-SAFE.length)).toEqual(SAFE);
-    expect(await client).toMatchObject({ count: 1, status: 410, body: { code: 'aborted' } });
-    expect((await jig.ask('/dut/power-up')).status).toBe(200);
-    expect((await jig.ask('/targets/dut/abort', { method: 'POST' })).status).toBe(200);
-    expect(board.lines.history.slice(-SAFE.length)).toEqual(SAFE);
-  });
+  test.each([1, 2, 3, 4])(
+    'are made safe by an abort after change %d, also when nothing runs',
+    async (change) => {
+      const { folder, chip, board, config, seen } = bench();
+      await using _server = await board.serve(chip);
+      const jig = await RunningJig.start(folder, config);
+      const client = jig.ask('/dut/steps');
+      await seen(SAFE.length + change);
+      const aborted = await jig.ask('/targets/dut/abort', { method: 'POST' });
+      expect(aborted).toEqual({ count: 1, status: 200, body: { target: 'dut', state: 'safe' } });
+      expect(board.lines.history.slice(-SAFE.length)).toEqual(SAFE);
+      expect(await client).toMatchObject({ count: 1, status: 410, body: { code: 'aborted' } });
+      expect((await jig.ask('/dut/power-up')).status).toBe(200);
+      expect((await jig.ask('/targets/dut/abort', { method: 'POST' })).status).toBe(200);
+      expect(board.lines.history.slice(-SAFE.length)).toEqual(SAFE);
+    },
+  );
 
   test('are made safe when the board does not do what a sequence waits for', async () => {
     const { folder, chip, board, config } = bench();

@@ -119,6 +119,33 @@ describe('sai jig', () => {
     await eventually('the line to be safe', () => board.lines.levelOf('reset') === 0);
   });
 
+  test('ends with who did not answer when a jig takes the connection and is silent', async () => {
+    const silent = createServer();
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => {
+      silent.closeAllConnections();
+      silent.close();
+    });
+    const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    const asked = [['list'], ['run', 'reset'], ['abort'], ['watch']];
+    const outcomes = await Promise.all(
+      asked.map((words) => sai(['jig', ...words, '--url', `${url}/dut`, '--timeout', '100ms'])),
+    );
+    const stderr = `sai: jig ${url}: expected its answer within 100 ms; is it stopped? Else give a longer --timeout\n`;
+    expect(outcomes).toEqual(asked.map(() => ({ status: 69, stdout: '', stderr })));
+  });
+
+  test('says so where a target is not there', async () => {
+    const { jig } = await bench();
+    for (const word of ['list', 'watch']) {
+      expect(await sai(['jig', word, '--url', `${jig.url}/dot`])).toEqual({
+        status: 78,
+        stdout: '',
+        stderr: `sai: jig ${jig.url}: expected a target, one of dut, got "dot"\n`,
+      });
+    }
+  });
+
   test("understands Sai's own jig, which says nothing but a status", async () => {
     const asked: string[] = [];
     const original = createServer((request: IncomingMessage, response: ServerResponse) => {

@@ -345,6 +345,32 @@ describe('a hostile client', () => {
     expect(answers.split('HTTP/1.1 404 ')).toHaveLength(requests.length + 1);
   });
 
+  test('whose upgrade is refused is hung up on, also when it keeps its own end open', async () => {
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.resume();
+    socket.write('GET /dut/reset HTTP/1.1\r\nhost: jig\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n');
+    await once(socket, 'end');
+    const writing = setInterval(() => socket.write('x'), 1);
+    const [error] = (await once(socket, 'error')) as [Error];
+    clearInterval(writing);
+    expect(error).toMatchObject({ syscall: expect.stringMatching(/^(read|write)$/) });
+  });
+
+  test('that hangs up is gone with all that it sent without waiting', async () => {
+    const socket = connect(port, '127.0.0.1');
+    const request = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: jig\r\n\r\n`;
+    socket.write(
+      ['/dut/long?on-disconnect=abort', '/dut/reset?wait=1m', '/events', '/targets'].map(request).join(''),
+    );
+    await untilQueued(1);
+    await eventually('the watcher', () => hub.watcherCount === 1);
+    const before = changes;
+    socket.destroy();
+    await eventually('it to be forgotten', () => hub.watcherCount === 0 && levelOf(0) === 0);
+    expect(await ask('/targets/dut')).toMatchObject({ body: { state: 'idle', queued: 0, last: { run: 1 } } });
+    expect(changes).toBe(before + 1); // back to its safe value, and no reset after it
+  });
+
   test('that hangs up in the middle of its request is forgotten', async () => {
     const socket = connect(port, '127.0.0.1');
     socket.write('POST /dut/reset HTTP/1.1\r\nhost: jig\r\ncontent-length: 5\r\n\r\nab');

@@ -135,6 +135,16 @@ describe('the jig config', () => {
 
   const GO = 'jig.json: targets.0.sequences.0.seq.0';
   test.each<[string, unknown, string]>([
+    [
+      'a pause that no timer can wait',
+      withSteps({ value: '1000h' }),
+      `${GO}: value: expected at most 596 h 31 min, got "1000h"`,
+    ],
+    [
+      'a line past any chip',
+      withGpio({ ...RESET, offset: 1e9 }),
+      'jig.json: targets.0.gpios.0.offset: expected a line number up to 65534, got 1000000000',
+    ],
     ['no JSON', '{', 'jig.json:1:2: expected JSON'],
     [
       'another schema',
