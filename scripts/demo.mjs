@@ -176,7 +176,7 @@ The board stays up until Ctrl-C. In another terminal:
   export PATH=${join(root, 'bin')}:$PATH
   export SAI_DEVICES_CONF=${board.devices} SAI_RUN_DIR=${env.SAI_RUN_DIR} SIM_CHIP=${board.chip}
   sai-device --list                                            # who has which board
-  sai-device uno sai-expect --line version --expect sai-uno    # ask the firmware its version
+  sai-device uno sai-expect --fresh --echo --line version --expect gcc   # ask the firmware its version
   sai jig list --url http://127.0.0.1:${board.jigPort}                    # what the jig can do
   curl http://127.0.0.1:${board.jigPort}/uno-1/reset                      # press reset
   sai-logproxy show ${log}                                     # the log of the run, by time

@@ -18,7 +18,7 @@ const BLAME: Readonly<Record<JigErrorCode, Blame>> = {
   'wrong-method': 'protocol',
   'too-large': 'protocol',
   'unknown-target': 'config',
-  'unknown-sequence': 'config',
+  'unknown-sequence': 'usage',
   busy: 'busy',
   fenced: 'unavailable',
   'fence-required': 'config',
@@ -30,7 +30,7 @@ const BLAME: Readonly<Record<JigErrorCode, Blame>> = {
 
 /** For jigs that say nothing but a status, as Sai's does. */
 const BLAME_OF_STATUS: Readonly<Record<number, readonly [Blame, string]>> = {
-  400: ['config', 'no such sequence'],
+  400: ['usage', 'no such sequence'],
   401: ['config', 'it asks for a token'],
   403: ['config', 'it refuses this client'],
   404: ['config', 'no such target'],

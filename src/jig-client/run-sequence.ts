@@ -15,8 +15,8 @@ export interface RunSequence extends JigAccess {
 /**
  * Has a jig run a sequence, and resolves when it is done, with its report if the jig gives one (Sai's does not).
  *
- * @throws {RigError} blame `unavailable` for a jig or line that is not there, `busy`, `config` for a target or
- * sequence that is not there, `verdict` when the board did not do in time what the sequence waits for
+ * @throws {RigError} blame `unavailable` for a jig or line that is not there, `busy`, `config` for a target
+ * and `usage` for a sequence that is not there, `verdict` when the board did not do in time what the sequence waits for
  * @throws the reason of `signal`
  */
 export async function runSequence({

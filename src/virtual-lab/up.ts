@@ -62,7 +62,7 @@ function whatToTry(boards: readonly LabBoard[]): string {
     `sai-virtual-lab reset --chip ${first.chip}`,
     `sai-virtual-lab press --chip ${first.chip}`,
     `sai-jig --config ${first.jig} run ${first.board}/reset`,
-    `sai-device --config ${first.devices} ${first.type} -- sai-expect --line selftest --pass 'Completed: PASS' --fail 'Completed: FAIL'`,
+    `sai-device --config ${first.devices} ${first.type} -- sai-expect --fresh --line selftest --pass 'Completed: PASS' --fail 'Completed: FAIL'`,
   ];
   return `${lines.join('\n')}\nTry, in another terminal:\n${tries.map((line) => `  ${line}\n`).join('')}Ctrl-C ends it.\n`;
 }
