@@ -90,8 +90,6 @@ export class ChannelLog implements LogSink {
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#writing;
-    this.#tellDropped();
-    await this.#writing;
     this.#stampedFile.close();
     this.#plainFile.close();
   }
@@ -115,7 +113,12 @@ export class ChannelLog implements LogSink {
   }
 
   #drop(arrival: LogArrival): void {
-    this.#uncounted[arrival.direction] += arrival.kind === 'gap' ? arrival.lostBytes : arrival.bytes.length;
+    const bytes = arrival.kind === 'gap' ? arrival.lostBytes : arrival.bytes.length;
+    // A writer can claim any number; a sum beyond this would be no record.
+    this.#uncounted[arrival.direction] = Math.min(
+      this.#uncounted[arrival.direction] + bytes,
+      Number.MAX_SAFE_INTEGER,
+    );
   }
 
   #tellDropped(): void {
@@ -138,6 +141,7 @@ export class ChannelLog implements LogSink {
         await Promise.allSettled(writes);
         await Promise.all(writes);
         this.#inTrouble = false;
+        this.#tellDropped(); // as early as can be, should this process be killed
         this.#wake();
       }
     } catch {

@@ -1,15 +1,12 @@
 /** The sockets of one run, and the variables that tell the command where they are. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { RigError, reasonOf } from '../base/errors.ts';
-import { checkSocketPath } from '../base/unix-socket.ts';
 import { ENV, logproxyTtyVariable } from '../wire/env.ts';
 import { CHANNEL, channelName, ttyChannel } from '../wire/log.ts';
 import { Receiver } from './receiver.ts';
 import type { LogSink } from './sink.ts';
+import { SocketFolder } from './socket-folder.ts';
 
-const FOLDER_PREFIX = 'sai-log-';
 const LONGEST_NAME = channelName(CHANNEL.control);
 
 export interface ChannelSocketsOptions {
@@ -23,10 +20,10 @@ export interface ChannelSocketsOptions {
 export class ChannelSockets implements AsyncDisposable {
   /** To be added to the environment of the command. */
   readonly env: Readonly<Record<string, string>>;
-  readonly #folder: string;
+  readonly #folder: SocketFolder;
   readonly #receivers: readonly Receiver[];
 
-  private constructor(folder: string, env: Record<string, string>, receivers: readonly Receiver[]) {
+  private constructor(folder: SocketFolder, env: Record<string, string>, receivers: readonly Receiver[]) {
     this.#folder = folder;
     this.env = env;
     this.#receivers = receivers;
@@ -34,13 +31,13 @@ export class ChannelSockets implements AsyncDisposable {
 
   /** @throws {RigError} blame `config` when they cannot be made there */
   static async open(options: ChannelSocketsOptions): Promise<ChannelSockets> {
-    const folder = makeFolder(options.parentFolders);
+    const folder = SocketFolder.make(options.parentFolders, LONGEST_NAME);
     const receivers: Receiver[] = [];
     const env: Record<string, string> = {};
     try {
       for (const [variable, channel] of variablesOf(options.ttyCount)) {
         const name = channelName(channel);
-        const address = join(folder, name);
+        const address = join(folder.path, name);
         const onBrokenWriter = (writer: number): void => options.onBrokenWriter(name, writer);
         receivers.push(await Receiver.open({ address, sink: options.sinkOf(channel), onBrokenWriter }));
         env[variable] = address;
@@ -79,24 +76,7 @@ function variablesOf(ttyCount: number): [string, number][] {
   return [[ENV.logproxy, CHANNEL.control], ...ttys, [ENV.logproxyJig, CHANNEL.jig]];
 }
 
-/** The first that exists, is ours to write and leaves room for the names of sockets. */
-function makeFolder(parents: readonly string[]): string {
-  let reason: unknown;
-  for (const parent of parents) {
-    try {
-      checkSocketPath(join(parent, `${FOLDER_PREFIX}XXXXXX`, LONGEST_NAME));
-      return mkdtempSync(join(parent, FOLDER_PREFIX));
-    } catch (error) {
-      reason = error;
-    }
-  }
-  if (reason instanceof RigError) throw reason;
-  throw new RigError('config', `${parents.at(-1)}: cannot make the log sockets there: ${reasonOf(reason)}`, {
-    cause: reason,
-  });
-}
-
-async function closeAll(receivers: readonly Receiver[], folder: string): Promise<void> {
+async function closeAll(receivers: readonly Receiver[], folder: SocketFolder): Promise<void> {
   await Promise.all(receivers.map((receiver) => receiver[Symbol.asyncDispose]()));
-  rmSync(folder, { recursive: true, force: true });
+  folder[Symbol.dispose]();
 }

@@ -136,6 +136,24 @@ describe('a command', () => {
     expect(readdirSync(scratch.sockets)).toEqual([]);
   });
 
+  test('that is not found stays that, also when the finding cannot be written', async () => {
+    const scratch = new Scratch();
+    const findings = join(scratch.folder, 'none/findings');
+    const outcome = await scratch.logproxy(['--dir', 'run', 'no-such'], { SAI_FINDINGS: findings });
+    expect(outcome).toEqual({
+      status: 127,
+      stdout: '',
+      stderr: `sai-logproxy: no-such: command not found\nsai-logproxy: ${findings}: cannot append a finding: ENOENT\n`,
+    });
+  });
+
+  test('finds its sockets from whatever folder it goes to', async () => {
+    const scratch = new Scratch();
+    const script = ['sh', '-c', 'cd / && test -S "$SAI_LOGPROXY"'];
+    const env = { XDG_RUNTIME_DIR: '', TMPDIR: 'sock' };
+    expect((await scratch.logproxy(['--dir', 'run', ...script], env)).status).toBe(0);
+  });
+
   test('that is killed gives 128 and its signal', async () => {
     expect((await new Scratch().script('kill -KILL $$')).status).toBe(137);
   });
@@ -164,6 +182,24 @@ describe('a command', () => {
       'sai-logproxy: 2 writers went on when the command had ended; what they write now is not kept\n',
     );
   });
+});
+
+test('runs that name no folder have one each, also in the same second', async () => {
+  const scratch = new Scratch();
+  const outcomes = await Promise.all([1, 2, 3].map(() => scratch.logproxy(['true'])));
+  expect(outcomes.map(({ status }) => status)).toEqual([0, 0, 0]);
+  expect(readdirSync(scratch.folder).filter((name) => name.startsWith('sai-log-'))).toHaveLength(3);
+});
+
+test('the sockets of a run that was killed are gone after the next', async () => {
+  const scratch = new Scratch();
+  const { child, closed } = scratch.start('while echo up; do sleep 0.05; done');
+  await until(() => existsSync(join(scratch.run, 'stdout.log')), 'the command is up');
+  child.kill('SIGKILL');
+  await closed;
+  expect(readdirSync(scratch.sockets)).toHaveLength(1);
+  expect((await scratch.logproxy(['--dir', 'next', 'true'])).status).toBe(0);
+  expect(readdirSync(scratch.sockets)).toEqual([]);
 });
 
 describe('what programs write to the sockets', () => {
@@ -307,6 +343,20 @@ describe('a log that cannot be kept is refused with one line before the command 
     expect(readdirSync(disk)).toEqual(['ballast']);
   });
 
+  test('fewer descriptors than it needs', async () => {
+    const scratch = new Scratch();
+    const limits = [20, 28, 30, 32];
+    for (const limit of limits) {
+      const script = `ulimit -n ${limit}; exec sai-logproxy --dir run "$@"`;
+      const { env, folder: cwd } = scratch;
+      const { status, stderr } = await runCommand('bash', ['-c', script, '-', ...touch], { env, cwd });
+      expect({ limit, status, lines: stderr.split('\n').length }).toEqual({ limit, status: 78, lines: 2 });
+      expect(stderr).toContain('EMFILE');
+      expect(readdirSync(cwd)).toEqual(['sock']);
+      expect(readdirSync(scratch.sockets)).toEqual([]);
+    }
+  });
+
   test('sockets whose paths would be cut', async () => {
     const scratch = new Scratch();
     const long = join(scratch.folder, 'x'.repeat(100));
@@ -332,6 +382,17 @@ test.each([
   expect({ status, stdout }).toEqual({ status: 64, stdout: '' });
   expect(stderr).toMatch(message);
   expect(stderr.split('\n')).toHaveLength(2);
+});
+
+test('show refuses what is no file in the place of one, with one line', async () => {
+  const scratch = new Scratch();
+  await scratch.script('echo hello');
+  mkdirSync(join(scratch.run, 'tty0.sailog'));
+  expect(await scratch.logproxy(['show', 'run'])).toEqual({
+    status: 76,
+    stdout: '',
+    stderr: 'sai-logproxy: run/tty0.sailog: expected a log of sai-logproxy, found no file\n',
+  });
 });
 
 test('a disk that fills up under a command does not stop it; the files are readable, and the status is 74', async ({
