@@ -70,6 +70,16 @@ test('Ctrl-C in the middle of a test ends the demo with 130 and leaves nothing b
   expect(marked(scratch)).toEqual([]);
 });
 
+test('stopped before a test has begun, the demo leaves no log either', { timeout: 60_000 }, async () => {
+  const scratch = tempFolder();
+  const demo = startDemo(scratch, []);
+  await demo.said(/^demo: \$ sai-logproxy/m);
+  demo.interrupt();
+  expect(await demo.exited, demo.output()).toEqual([130, null]);
+  expect(readdirSync(scratch)).toEqual([]);
+  expect(marked(scratch)).toEqual([]);
+});
+
 test('--keep leaves the board up, says what to try, and ends at Ctrl-C', { timeout: 60_000 }, async () => {
   const scratch = tempFolder();
   const demo = startDemo(scratch, ['--keep']);
