@@ -1,5 +1,6 @@
 /** The sockets of one run, and the variables that tell the command where they are. */
 
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ENV, logproxyTtyVariable } from '../wire/env.ts';
 import { CHANNEL, channelName, ttyChannel } from '../wire/log.ts';
@@ -7,6 +8,7 @@ import { Receiver } from './receiver.ts';
 import type { LogSink } from './sink.ts';
 import { SocketFolder } from './socket-folder.ts';
 
+const KEPT_BACK = 16;
 const LONGEST_NAME = channelName(CHANNEL.control);
 
 export interface ChannelSocketsOptions {
@@ -14,6 +16,8 @@ export interface ChannelSocketsOptions {
   readonly parentFolders: readonly string[];
   readonly ttyCount: number;
   readonly sinkOf: (channel: number) => LogSink;
+  /** There are too few descriptors for another one; what it wrote is a gap. */
+  readonly onRefusedWriter: (channel: string) => void;
   readonly onBrokenWriter: (channel: string, writer: number) => void;
 }
 
@@ -34,12 +38,18 @@ export class ChannelSockets implements AsyncDisposable {
     const folder = SocketFolder.make(options.parentFolders, LONGEST_NAME);
     const receivers: Receiver[] = [];
     const env: Record<string, string> = {};
+    const variables = variablesOf(options.ttyCount);
+    const mostWriters = descriptorsForWriters(variables.length);
+    const hasRoom = (): boolean =>
+      receivers.reduce((sum, receiver) => sum + receiver.connections, 0) < mostWriters;
     try {
-      for (const [variable, channel] of variablesOf(options.ttyCount)) {
+      for (const [variable, channel] of variables) {
         const name = channelName(channel);
         const address = join(folder.path, name);
         const onBrokenWriter = (writer: number): void => options.onBrokenWriter(name, writer);
-        receivers.push(await Receiver.open({ address, sink: options.sinkOf(channel), onBrokenWriter }));
+        const onRefusedWriter = (): void => options.onRefusedWriter(name);
+        const sink = options.sinkOf(channel);
+        receivers.push(await Receiver.open({ address, sink, hasRoom, onRefusedWriter, onBrokenWriter }));
         env[variable] = address;
       }
       return new ChannelSockets(folder, env, receivers);
@@ -74,6 +84,17 @@ function variablesOf(ttyCount: number): [string, number][] {
     ttyChannel(index),
   ]);
   return [[ENV.logproxy, CHANNEL.control], ...ttys, [ENV.logproxyJig, CHANNEL.jig]];
+}
+
+/**
+ * Without descriptors the runtime hangs up on writers in silence, so some are kept back: for the socket and the two
+ * files of each channel, and for the pipes and the start of the command.
+ */
+function descriptorsForWriters(channels: number): number {
+  const limit = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+  if (limit === undefined) return Number.POSITIVE_INFINITY;
+  const inUse = readdirSync('/proc/self/fd').length;
+  return Math.max(1, Number(limit) - inUse - 3 * channels - KEPT_BACK);
 }
 
 async function closeAll(receivers: readonly Receiver[], folder: SocketFolder): Promise<void> {

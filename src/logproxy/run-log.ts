@@ -12,8 +12,8 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
-import { channelName, type LogRecord } from '../wire/log.ts';
-import { ChannelLog } from './channel-log.ts';
+import { channelName, type Direction, type LogRecord } from '../wire/log.ts';
+import { ChannelLog, type LogTotals } from './channel-log.ts';
 import { RUN_FILE, stampedFileName } from './log-format.ts';
 import { readLogFile } from './log-reader.ts';
 import type { LogSink } from './sink.ts';
@@ -25,13 +25,9 @@ export interface RunFacts {
   readonly startedMonotonicNs: bigint;
 }
 
-/** What one channel came to. */
-export interface ChannelSummary {
+/** What one channel came to: what is in the files, and in `lostBytes` what is not, as far as anybody counted. */
+export interface ChannelSummary extends LogTotals {
   readonly name: string;
-  readonly bytes: number;
-  readonly gaps: number;
-  /** What is not in the files, as far as anybody counted. */
-  readonly lostBytes: number;
   /** `incomplete`: the disk refused, and no gap in the file tells of it. */
   readonly state: 'complete' | 'incomplete';
 }
@@ -86,7 +82,9 @@ export class RunLog {
   async close(): Promise<ChannelSummary[]> {
     const logs = [...this.#channels].sort(([a], [b]) => a - b).map(([, log]) => log);
     await Promise.all(logs.map((log) => log.close()));
-    return logs.map((log) => this.#summaryOf(log)).filter((each) => each.bytes > 0 || each.gaps > 0);
+    return logs
+      .map((log) => this.#summaryOf(log))
+      .filter((each) => each.bytes + each.sentBytes + each.gaps > 0);
   }
 
   /** For a run that never began: nothing is left of it, and of others everything. */
@@ -113,25 +111,28 @@ export class RunLog {
 
   #summaryOf(log: ChannelLog): ChannelSummary {
     const { name } = log;
-    const { bytes, gaps, lostBytes } = log.totals;
-    if (!log.isIncomplete) return { name, bytes, gaps, lostBytes, state: 'complete' };
-    const kept = this.#countKept(log.name);
+    const { totals } = log;
+    if (!log.isIncomplete) return { name, ...totals, state: 'complete' };
+    const kept = this.#countKept(name);
+    const came = totals.bytes + totals.sentBytes;
+    const lostBytes = totals.lostBytes + log.uncountedBytes + came - kept.in - kept.out;
     return {
       name,
-      bytes: kept,
-      gaps,
-      lostBytes: lostBytes + log.uncountedBytes + bytes - kept,
+      bytes: kept.in,
+      sentBytes: kept.out,
+      gaps: totals.gaps,
+      lostBytes,
       state: 'incomplete',
     };
   }
 
   /** The files themselves say what the disk took. */
-  #countKept(channel: string): number {
+  #countKept(channel: string): Record<Direction, number> {
+    const kept = { in: 0, out: 0 };
     const path = join(this.folder, stampedFileName(channel));
-    if (!existsSync(path)) return 0;
-    let kept = 0;
+    if (!existsSync(path)) return kept;
     for (const record of readLogFile(path, () => {}))
-      kept += record.kind === 'bytes' ? record.bytes.length : 0;
+      if (record.kind === 'bytes') kept[record.direction] += record.bytes.length;
     return kept;
   }
 }

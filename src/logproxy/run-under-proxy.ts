@@ -145,6 +145,8 @@ async function openSockets(
       parentFolders: [env['XDG_RUNTIME_DIR'] || tmpdir(), tmpdir()],
       ttyCount: request.ttyCount,
       sinkOf: (channel) => log.channel(channel),
+      onRefusedWriter: (channel) =>
+        diagnostics.say(`${channel}: a writer was turned away: too many at once; raise ulimit -n`),
       onBrokenWriter: (channel, writer) =>
         diagnostics.say(
           `${channel}: writer ${writer} broke the format of framed writers; the rest of it is kept raw`,
@@ -240,9 +242,10 @@ function viewOf(request: RunRequest, stdout: Output): LiveView {
 
 function summaryLine(folder: string, channels: readonly ChannelSummary[]): string {
   if (channels.length === 0) return `${folder}: nothing was written`;
-  const each = channels.map(({ name, bytes, gaps, lostBytes }) => {
+  const each = channels.map(({ name, bytes, sentBytes, gaps, lostBytes }) => {
+    const sent = sentBytes === 0 ? '' : ` and ${sentBytes} sent`;
     const missing = gaps === 0 && lostBytes === 0 ? '' : ` (${gaps} gaps, ${lostBytes} bytes missing)`;
-    return `${name}.log ${bytes} bytes${missing}`;
+    return `${name}.log ${bytes} bytes${sent}${missing}`;
   });
   return `${folder}: ${each.join(', ')}`;
 }

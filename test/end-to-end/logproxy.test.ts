@@ -244,6 +244,25 @@ describe('what programs write to the sockets', () => {
     expect(times).toEqual([...times].sort((a, b) => Number(a - b)));
   });
 
+  test('by more writers than there are descriptors for, is kept, or marked as a gap and said', async () => {
+    const scratch = new Scratch();
+    const program = join(scratch.folder, 'writers.py');
+    writeFileSync(
+      program,
+      'import os, socket, time\nall = []\nfor n in range(60):\n s = socket.socket(socket.AF_UNIX)\n s.connect(os.environ["SAI_LOGPROXY_TTY0"])\n all.append(s)\n try: s.send(b"line\\n")\n except BrokenPipeError: pass\ntry: all[-1].recv(1) # until it is turned away\nexcept ConnectionResetError: pass\n',
+    );
+    const { env, folder: cwd } = scratch;
+    const command = `ulimit -n 100; exec sai-logproxy --dir run python3 ${program}`;
+    const { status, stderr } = await runCommand('bash', ['-c', command], { env, cwd });
+    expect(status).toBe(0);
+    const kept = scratch.plain('tty0').length / 'line\n'.length;
+    const gaps = scratch.records('tty0').records.filter((each) => each.kind === 'gap').length;
+    const said = stderr.split('\n').filter((line) => line.includes('a writer was turned away')).length;
+    expect(kept).toBeGreaterThan(0);
+    expect(gaps).toBeGreaterThan(0);
+    expect({ all: kept + gaps, said }).toEqual({ all: 60, said: gaps });
+  });
+
   test('is shown merged, and again by show', async (context) => {
     needsProgram(context, 'socat');
     const scratch = new Scratch();
@@ -282,7 +301,7 @@ describe('what programs write to the sockets', () => {
       expect.objectContaining({ channel: 'stdout', sequence: 0, writer: 0, direction: 'in', text: 'one\n' }),
       {
         folder: 'run',
-        channels: [{ name: 'stdout', bytes: 4, gaps: 0, lostBytes: 0, state: 'complete' }],
+        channels: [{ name: 'stdout', bytes: 4, sentBytes: 0, gaps: 0, lostBytes: 0, state: 'complete' }],
       },
     ]);
   });
