@@ -117,7 +117,7 @@ async function runLogged(
     });
     for (const stream of streams) stream.releaseWriteEnd();
     const end = await exit;
-    signals.commandEnded(() => {
+    signals.commandEnded(end.status, () => {
       outputs.stdout.giveUp();
       outputs.stderr.giveUp();
     });

@@ -532,6 +532,25 @@ test('a key of the terminal reaches the command once, and the command decides wh
   expect({ status, kept: scratch.plain('stdout') }).toEqual({ status: 5, kept: 'up\nint\n' });
 });
 
+test('Ctrl-C ends it also on a terminal that takes nothing any more', async () => {
+  const scratch = new Scratch();
+  const script = 'head -c 3000000 /dev/zero; touch printed; sleep 1000';
+  const program = join(scratch.folder, 'terminal.py');
+  writeFileSync(
+    program,
+    `import os, pty, time
+pid, terminal = pty.fork()
+if pid == 0: os.execvp('sai-logproxy', ['sai-logproxy', '--dir', 'run', 'sh', '-c', '${script}'])
+while not os.path.exists('printed'): time.sleep(0.02)
+os.write(terminal, b'\\x03')
+print(os.waitpid(pid, 0)[1])
+`,
+  );
+  const { stdout } = await runCommand('python3', [program], { env: scratch.env, cwd: scratch.folder });
+  expect(stdout).toBe('2\n'); // by SIGINT: a thread waits for the terminal
+  expect(scratch.plain('stdout')).toHaveLength(3_000_000);
+});
+
 test('on a terminal it shows every channel, in colour unless NO_COLOR says otherwise', async (context) => {
   needsProgram(context, 'script');
   const scratch = new Scratch();
