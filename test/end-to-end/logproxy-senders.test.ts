@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -164,10 +164,12 @@ describe('a log proxy that is stopped does not stop the reading of a board;', ()
 
 test('a log proxy that is stopped, and stdout and stderr with it, hangs no end of sai-expect', async () => {
   await using dut = new DutOnPty();
-  const proxy = new StoppableProxy(dut, 'sai-expect --echo 2>&1');
+  const fill = '(while ! [ -e stopped ]; do sleep 0.05; done; exec cat /dev/zero) &';
+  const proxy = new StoppableProxy(dut, `${fill} sai-expect --echo 2>&1`);
   dut.say('up\n');
   await proxy.isReading();
   proxy.kill('SIGSTOP');
+  writeFileSync(join(proxy.folder, 'stopped'), '');
   await dut.sayAll(Buffer.alloc(6 * MiB, '0123456789abcde\n'));
   dut.say('Completed: PASS\n');
   await until(() => proxy.status !== '', 'sai-expect has ended');
