@@ -7,7 +7,7 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { constants, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -38,7 +38,7 @@ try {
   status = await demo();
 } finally {
   rmSync(folder, { recursive: true, force: true });
-  if (readdirSync(log).length === 0) rmdirSync(log);
+  if (hasNoLog()) rmSync(log, { recursive: true });
 }
 process.exit(stop.signal.aborted ? 128 + constants.signals[stop.signal.reason] : status);
 
@@ -73,6 +73,11 @@ async function demo() {
     await jig?.end();
     await lab.end();
   }
+}
+
+/** Stopped before a channel said anything: there is at most the line that every run begins with. */
+function hasNoLog() {
+  return readdirSync(log).every((name) => name === 'run.json');
 }
 
 /** A moment later another program may have it; then the jig says so. */
@@ -142,7 +147,8 @@ async function startJig(config) {
 async function run(command, args, env, output) {
   const stdio = ['ignore', 'pipe', 'pipe'];
   const child = spawn(command, args, { env, cwd: folder, stdio, detached: true });
-  const passOn = () => child.kill('SIGTERM');
+  // cmake leaves the compilers that it runs to whoever ends it; sai-logproxy ends what it runs itself.
+  const passOn = () => (output === 'quiet' ? endGroup(child) : child.kill('SIGTERM'));
   stop.signal.addEventListener('abort', passOn);
   if (stop.signal.aborted) passOn();
   let text = '';
@@ -156,6 +162,14 @@ async function run(command, args, env, output) {
   stop.signal.removeEventListener('abort', passOn);
   if (output === 'quiet' && code !== 0 && !stop.signal.aborted) process.stderr.write(text);
   return { status: code ?? 128 + constants.signals[signal], text };
+}
+
+function endGroup({ pid }) {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGTERM');
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error;
+  }
 }
 
 function summarise({ status, text }, tookMs) {

@@ -5,32 +5,47 @@ import { openSender } from '../logproxy/open-sender.ts';
 import type { LogSender } from '../logproxy/sender.ts';
 import type { Console } from '../tty/console.ts';
 import { ENV, logproxyTtyVariable } from '../wire/env.ts';
+import { MAX_LOGGED_TTYS } from '../wire/log.ts';
 
 /** Nothing here waits for a proxy or fails because of one. */
 export class LogProxies {
   readonly #env: NodeJS.ProcessEnv;
+  readonly #say: (text: string) => void;
   readonly #control: LogSender | undefined;
   readonly #open: { readonly name: string; readonly sender: LogSender }[] = [];
 
-  private constructor(env: NodeJS.ProcessEnv, control: LogSender | undefined) {
+  private constructor(env: NodeJS.ProcessEnv, say: (text: string) => void, control: LogSender | undefined) {
     this.#env = env;
+    this.#say = say;
     this.#control = control;
     if (control) this.#open.push({ name: 'the remarks', sender: control });
   }
 
-  static async open(env: NodeJS.ProcessEnv): Promise<LogProxies> {
-    return new LogProxies(env, await openSender(env, ENV.logproxy));
+  /** `say` is told of a tty that the log has no place for. */
+  static async open(env: NodeJS.ProcessEnv, say: (text: string) => void): Promise<LogProxies> {
+    return new LogProxies(env, say, await openSender(env, ENV.logproxy));
   }
 
   remark(text: string): void {
     this.#control?.send(Buffer.from(`sai-expect: ${text}\n`));
   }
 
-  /** The log of the tty with that index. */
+  /** The log of the tty with that index; undefined, and said where there is a log at all, when it has none. */
   async tty(label: string, index: number): Promise<LogSender | undefined> {
     const sender = await openSender(this.#env, logproxyTtyVariable(index));
     if (sender) this.#open.push({ name: label, sender });
+    else if (this.#control) this.#tellUnlogged(label, index);
     return sender;
+  }
+
+  #tellUnlogged(label: string, index: number): void {
+    const cure =
+      index < MAX_LOGGED_TTYS
+        ? `$${logproxyTtyVariable(index)} is not set; sai-logproxy sets it with --ttys ${index + 1} or more`
+        : `only the first ${MAX_LOGGED_TTYS} ttys have a channel`;
+    const text = `${label}: not in the log: ${cure}`;
+    this.remark(text);
+    this.#say(text);
   }
 
   /** Hands over what is left. The loss that no log tells of itself, blamed on who runs the proxies. */

@@ -4,7 +4,6 @@ import { RigError } from '../base/errors.ts';
 import { EXIT_STATUS } from '../base/exit.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFinding, type FindingContext, findingOf } from '../findings/findings-file.ts';
-import { isWritable } from '../native/poll.ts';
 import type { OpenConsole } from '../tty/console.ts';
 import { openTtyConsole } from '../tty/tty-console.ts';
 import { ENV } from '../wire/env.ts';
@@ -34,6 +33,15 @@ interface Told {
 
 /** One `sai-expect`, from its arguments to its status. */
 export async function runCommand(invocation: Invocation): Promise<number> {
+  // What a stalled stderr does not take, the status and the findings tell as well.
+  await using stderr = new PatientOutput(STDERR, () => {});
+  const diagnostics = new Diagnostics(invocation.diagnostics.command, (text) =>
+    stderr.write(Buffer.from(text)),
+  );
+  return await runTold({ ...invocation, diagnostics });
+}
+
+async function runTold(invocation: Invocation): Promise<number> {
   const told: Told = { request: undefined, tty: undefined, session: undefined, log: undefined };
   try {
     return await runAndTell(invocation, told);
@@ -56,13 +64,13 @@ async function runAndTell(invocation: Invocation, told: Told): Promise<number> {
     }
     told.request = request;
     invocation.diagnostics.verbosity = request.verbosity;
-    told.log = await LogProxies.open(invocation.env);
+    told.log = await LogProxies.open(invocation.env, (text) => invocation.diagnostics.say(text));
     told.log.remark('starting');
     await runRequest(request, invocation, told);
     told.log.remark('passed');
     return 0;
   } catch (error) {
-    return await fail(error, invocation, told);
+    return fail(error, invocation, told);
   }
 }
 
@@ -155,9 +163,7 @@ async function driverOf(name: Request['driver']): Promise<OpenConsole> {
 function openEcho(request: Request, { diagnostics }: Invocation): PatientOutput | undefined {
   if (request.echo === 'on a terminal' && !isatty(STDOUT)) return undefined;
   return new PatientOutput(STDOUT, (lostBytes) => {
-    // Often the same pipe.
-    if (isWritable(STDERR))
-      diagnostics.say(`${lostBytes} bytes of the board are not shown: stdout is not read`);
+    diagnostics.say(`${lostBytes} bytes of the board are not shown: stdout is not read`);
   });
 }
 
@@ -166,7 +172,7 @@ function openEcho(request: Request, { diagnostics }: Invocation): PatientOutput 
  *
  * @throws the error itself when it is our bug
  */
-async function fail(error: unknown, invocation: Invocation, told: Told): Promise<number> {
+function fail(error: unknown, invocation: Invocation, told: Told): number {
   if (invocation.stop.aborted) throw invocation.stop.reason;
   const step = error instanceof ExpectationError ? error.step : undefined;
   let unwritten: unknown;
@@ -179,21 +185,18 @@ async function fail(error: unknown, invocation: Invocation, told: Told): Promise
     unwritten = failure;
   }
   if (!(error instanceof RigError)) throw error;
-  await tell(error, invocation, told);
-  if (unwritten instanceof RigError) await tell(unwritten, invocation, told);
+  tell(error, invocation, told);
+  if (unwritten instanceof RigError) tell(unwritten, invocation, told);
   else if (unwritten !== undefined) throw unwritten;
   return EXIT_STATUS[error.blame];
 }
 
-/** What a stalled stderr does not take, the status and the finding tell as well. */
-async function tell(error: RigError, { diagnostics }: Invocation, told: Told): Promise<void> {
-  await using stderr = new PatientOutput(STDERR, () => {});
-  const patient = new Diagnostics(diagnostics.command, (text) => stderr.write(Buffer.from(text)));
+function tell(error: RigError, { diagnostics }: Invocation, told: Told): void {
   told.log?.remark(error.message);
-  patient.fail(error.message);
+  diagnostics.fail(error.message);
   if (!(error instanceof ExpectationError)) return;
   const lines = told.request?.onFail === 'everything' ? told.session?.transcript.lines() : undefined;
-  for (const line of lines ?? error.tail) patient.fail(`  | ${line}`);
+  for (const line of lines ?? error.tail) diagnostics.fail(`  | ${line}`);
 }
 
 function addFinding(

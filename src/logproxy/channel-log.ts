@@ -17,6 +17,15 @@ const RETRY_MS = 250;
 
 const writeAsync = promisify(write);
 
+export interface LogTotals {
+  /** That came in. */
+  readonly bytes: number;
+  /** That were sent to the board: in the stamped file alone. */
+  readonly sentBytes: number;
+  readonly gaps: number;
+  readonly lostBytes: number;
+}
+
 export interface ChannelLogOptions {
   readonly folder: string;
   readonly channel: number;
@@ -44,7 +53,7 @@ export class ChannelLog implements LogSink {
   #inTrouble = false;
   #gaveUp = false;
   #sequence = 0;
-  #bytes = 0;
+  readonly #bytes: Record<Direction, number> = { in: 0, out: 0 };
   #gaps = 0;
   #lostBytes = 0;
 
@@ -56,9 +65,10 @@ export class ChannelLog implements LogSink {
     this.#stamped.append(Buffer.from(fileHeader(options.channel, this.name)));
   }
 
-  /** What has come in so far. `lostBytes` counts those that writers or this log could not keep. */
-  get totals(): { readonly bytes: number; readonly gaps: number; readonly lostBytes: number } {
-    return { bytes: this.#bytes, gaps: this.#gaps, lostBytes: this.#lostBytes };
+  /** What has come so far. `lostBytes` counts those that writers or this log could not keep. */
+  get totals(): LogTotals {
+    const { in: bytes, out: sentBytes } = this.#bytes;
+    return { bytes, sentBytes, gaps: this.#gaps, lostBytes: this.#lostBytes };
   }
 
   /** Whether anything that came in never got to the disk, not even as a gap. Known once closed. */
@@ -90,8 +100,6 @@ export class ChannelLog implements LogSink {
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#writing;
-    this.#tellDropped();
-    await this.#writing;
     this.#stampedFile.close();
     this.#plainFile.close();
   }
@@ -107,7 +115,7 @@ export class ChannelLog implements LogSink {
       this.#gaps++;
       this.#lostBytes += record.lostBytes;
     } else {
-      this.#bytes += record.bytes.length;
+      this.#bytes[record.direction] += record.bytes.length;
       if (record.direction === 'in') this.#plain.append(record.bytes);
     }
     this.#options.onRecord(record);
@@ -115,7 +123,12 @@ export class ChannelLog implements LogSink {
   }
 
   #drop(arrival: LogArrival): void {
-    this.#uncounted[arrival.direction] += arrival.kind === 'gap' ? arrival.lostBytes : arrival.bytes.length;
+    const bytes = arrival.kind === 'gap' ? arrival.lostBytes : arrival.bytes.length;
+    // A writer can claim any number; a sum beyond this would be no record.
+    this.#uncounted[arrival.direction] = Math.min(
+      this.#uncounted[arrival.direction] + bytes,
+      Number.MAX_SAFE_INTEGER,
+    );
   }
 
   #tellDropped(): void {
@@ -138,6 +151,7 @@ export class ChannelLog implements LogSink {
         await Promise.allSettled(writes);
         await Promise.all(writes);
         this.#inTrouble = false;
+        this.#tellDropped(); // as early as can be, should this process be killed
         this.#wake();
       }
     } catch {

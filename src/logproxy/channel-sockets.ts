@@ -1,15 +1,14 @@
 /** The sockets of one run, and the variables that tell the command where they are. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { RigError, reasonOf } from '../base/errors.ts';
-import { checkSocketPath } from '../base/unix-socket.ts';
 import { ENV, logproxyTtyVariable } from '../wire/env.ts';
 import { CHANNEL, channelName, ttyChannel } from '../wire/log.ts';
 import { Receiver } from './receiver.ts';
 import type { LogSink } from './sink.ts';
+import { SocketFolder } from './socket-folder.ts';
 
-const FOLDER_PREFIX = 'sai-log-';
+const KEPT_BACK = 16;
 const LONGEST_NAME = channelName(CHANNEL.control);
 
 export interface ChannelSocketsOptions {
@@ -17,16 +16,18 @@ export interface ChannelSocketsOptions {
   readonly parentFolders: readonly string[];
   readonly ttyCount: number;
   readonly sinkOf: (channel: number) => LogSink;
+  /** There are too few descriptors for another one; what it wrote is a gap. */
+  readonly onRefusedWriter: (channel: string) => void;
   readonly onBrokenWriter: (channel: string, writer: number) => void;
 }
 
 export class ChannelSockets implements AsyncDisposable {
   /** To be added to the environment of the command. */
   readonly env: Readonly<Record<string, string>>;
-  readonly #folder: string;
+  readonly #folder: SocketFolder;
   readonly #receivers: readonly Receiver[];
 
-  private constructor(folder: string, env: Record<string, string>, receivers: readonly Receiver[]) {
+  private constructor(folder: SocketFolder, env: Record<string, string>, receivers: readonly Receiver[]) {
     this.#folder = folder;
     this.env = env;
     this.#receivers = receivers;
@@ -34,15 +35,21 @@ export class ChannelSockets implements AsyncDisposable {
 
   /** @throws {RigError} blame `config` when they cannot be made there */
   static async open(options: ChannelSocketsOptions): Promise<ChannelSockets> {
-    const folder = makeFolder(options.parentFolders);
+    const folder = SocketFolder.make(options.parentFolders, LONGEST_NAME);
     const receivers: Receiver[] = [];
     const env: Record<string, string> = {};
+    const variables = variablesOf(options.ttyCount);
+    const mostWriters = descriptorsForWriters(variables.length);
+    const hasRoom = (): boolean =>
+      receivers.reduce((sum, receiver) => sum + receiver.connections, 0) < mostWriters;
     try {
-      for (const [variable, channel] of variablesOf(options.ttyCount)) {
+      for (const [variable, channel] of variables) {
         const name = channelName(channel);
-        const address = join(folder, name);
+        const address = join(folder.path, name);
         const onBrokenWriter = (writer: number): void => options.onBrokenWriter(name, writer);
-        receivers.push(await Receiver.open({ address, sink: options.sinkOf(channel), onBrokenWriter }));
+        const onRefusedWriter = (): void => options.onRefusedWriter(name);
+        const sink = options.sinkOf(channel);
+        receivers.push(await Receiver.open({ address, sink, hasRoom, onRefusedWriter, onBrokenWriter }));
         env[variable] = address;
       }
       return new ChannelSockets(folder, env, receivers);
@@ -79,24 +86,18 @@ function variablesOf(ttyCount: number): [string, number][] {
   return [[ENV.logproxy, CHANNEL.control], ...ttys, [ENV.logproxyJig, CHANNEL.jig]];
 }
 
-/** The first that exists, is ours to write and leaves room for the names of sockets. */
-function makeFolder(parents: readonly string[]): string {
-  let reason: unknown;
-  for (const parent of parents) {
-    try {
-      checkSocketPath(join(parent, `${FOLDER_PREFIX}XXXXXX`, LONGEST_NAME));
-      return mkdtempSync(join(parent, FOLDER_PREFIX));
-    } catch (error) {
-      reason = error;
-    }
-  }
-  if (reason instanceof RigError) throw reason;
-  throw new RigError('config', `${parents.at(-1)}: cannot make the log sockets there: ${reasonOf(reason)}`, {
-    cause: reason,
-  });
+/**
+ * Without descriptors the runtime hangs up on writers in silence, so some are kept back: for the socket and the two
+ * files of each channel, and for the pipes and the start of the command.
+ */
+function descriptorsForWriters(channels: number): number {
+  const limit = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+  if (limit === undefined) return Number.POSITIVE_INFINITY;
+  const inUse = readdirSync('/proc/self/fd').length;
+  return Math.max(1, Number(limit) - inUse - 3 * channels - KEPT_BACK);
 }
 
-async function closeAll(receivers: readonly Receiver[], folder: string): Promise<void> {
+async function closeAll(receivers: readonly Receiver[], folder: SocketFolder): Promise<void> {
   await Promise.all(receivers.map((receiver) => receiver[Symbol.asyncDispose]()));
-  rmSync(folder, { recursive: true, force: true });
+  folder[Symbol.dispose]();
 }

@@ -84,6 +84,7 @@ function requestOf(
   const isMerged = flags.merged === true || (isTerminal && flags.quiet !== true);
   return {
     folder: flags.dir ?? `sai-log-${dateForNames(new Date())}`,
+    ifTaken: flags.dir === undefined ? 'number' : 'refuse',
     program,
     args,
     ttyCount: flags.ttys,

@@ -1,5 +1,5 @@
-import { closeSync, openSync, readSync } from 'node:fs';
-import { RigError } from '../base/errors.ts';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { RigError, reasonOf } from '../base/errors.ts';
 import { channelNumber, type LogRecord } from '../wire/log.ts';
 import { fileHeader, parseRecord } from './log-format.ts';
 
@@ -10,13 +10,13 @@ const MAX_HEADER_BYTES = 64;
  * The records of one stamped file, in the order in which they came. A file that is still written, or whose writer
  * was killed, ends at the last whole record; `onTorn` is then told how many bytes after it are none.
  *
- * @throws {RigError} blame `protocol` when it is no stamped file
+ * @throws {RigError} blame `protocol` when it is no stamped file, `config` when it cannot be opened
  */
 export function* readLogFile(
   path: string,
   onTorn: (bytes: number) => void,
 ): Generator<LogRecord, void, undefined> {
-  const fd = openSync(path, 'r');
+  const fd = openLogFile(path);
   try {
     const source = new Source(fd);
     const channel = readHeader(source, path);
@@ -35,6 +35,18 @@ export function* readLogFile(
   } finally {
     closeSync(fd);
   }
+}
+
+function openLogFile(path: string): number {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK); // of a FIFO too, which never would be
+  } catch (error) {
+    throw new RigError('config', `${path}: cannot be opened: ${reasonOf(error)}`, { cause: error });
+  }
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  throw new RigError('protocol', `${path}: expected a log of sai-logproxy, found no file`);
 }
 
 /** The channel's number. An empty file is one whose writer was killed before its first write. */

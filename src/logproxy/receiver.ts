@@ -13,6 +13,9 @@ export interface ReceiverOptions {
   /** As in the variable: a path or `@name`. */
   readonly address: string;
   readonly sink: LogSink;
+  /** Whether there are descriptors for one more writer; always, unless it is given. */
+  readonly hasRoom?: () => boolean;
+  readonly onRefusedWriter?: () => void;
   /** A writer that began as ours broke the format; its bytes from there on are kept raw. */
   readonly onBrokenWriter: (writer: number) => void;
 }
@@ -37,10 +40,13 @@ export class Receiver implements AsyncDisposable {
     const receiver = new Receiver(options);
     await listenOnUnixSocket(receiver.#server, receiver.#path);
     // Out of descriptors or memory: somebody wanted to write and could not.
-    receiver.#server.on('error', () => {
-      options.sink.append({ kind: 'gap', direction: 'in', lostBytes: 0, writer: 0, ...timeNow() });
-    });
+    receiver.#server.on('error', () => receiver.#refuse());
     return receiver;
+  }
+
+  /** Descriptors that writers take. */
+  get connections(): number {
+    return this.#connections.size;
   }
 
   /** Writers that have not hung up. */
@@ -66,6 +72,11 @@ export class Receiver implements AsyncDisposable {
 
   #accept(socket: Socket): void {
     this.#activity++;
+    if (this.#options.hasRoom?.() === false) {
+      socket.destroy();
+      this.#refuse();
+      return;
+    }
     const connection = new Connection(socket, {
       ...this.#options,
       nextWriter: () => ++this.#writers,
@@ -73,6 +84,12 @@ export class Receiver implements AsyncDisposable {
     });
     this.#connections.add(connection);
     socket.once('close', () => this.#connections.delete(connection));
+  }
+
+  /** What the writer had to say is lost, and nobody knows how much that was. */
+  #refuse(): void {
+    this.#options.sink.append({ kind: 'gap', direction: 'in', lostBytes: 0, writer: 0, ...timeNow() });
+    this.#options.onRefusedWriter?.();
   }
 
   /** Connections are accepted in order: when ours has been, all before it have. */

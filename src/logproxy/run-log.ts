@@ -1,10 +1,19 @@
 /** Everything that one run leaves behind: a folder with the files of each channel. */
 
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
-import { channelName, type LogRecord } from '../wire/log.ts';
-import { ChannelLog } from './channel-log.ts';
+import { channelName, type Direction, type LogRecord } from '../wire/log.ts';
+import { ChannelLog, type LogTotals } from './channel-log.ts';
 import { RUN_FILE, stampedFileName } from './log-format.ts';
 import { readLogFile } from './log-reader.ts';
 import type { LogSink } from './sink.ts';
@@ -16,19 +25,18 @@ export interface RunFacts {
   readonly startedMonotonicNs: bigint;
 }
 
-/** What one channel came to. */
-export interface ChannelSummary {
+/** What one channel came to: what is in the files, and in `lostBytes` what is not, as far as anybody counted. */
+export interface ChannelSummary extends LogTotals {
   readonly name: string;
-  readonly bytes: number;
-  readonly gaps: number;
-  /** What is not in the files, as far as anybody counted. */
-  readonly lostBytes: number;
   /** `incomplete`: the disk refused, and no gap in the file tells of it. */
   readonly state: 'complete' | 'incomplete';
 }
 
 export interface RunLogOptions {
+  /** New or empty. */
   readonly folder: string;
+  /** `number`: the next of `folder-2`, `folder-3` and so on that there is not yet. */
+  readonly ifTaken: 'refuse' | 'number';
   readonly facts: RunFacts;
   readonly onRecord: (record: LogRecord) => void;
   readonly onTrouble: (channel: string, error: unknown) => void;
@@ -38,19 +46,22 @@ export class RunLog {
   readonly folder: string;
   readonly #options: RunLogOptions;
   readonly #channels = new Map<number, ChannelLog>();
-  /** The topmost folder that was made for the run. */
-  readonly #made: string | undefined;
+  /** Folders that were made for the run, the lowest first. */
+  readonly #made: readonly string[];
+  #hasFacts = false;
 
   /** @throws {RigError} blame `usage`, `config` or `hardware` when `folder` is not empty or cannot be written */
   constructor(options: RunLogOptions) {
-    this.folder = options.folder;
     this.#options = options;
-    this.#made = makeEmptyFolder(options.folder);
+    const { folder, made } =
+      options.ifTaken === 'number' ? makeNumbered(options.folder) : makeEmpty(options.folder);
+    this.folder = folder;
+    this.#made = made;
     try {
       this.#writeFacts(options.facts);
     } catch (error) {
       this.discard();
-      throw folderRefused(options.folder, error);
+      throw folderRefused(this.folder, error);
     }
   }
 
@@ -58,7 +69,8 @@ export class RunLog {
   channel(channel: number): LogSink {
     let log = this.#channels.get(channel);
     if (!log) {
-      const { folder, onRecord, onTrouble } = this.#options;
+      const { onRecord, onTrouble } = this.#options;
+      const { folder } = this;
       const name = channelName(channel);
       log = new ChannelLog({ folder, channel, onRecord, onTrouble: (error) => onTrouble(name, error) });
       this.#channels.set(channel, log);
@@ -70,13 +82,15 @@ export class RunLog {
   async close(): Promise<ChannelSummary[]> {
     const logs = [...this.#channels].sort(([a], [b]) => a - b).map(([, log]) => log);
     await Promise.all(logs.map((log) => log.close()));
-    return logs.map((log) => this.#summaryOf(log)).filter((each) => each.bytes > 0 || each.gaps > 0);
+    return logs
+      .map((log) => this.#summaryOf(log))
+      .filter((each) => each.bytes + each.sentBytes + each.gaps > 0);
   }
 
-  /** For a run that never began: nothing is left of it. */
+  /** For a run that never began: nothing is left of it, and of others everything. */
   discard(): void {
-    rmSync(join(this.folder, RUN_FILE), { force: true });
-    if (this.#made !== undefined) rmSync(this.#made, { recursive: true });
+    if (this.#hasFacts) rmSync(join(this.folder, RUN_FILE), { force: true });
+    removeEmpty(this.#made);
   }
 
   #writeFacts({ command, startedAtMs, startedMonotonicNs }: RunFacts): void {
@@ -86,65 +100,114 @@ export class RunLog {
       startedAtMs,
       startedMonotonicNs: String(startedMonotonicNs),
     };
-    writeFileSync(join(this.folder, RUN_FILE), `${JSON.stringify(facts)}\n`, { flag: 'wx' });
+    const fd = openSync(join(this.folder, RUN_FILE), 'wx');
+    this.#hasFacts = true;
+    try {
+      writeFileSync(fd, `${JSON.stringify(facts)}\n`);
+    } finally {
+      closeSync(fd);
+    }
   }
 
   #summaryOf(log: ChannelLog): ChannelSummary {
     const { name } = log;
-    const { bytes, gaps, lostBytes } = log.totals;
-    if (!log.isIncomplete) return { name, bytes, gaps, lostBytes, state: 'complete' };
-    const kept = this.#countKept(log.name);
+    const { totals } = log;
+    if (!log.isIncomplete) return { name, ...totals, state: 'complete' };
+    const kept = this.#countKept(name);
+    const came = totals.bytes + totals.sentBytes;
+    const lostBytes = totals.lostBytes + log.uncountedBytes + came - kept.in - kept.out;
     return {
       name,
-      bytes: kept,
-      gaps,
-      lostBytes: lostBytes + log.uncountedBytes + bytes - kept,
+      bytes: kept.in,
+      sentBytes: kept.out,
+      gaps: totals.gaps,
+      lostBytes,
       state: 'incomplete',
     };
   }
 
   /** The files themselves say what the disk took. */
-  #countKept(channel: string): number {
+  #countKept(channel: string): Record<Direction, number> {
+    const kept = { in: 0, out: 0 };
     const path = join(this.folder, stampedFileName(channel));
-    if (!existsSync(path)) return 0;
-    let kept = 0;
+    if (!existsSync(path)) return kept;
     for (const record of readLogFile(path, () => {}))
-      kept += record.kind === 'bytes' ? record.bytes.length : 0;
+      if (record.kind === 'bytes') kept[record.direction] += record.bytes.length;
     return kept;
   }
 }
 
-/** The topmost folder that had to be made; undefined when it was there. */
-function makeEmptyFolder(folder: string): string | undefined {
-  let made: string | undefined;
+interface Made {
+  readonly folder: string;
+  /** Folders that were not there before, the lowest first. */
+  readonly made: readonly string[];
+}
+
+function makeEmpty(folder: string): Made {
+  let made: readonly string[];
   let names: string[];
   try {
-    made = makeFolder(folder);
+    made = makeFolders(folder);
     names = readdirSync(folder);
   } catch (error) {
     throw folderRefused(folder, error);
   }
-  if (names.length === 0) return made;
-  throw new RigError(
-    'usage',
-    `${folder}: expected a new or empty folder, found ${names.length} ${names.length === 1 ? 'entry' : 'entries'}; name another with --dir`,
-  );
+  if (names.length === 0) return { folder, made };
+  removeEmpty(made);
+  throw notEmpty(folder, names.length);
+}
+
+/** Two runs that begin in the same second have a folder each. */
+function makeNumbered(folder: string): Made {
+  for (let number = 1; ; number++) {
+    const numbered = number === 1 ? folder : `${folder}-${number}`;
+    try {
+      mkdirSync(numbered);
+      return { folder: numbered, made: [numbered] };
+    } catch (error) {
+      if (errnoCode(error) !== 'EEXIST') throw folderRefused(numbered, error);
+    }
+  }
 }
 
 /** `recursive` alone would call a read-only disk a missing folder. */
-function makeFolder(folder: string): string | undefined {
+function makeFolders(folder: string): string[] {
   try {
     mkdirSync(folder);
-    return folder;
+    return [folder];
   } catch (error) {
-    if (errnoCode(error) === 'EEXIST') return undefined;
+    if (errnoCode(error) === 'EEXIST') return [];
     if (errnoCode(error) !== 'ENOENT') throw error;
-    return mkdirSync(folder, { recursive: true });
   }
+  const topmost = mkdirSync(folder, { recursive: true });
+  const made: string[] = [];
+  for (let each = resolve(folder); topmost !== undefined; each = dirname(each)) {
+    made.push(each);
+    if (each === resolve(topmost)) break;
+  }
+  return made;
+}
+
+/** What somebody else has put a file into stays. */
+function removeEmpty(folders: readonly string[]): void {
+  try {
+    for (const folder of folders) rmdirSync(folder);
+  } catch {
+    // Nor can those above it be empty.
+  }
+}
+
+function notEmpty(folder: string, count: number): RigError {
+  const entries = count === 1 ? 'entry' : 'entries';
+  return new RigError(
+    'usage',
+    `${folder}: expected a new or empty folder, found ${count} ${entries}; name another with --dir`,
+  );
 }
 
 function folderRefused(folder: string, error: unknown): RigError {
   const code = errnoCode(error);
+  if (code === 'EEXIST') return notEmpty(folder, 1); // another run was faster
   const isFull = code === 'ENOSPC' || code === 'EDQUOT';
   const what = isFull ? 'no space left for the log; make room or name another folder' : reasonOf(error);
   return new RigError(isFull ? 'hardware' : 'config', `${folder}: cannot keep a log there: ${what}`, {

@@ -8,14 +8,14 @@ import { Diagnostics } from '../base/diagnostics.ts';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { EXIT_CANNOT_START, EXIT_NOT_FOUND, EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
 import type { Invocation } from '../base/run-main.ts';
-import { appendFinding, findingOf } from '../findings/findings-file.ts';
+import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
 import { CHANNEL } from '../wire/log.ts';
 import { ChannelSockets, withoutLogproxies } from './channel-sockets.ts';
 import { ChildOutput } from './child-output.ts';
 import { JsonView, type LiveView, MergedView, NO_VIEW } from './live-view.ts';
 import { Output } from './output.ts';
-import { type ChannelSummary, RunLog } from './run-log.ts';
+import { type ChannelSummary, RunLog, type RunLogOptions } from './run-log.ts';
 import { SignalRelay } from './signal-relay.ts';
 import { timeNow } from './sink.ts';
 import type { Colour } from './view.ts';
@@ -25,6 +25,7 @@ const STDERR = 2;
 
 export interface RunRequest {
   readonly folder: string;
+  readonly ifTaken: RunLogOptions['ifTaken'];
   readonly program: string;
   readonly args: readonly string[];
   readonly ttyCount: number;
@@ -46,9 +47,9 @@ export async function runUnderProxy(request: RunRequest, invocation: Invocation)
   if (end.refusal !== undefined) {
     log.discard();
     diagnostics.fail(end.refusal);
-    tellFinding(request, env, new RigError('usage', end.refusal));
+    tellFinding(request, env, new RigError('usage', end.refusal), diagnostics);
     await outputs.stderr.flush();
-    return end.status;
+    return signals.stoppedBy ? stoppedStatus(signals.stoppedBy, outputs) : end.status;
   }
   const channels = await log.close();
   view.end();
@@ -58,7 +59,7 @@ export async function runUnderProxy(request: RunRequest, invocation: Invocation)
   const loss = lossOf(log.folder, channels);
   if (loss) {
     diagnostics.fail(loss.message);
-    tellFinding(request, env, loss);
+    tellFinding(request, env, loss, diagnostics);
   }
   await Promise.all([outputs.stdout.flush(), outputs.stderr.flush()]);
   if (signals.stoppedBy) return stoppedStatus(signals.stoppedBy, outputs);
@@ -107,10 +108,7 @@ async function runLogged(
 ): Promise<CommandEnd> {
   await using sockets = await openSockets(request, env, log, diagnostics);
   const relayTo = request.view === 'command' ? outputs : undefined;
-  const streams = [
-    new ChildOutput(log.channel(CHANNEL.stdout), relayTo?.stdout),
-    new ChildOutput(log.channel(CHANNEL.stderr), relayTo?.stderr),
-  ];
+  const streams = openStreams(log, relayTo);
   try {
     const exit = startCommand(request, {
       env: { ...withoutLogproxies(env), ...sockets.env },
@@ -119,7 +117,7 @@ async function runLogged(
     });
     for (const stream of streams) stream.releaseWriteEnd();
     const end = await exit;
-    signals.commandEnded(() => {
+    signals.commandEnded(end.status, () => {
       outputs.stdout.giveUp();
       outputs.stderr.giveUp();
     });
@@ -127,7 +125,7 @@ async function runLogged(
     const cutOff = streams.filter((stream) => stream.isOpen).length + sockets.openWriters;
     if (cutOff > 0)
       diagnostics.say(
-        `${cutOff} writers went on when the command had ended; what they write now is not kept`,
+        `${cutOff} ${cutOff === 1 ? 'writer' : 'writers'} went on when the command had ended; what they write now is not kept`,
       );
     return end;
   } finally {
@@ -147,6 +145,8 @@ async function openSockets(
       parentFolders: [env['XDG_RUNTIME_DIR'] || tmpdir(), tmpdir()],
       ttyCount: request.ttyCount,
       sinkOf: (channel) => log.channel(channel),
+      onRefusedWriter: (channel) =>
+        diagnostics.say(`${channel}: a writer was turned away: too many at once; raise ulimit -n`),
       onBrokenWriter: (channel, writer) =>
         diagnostics.say(
           `${channel}: writer ${writer} broke the format of framed writers; the rest of it is kept raw`,
@@ -155,6 +155,27 @@ async function openSockets(
   } catch (error) {
     log.discard();
     throw error;
+  }
+}
+
+/** @throws {RigError} when there can be none; nothing is left of the log then */
+function openStreams(log: RunLog, relayTo: Outputs | undefined): ChildOutput[] {
+  const streams: ChildOutput[] = [];
+  try {
+    streams.push(new ChildOutput(log.channel(CHANNEL.stdout), relayTo?.stdout));
+    streams.push(new ChildOutput(log.channel(CHANNEL.stderr), relayTo?.stderr));
+    return streams;
+  } catch (error) {
+    for (const stream of streams) {
+      stream.releaseWriteEnd();
+      stream.close();
+    }
+    log.discard();
+    throw new RigError(
+      'config',
+      `cannot make the pipes for the output of the command: ${reasonOf(error)}; raise ulimit -n, or lower --ttys`,
+      { cause: error },
+    );
   }
 }
 
@@ -185,22 +206,33 @@ function openLog(request: RunRequest, view: LiveView, diagnostics: Diagnostics):
   const { atMs, monotonicNs } = timeNow();
   const command = [request.program, ...request.args];
   let isInTrouble = false;
-  return new RunLog({
+  const log = new RunLog({
     folder: request.folder,
+    ifTaken: request.ifTaken,
     facts: { command, startedAtMs: atMs, startedMonotonicNs: monotonicNs },
     onRecord: (record) => view.push(record),
     onTrouble: (channel, error) => {
       if (isInTrouble) return; // the other channels are on the same disk
       isInTrouble = true;
       diagnostics.fail(
-        `${request.folder}: ${channel}: cannot be written: ${reasonOf(error)}; the command goes on, what cannot be kept is counted`,
+        `${log.folder}: ${channel}: cannot be written: ${reasonOf(error)}; the command goes on, what cannot be kept is counted`,
       );
     },
   });
+  return log;
 }
 
-function tellFinding({ findings }: RunRequest, env: NodeJS.ProcessEnv, error: RigError): void {
-  if (findings === 'wanted') appendFinding(env[ENV.findings], findingOf('sai-logproxy', error));
+/** Of what fails the run anyway. */
+function tellFinding(
+  { findings }: RunRequest,
+  env: NodeJS.ProcessEnv,
+  error: RigError,
+  diagnostics: Diagnostics,
+): void {
+  if (findings === 'optional') return;
+  appendFindingOfFailure(env[ENV.findings], findingOf('sai-logproxy', error), (text) =>
+    diagnostics.fail(text),
+  );
 }
 
 function viewOf(request: RunRequest, stdout: Output): LiveView {
@@ -210,9 +242,10 @@ function viewOf(request: RunRequest, stdout: Output): LiveView {
 
 function summaryLine(folder: string, channels: readonly ChannelSummary[]): string {
   if (channels.length === 0) return `${folder}: nothing was written`;
-  const each = channels.map(({ name, bytes, gaps, lostBytes }) => {
+  const each = channels.map(({ name, bytes, sentBytes, gaps, lostBytes }) => {
+    const sent = sentBytes === 0 ? '' : ` and ${sentBytes} sent`;
     const missing = gaps === 0 && lostBytes === 0 ? '' : ` (${gaps} gaps, ${lostBytes} bytes missing)`;
-    return `${name}.log ${bytes} bytes${missing}`;
+    return `${name}.log ${bytes} bytes${sent}${missing}`;
   });
   return `${folder}: ${each.join(', ')}`;
 }

@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { exitStatusOfSignal } from '../base/exit.ts';
 
 const STOP_SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
 const OTHER_SIGNALS: readonly NodeJS.Signals[] = ['SIGUSR1', 'SIGUSR2'];
@@ -11,6 +12,8 @@ export class SignalRelay {
   readonly #hasTerminal: boolean;
   #child: ChildProcess | undefined;
   #stoppedBy: NodeJS.Signals | undefined;
+  /** What a key of the terminal sent, which the command may take for something else than its end. */
+  #key: NodeJS.Signals | undefined;
   #onHurry: (() => void) | undefined;
 
   /** On a terminal the command is in our process group: what its keys send has reached both. */
@@ -19,7 +22,7 @@ export class SignalRelay {
     for (const signal of [...STOP_SIGNALS, ...OTHER_SIGNALS]) process.on(signal, () => this.#relay(signal));
   }
 
-  /** The first signal that asked this process, and not its terminal, to stop. */
+  /** The first signal that asked this process to stop, or that came from the terminal and ended the command. */
   get stoppedBy(): NodeJS.Signals | undefined {
     return this.#stoppedBy;
   }
@@ -31,7 +34,8 @@ export class SignalRelay {
   }
 
   /** The command has ended: `onHurry` is called when this process was, or is now, told to stop. */
-  commandEnded(onHurry: () => void): void {
+  commandEnded(status: number, onHurry: () => void): void {
+    if (this.#key && status === exitStatusOfSignal(this.#key)) this.#stoppedBy ??= this.#key;
     this.#onHurry = onHurry;
     if (this.#stoppedBy) setTimeout(onHurry, PATIENCE_MS).unref();
   }
@@ -44,7 +48,10 @@ export class SignalRelay {
       this.#onHurry();
       return;
     }
-    if (this.#hasTerminal && (signal === 'SIGINT' || signal === 'SIGQUIT')) return;
+    if (this.#hasTerminal && (signal === 'SIGINT' || signal === 'SIGQUIT')) {
+      this.#key = signal;
+      return;
+    }
     if (isStop) this.#stoppedBy ??= signal;
     this.#child?.kill(signal);
   }

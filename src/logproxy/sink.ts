@@ -24,5 +24,6 @@ export function timeNow(): LogTime {
 export function timeAt(monotonicNs: bigint): LogTime {
   const now = timeNow();
   if (monotonicNs >= now.monotonicNs) return now;
-  return { atMs: now.atMs - Number((now.monotonicNs - monotonicNs) / 1_000_000n), monotonicNs };
+  const agoMs = Number((now.monotonicNs - monotonicNs) / 1_000_000n);
+  return { atMs: Math.max(0, now.atMs - agoMs), monotonicNs }; // a clock that was never set can be younger
 }

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readProcessEnvironment, readProcessTable } from '../../src/base/process-table.ts';
+import { until } from '../peers/bench.ts';
 import { ROOT } from '../peers/running-lab.ts';
 import { tempFolder } from '../temp-folder.ts';
 
@@ -67,6 +68,23 @@ test('Ctrl-C in the middle of a test ends the demo with 130 and leaves nothing b
   demo.interrupt();
   expect(await demo.exited, demo.output()).toEqual([130, null]);
   expect(readdirSync(scratch).filter((name) => !name.startsWith('sai-demo-log-'))).toEqual([]);
+  expect(marked(scratch)).toEqual([]);
+});
+
+test('stopped before a test has begun, the demo leaves no log folder without a log', {
+  timeout: 60_000,
+}, async () => {
+  const scratch = tempFolder();
+  const demo = startDemo(scratch, []);
+  await demo.said(/^demo: \$ sai-logproxy/m);
+  const hasBegun = (): boolean =>
+    readdirSync(scratch).some((folder) => existsSync(join(scratch, folder, 'run.json')));
+  await until(hasBegun, 'the log has begun');
+  demo.interrupt();
+  expect(await demo.exited, demo.output()).toEqual([130, null]);
+  const isEmpty = (folder: string): boolean =>
+    readdirSync(join(scratch, folder)).every((name) => name === 'run.json');
+  expect(readdirSync(scratch).filter(isEmpty)).toEqual([]);
   expect(marked(scratch)).toEqual([]);
 });
 

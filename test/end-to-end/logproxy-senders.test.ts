@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -83,8 +83,8 @@ class StoppableProxy {
   readonly #child;
   readonly closed;
 
-  constructor(dut: DutOnPty) {
-    const script = 'sai-expect; echo $? > status';
+  constructor(dut: DutOnPty, expectCommand = 'sai-expect') {
+    const script = `${expectCommand}; echo $? > status`;
     this.#child = spawn(SAI_LOGPROXY, ['--dir', 'run', 'sh', '-c', script], {
       env: environment(dut, { SAI_FINDINGS: this.findings }),
       cwd: this.folder,
@@ -160,6 +160,32 @@ describe('a log proxy that is stopped does not stop the reading of a board;', ()
     // The file itself says that its writer was cut off.
     expect(proxy.lostBytes.at(-1)).toBe(0);
   });
+});
+
+test('a log proxy that is stopped, and stdout and stderr with it, hangs no end of sai-expect', async () => {
+  await using dut = new DutOnPty();
+  const fill = '(while ! [ -e stopped ]; do sleep 0.05; done; exec cat /dev/zero) &';
+  const proxy = new StoppableProxy(dut, `${fill} sai-expect --echo 2>&1`);
+  dut.say('up\n');
+  await proxy.isReading();
+  proxy.kill('SIGSTOP');
+  writeFileSync(join(proxy.folder, 'stopped'), '');
+  await dut.sayAll(Buffer.alloc(6 * MiB, '0123456789abcde\n'));
+  dut.say('Completed: PASS\n');
+  await until(() => proxy.status !== '', 'sai-expect has ended');
+  expect(proxy.status).toBe('0\n');
+  expect(readFindings(proxy.findings)).toMatchObject([{ verdict: 'infra', blame: 'unavailable' }]);
+});
+
+test('a tty that the log has no channel for is told, with the option that gives it one', async () => {
+  await using dut = new DutOnPty();
+  dut.say('Completed: PASS\n');
+  const folder = tempFolder();
+  const args = ['--dir', 'run', '--ttys', '0', 'sai-expect'];
+  const { status, stderr } = await runCommand(SAI_LOGPROXY, args, { env: environment(dut), cwd: folder });
+  const line = `sai-expect: tty0 (${dut.ttyPath}): not in the log: $SAI_LOGPROXY_TTY0 is not set; sai-logproxy sets it with --ttys 1 or more\n`;
+  expect({ status, isSaid: stderr.startsWith(line) }).toEqual({ status: 0, isSaid: true });
+  expect(readFileSync(join(folder, 'run/control.log'), 'utf8')).toContain(line);
 });
 
 test('a log proxy that is killed costs nobody the verdict, and the rest of the log is told as lost', async () => {

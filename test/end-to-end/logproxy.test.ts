@@ -136,6 +136,24 @@ describe('a command', () => {
     expect(readdirSync(scratch.sockets)).toEqual([]);
   });
 
+  test('that is not found stays that, also when the finding cannot be written', async () => {
+    const scratch = new Scratch();
+    const findings = join(scratch.folder, 'none/findings');
+    const outcome = await scratch.logproxy(['--dir', 'run', 'no-such'], { SAI_FINDINGS: findings });
+    expect(outcome).toEqual({
+      status: 127,
+      stdout: '',
+      stderr: `sai-logproxy: no-such: command not found\nsai-logproxy: ${findings}: cannot append a finding: ENOENT\n`,
+    });
+  });
+
+  test('finds its sockets from whatever folder it goes to', async () => {
+    const scratch = new Scratch();
+    const script = ['sh', '-c', 'cd / && test -S "$SAI_LOGPROXY"'];
+    const env = { XDG_RUNTIME_DIR: '', TMPDIR: 'sock' };
+    expect((await scratch.logproxy(['--dir', 'run', ...script], env)).status).toBe(0);
+  });
+
   test('that is killed gives 128 and its signal', async () => {
     expect((await new Scratch().script('kill -KILL $$')).status).toBe(137);
   });
@@ -164,6 +182,24 @@ describe('a command', () => {
       'sai-logproxy: 2 writers went on when the command had ended; what they write now is not kept\n',
     );
   });
+});
+
+test('runs that name no folder have one each, also in the same second', async () => {
+  const scratch = new Scratch();
+  const outcomes = await Promise.all([1, 2, 3].map(() => scratch.logproxy(['true'])));
+  expect(outcomes.map(({ status }) => status)).toEqual([0, 0, 0]);
+  expect(readdirSync(scratch.folder).filter((name) => name.startsWith('sai-log-'))).toHaveLength(3);
+});
+
+test('the sockets of a run that was killed are gone after the next', async () => {
+  const scratch = new Scratch();
+  const { child, closed } = scratch.start('while echo up; do sleep 0.05; done');
+  await until(() => existsSync(join(scratch.run, 'stdout.log')), 'the command is up');
+  child.kill('SIGKILL');
+  await closed;
+  expect(readdirSync(scratch.sockets)).toHaveLength(1);
+  expect((await scratch.logproxy(['--dir', 'next', 'true'])).status).toBe(0);
+  expect(readdirSync(scratch.sockets)).toEqual([]);
 });
 
 describe('what programs write to the sockets', () => {
@@ -208,6 +244,25 @@ describe('what programs write to the sockets', () => {
     expect(times).toEqual([...times].sort((a, b) => Number(a - b)));
   });
 
+  test('by more writers than there are descriptors for, is kept, or marked as a gap and said', async () => {
+    const scratch = new Scratch();
+    const program = join(scratch.folder, 'writers.py');
+    writeFileSync(
+      program,
+      'import os, socket, time\nall = []\nfor n in range(60):\n s = socket.socket(socket.AF_UNIX)\n s.connect(os.environ["SAI_LOGPROXY_TTY0"])\n all.append(s)\n try: s.send(b"line\\n")\n except BrokenPipeError: pass\ntry: all[-1].recv(1) # until it is turned away\nexcept ConnectionResetError: pass\n',
+    );
+    const { env, folder: cwd } = scratch;
+    const command = `ulimit -n 100; exec sai-logproxy --dir run python3 ${program}`;
+    const { status, stderr } = await runCommand('bash', ['-c', command], { env, cwd });
+    expect(status).toBe(0);
+    const kept = scratch.plain('tty0').length / 'line\n'.length;
+    const gaps = scratch.records('tty0').records.filter((each) => each.kind === 'gap').length;
+    const said = stderr.split('\n').filter((line) => line.includes('a writer was turned away')).length;
+    expect(kept).toBeGreaterThan(0);
+    expect(gaps).toBeGreaterThan(0);
+    expect({ all: kept + gaps, said }).toEqual({ all: 60, said: gaps });
+  });
+
   test('is shown merged, and again by show', async (context) => {
     needsProgram(context, 'socat');
     const scratch = new Scratch();
@@ -246,7 +301,7 @@ describe('what programs write to the sockets', () => {
       expect.objectContaining({ channel: 'stdout', sequence: 0, writer: 0, direction: 'in', text: 'one\n' }),
       {
         folder: 'run',
-        channels: [{ name: 'stdout', bytes: 4, gaps: 0, lostBytes: 0, state: 'complete' }],
+        channels: [{ name: 'stdout', bytes: 4, sentBytes: 0, gaps: 0, lostBytes: 0, state: 'complete' }],
       },
     ]);
   });
@@ -307,6 +362,20 @@ describe('a log that cannot be kept is refused with one line before the command 
     expect(readdirSync(disk)).toEqual(['ballast']);
   });
 
+  test('fewer descriptors than it needs', async () => {
+    const scratch = new Scratch();
+    const limits = [20, 28, 30, 32];
+    for (const limit of limits) {
+      const script = `ulimit -n ${limit}; exec sai-logproxy --dir run "$@"`;
+      const { env, folder: cwd } = scratch;
+      const { status, stderr } = await runCommand('bash', ['-c', script, '-', ...touch], { env, cwd });
+      expect({ limit, status, lines: stderr.split('\n').length }).toEqual({ limit, status: 78, lines: 2 });
+      expect(stderr).toContain('EMFILE');
+      expect(readdirSync(cwd)).toEqual(['sock']);
+      expect(readdirSync(scratch.sockets)).toEqual([]);
+    }
+  });
+
   test('sockets whose paths would be cut', async () => {
     const scratch = new Scratch();
     const long = join(scratch.folder, 'x'.repeat(100));
@@ -332,6 +401,17 @@ test.each([
   expect({ status, stdout }).toEqual({ status: 64, stdout: '' });
   expect(stderr).toMatch(message);
   expect(stderr.split('\n')).toHaveLength(2);
+});
+
+test('show refuses what is no file in the place of one, with one line', async () => {
+  const scratch = new Scratch();
+  await scratch.script('echo hello');
+  mkdirSync(join(scratch.run, 'tty0.sailog'));
+  expect(await scratch.logproxy(['show', 'run'])).toEqual({
+    status: 76,
+    stdout: '',
+    stderr: 'sai-logproxy: run/tty0.sailog: expected a log of sai-logproxy, found no file\n',
+  });
 });
 
 test('a disk that fills up under a command does not stop it; the files are readable, and the status is 74', async ({
@@ -450,6 +530,25 @@ test('a key of the terminal reaches the command once, and the command decides wh
   });
   const [status] = (await once(terminal, 'close')) as [number];
   expect({ status, kept: scratch.plain('stdout') }).toEqual({ status: 5, kept: 'up\nint\n' });
+});
+
+test('Ctrl-C ends it also on a terminal that takes nothing any more', async () => {
+  const scratch = new Scratch();
+  const script = 'head -c 3000000 /dev/zero; touch printed; sleep 1000';
+  const program = join(scratch.folder, 'terminal.py');
+  writeFileSync(
+    program,
+    `import os, pty, time
+pid, terminal = pty.fork()
+if pid == 0: os.execvp('sai-logproxy', ['sai-logproxy', '--dir', 'run', 'sh', '-c', '${script}'])
+while not os.path.exists('printed'): time.sleep(0.02)
+os.write(terminal, b'\\x03')
+print(os.waitpid(pid, 0)[1])
+`,
+  );
+  const { stdout } = await runCommand('python3', [program], { env: scratch.env, cwd: scratch.folder });
+  expect(stdout).toBe('2\n'); // by SIGINT: a thread waits for the terminal
+  expect(scratch.plain('stdout')).toHaveLength(3_000_000);
 });
 
 test('on a terminal it shows every channel, in colour unless NO_COLOR says otherwise', async (context) => {

@@ -41,7 +41,7 @@ test('every arrival becomes a record, as it came and when it came', async () => 
   const expected = arrivals.map((arrival, sequence) => ({ ...arrival, channel: 4, sequence }));
   expect(read(join(folder, 'tty0.sailog'))).toEqual({ records: expected, torn: 0 });
   expect(readFileSync(join(folder, 'tty0.log'), 'utf8')).toBe('U-Boot\r\n\0\xff=> ');
-  expect(log.totals).toEqual({ bytes: 15, gaps: 1, lostBytes: 12 });
+  expect(log.totals).toEqual({ bytes: 14, sentBytes: 1, gaps: 1, lostBytes: 12 });
 });
 
 test('a channel that said nothing leaves no file', async () => {
