@@ -14,8 +14,9 @@ import {
   statfsSync,
   writeSync,
 } from 'node:fs';
-import { dirname, isAbsolute, join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { makeFolders } from '../base/make-folders.ts';
 import { openShared } from '../base/shared-file.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 
@@ -115,7 +116,7 @@ const wakeFile = (runDir: RunDir): string => join(runDir.queue, WAKE_FILE_NAME);
 function openConfigured(path: string, force: boolean): RunDir {
   checkAbsolute(path);
   try {
-    makeFolder(path);
+    makeFolders(path);
     refuseForeignFileSystem(path, force);
     return withFolders(path);
   } catch (error) {
@@ -129,17 +130,6 @@ function openConfigured(path: string, force: boolean): RunDir {
 function checkAbsolute(path: string): void {
   if (isAbsolute(path)) return;
   throw new RigError('config', `SAI_RUN_DIR: expected an absolute path, got ${JSON.stringify(path)}`);
-}
-
-/** With its parents. Not `recursive`, which Node.js never ends for a path such as /proc/x. */
-function makeFolder(path: string): void {
-  if (exists(path)) return;
-  makeFolder(dirname(path));
-  try {
-    mkdirSync(path);
-  } catch (error) {
-    if (errnoCode(error) !== 'EEXIST') throw error;
-  }
 }
 
 function fallbackPath(ttyGid: number | undefined): string | undefined {

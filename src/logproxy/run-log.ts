@@ -10,8 +10,9 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { makeFolders } from '../base/make-folders.ts';
 import { channelName, type Direction, type LogRecord } from '../wire/log.ts';
 import { ChannelLog, type LogTotals } from './channel-log.ts';
 import { RUN_FILE, stampedFileName } from './log-format.ts';
@@ -168,24 +169,6 @@ function makeNumbered(folder: string): Made {
       if (errnoCode(error) !== 'EEXIST') throw folderRefused(numbered, error);
     }
   }
-}
-
-/** `recursive` alone would call a read-only disk a missing folder. */
-function makeFolders(folder: string): string[] {
-  try {
-    mkdirSync(folder);
-    return [folder];
-  } catch (error) {
-    if (errnoCode(error) === 'EEXIST') return [];
-    if (errnoCode(error) !== 'ENOENT') throw error;
-  }
-  const topmost = mkdirSync(folder, { recursive: true });
-  const made: string[] = [];
-  for (let each = resolve(folder); topmost !== undefined; each = dirname(each)) {
-    made.push(each);
-    if (each === resolve(topmost)) break;
-  }
-  return made;
 }
 
 /** What somebody else has put a file into stays. */

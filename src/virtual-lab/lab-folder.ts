@@ -1,10 +1,8 @@
 import {
   closeSync,
   constants,
-  existsSync,
   fstatSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -15,9 +13,10 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import * as v from 'valibot';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { makeFolders } from '../base/make-folders.ts';
 import { tryFlock } from '../native/flock.ts';
 import { type Device, DevicePool } from '../wire/device.ts';
 import { isLabsJigConfig } from './jig-config.ts';
@@ -84,16 +83,8 @@ function replaceFile(path: string, value: object): void {
 /** True when it was not there before. */
 function makeFolder(path: string): boolean {
   try {
-    mkdirSync(path, { mode: 0o700 });
-    return true;
+    return makeFolders(path, 0o700).length > 0;
   } catch (error) {
-    if (errnoCode(error) === 'EEXIST') return false; // what it is shows when it is opened
-    const parent = dirname(path);
-    // Not `recursive`: where a folder exists and takes none, as in /proc, that never returns.
-    if (errnoCode(error) === 'ENOENT' && !existsSync(parent)) {
-      makeFolder(parent);
-      return makeFolder(path);
-    }
     throw new RigError('config', `${path}: cannot make this folder: ${reasonOf(error)}`, { cause: error });
   }
 }

@@ -110,8 +110,8 @@ describe('sai-expect --jig', () => {
       [
         `${jig.url}/uno-1`,
         'rest',
-        78,
-        'config',
+        64,
+        'usage',
         /^--jig rest: jig .*: uno-1: expected one of its sequences, .*, got "rest"$/,
       ],
       [
