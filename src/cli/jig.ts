@@ -8,6 +8,8 @@ import type { JigAccess } from '../jig-client/ask.ts';
 import { type JigAddress, parseJigAddress } from '../jig-client/jig-address.ts';
 import { abortTarget, listTargets, watchJig } from '../jig-client/jig-client.ts';
 import { runSequence } from '../jig-client/run-sequence.ts';
+import { logJigRun } from '../logproxy/log-jig-run.ts';
+import { openSender } from '../logproxy/open-sender.ts';
 import { ENV } from '../wire/env.ts';
 import type { JigEvent, TargetStatus } from '../wire/jig.ts';
 
@@ -40,13 +42,11 @@ export async function runOnJig(
   const { base, target } = targetOf(flags, invocation);
   const waitMs = flags.wait === undefined ? 0 : parseDurationMs(flags.wait, '--wait');
   using limit = new Limit(flags.timeout, base, invocation, waitMs);
-  const report = await runSequence({
-    url: `${base}/${target}`,
-    sequence,
-    waitMs,
-    onDisconnect: 'abort',
-    ...limit.access,
-  });
+  const ask = { url: `${base}/${target}`, sequence, waitMs, onDisconnect: 'abort', ...limit.access } as const;
+  const log = await openSender(invocation.env, ENV.logproxyJig);
+  const report = await logJigRun(log, `sai: ${target}/${sequence}`, () => runSequence(ask)).finally(() =>
+    log?.close(),
+  );
   if (flags.json) invocation.print(`${JSON.stringify(report ?? { target, sequence, outcome: 'done' })}\n`);
   else
     invocation.diagnostics.say(

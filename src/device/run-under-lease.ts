@@ -166,8 +166,10 @@ class DeviceRun {
   #openRunDir(): RunDir | undefined {
     const { env, diagnostics } = this.#invocation;
     const configured = env[ENV.runDir];
-    const search = openRunDir({ configured, ttyGid: ttyGidOf(this.#pool), force: this.#request.force });
-    if (!search.runDir) {
+    const ttyGid = ttyGidOf(this.#pool);
+    const search = openRunDir({ configured, ttyGid, force: this.#request.force });
+    // Without any tty there is no group to share with, and no device to take: that is what has to be said.
+    if (!search.runDir && ttyGid !== undefined) {
       diagnostics.say(
         `no shared run folder (${search.reason}): locking without queue; have root make /run/sai, mode 3775, for the group of the ttys`,
       );

@@ -1,12 +1,13 @@
 import { RigError, reasonOf } from '../base/errors.ts';
 import { parseJigAddress } from '../jig-client/jig-address.ts';
 import { ENV } from '../wire/env.ts';
+import type { RunReport } from '../wire/jig.ts';
 import type { Step } from './script.ts';
 
 /** Under a lease only another step of the same test can keep the target busy, and not for long. */
 const BUSY_WAIT_MS = 30_000;
 
-export type RunJig = (sequence: string, signal: AbortSignal) => Promise<void>;
+export type RunJig = (sequence: string, signal: AbortSignal) => Promise<RunReport | undefined>;
 
 /**
  * What runs the `--jig` steps, through the jig of the leased device.
@@ -27,7 +28,7 @@ export function jigRunner(steps: readonly Step[], env: NodeJS.ProcessEnv): RunJi
     // Most invocations have no such step, and are not to pay for loading HTTP.
     const { runSequence } = await import('../jig-client/run-sequence.ts');
     try {
-      await runSequence({
+      return await runSequence({
         url: url ?? '',
         sequence,
         token: env[ENV.jigToken],

@@ -1,17 +1,20 @@
 /** What a run tells the log proxies, where there are any: the bytes of its ttys both ways, and its own remarks. */
 
 import { RigError } from '../base/errors.ts';
+import { logJigRun } from '../logproxy/log-jig-run.ts';
 import { openSender } from '../logproxy/open-sender.ts';
 import type { LogSender } from '../logproxy/sender.ts';
 import type { Console } from '../tty/console.ts';
 import { ENV, logproxyTtyVariable } from '../wire/env.ts';
 import { MAX_LOGGED_TTYS } from '../wire/log.ts';
+import type { RunJig } from './jig-step.ts';
 
 /** Nothing here waits for a proxy or fails because of one. */
 export class LogProxies {
   readonly #env: NodeJS.ProcessEnv;
   readonly #say: (text: string) => void;
   readonly #control: LogSender | undefined;
+  #jig: Promise<LogSender | undefined> | undefined;
   readonly #open: { readonly name: string; readonly sender: LogSender }[] = [];
 
   private constructor(env: NodeJS.ProcessEnv, say: (text: string) => void, control: LogSender | undefined) {
@@ -36,6 +39,17 @@ export class LogProxies {
     if (sender) this.#open.push({ name: label, sender });
     else if (this.#control) this.#tellUnlogged(label, index);
     return sender;
+  }
+
+  /** `runJig`, with what it asks for and what comes of it in the jig's log. */
+  jig(runJig: RunJig): RunJig {
+    return async (sequence, signal) => {
+      this.#jig ??= openSender(this.#env, ENV.logproxyJig).then((sender) => {
+        if (sender) this.#open.push({ name: 'the jig', sender });
+        return sender;
+      });
+      return await logJigRun(await this.#jig, `sai-expect: ${sequence}`, () => runJig(sequence, signal));
+    };
   }
 
   #tellUnlogged(label: string, index: number): void {

@@ -77,7 +77,8 @@ async function runAndTell(invocation: Invocation, told: Told): Promise<number> {
 async function runRequest(request: Request, invocation: Invocation, told: Told): Promise<void> {
   const wanted = request.tty === undefined ? defaultTtys(invocation.env) : [request.tty];
   const ttys = (wanted.length === 0 ? ['0'] : wanted).map((each) => resolveTty(each, invocation.env));
-  const runJig = jigRunner(request.script.steps, invocation.env);
+  const askJig = jigRunner(request.script.steps, invocation.env);
+  const runJig = told.log?.jig(askJig) ?? askJig;
   const deadline = new AbortController();
   const { timeoutMs } = request;
   const timer =

@@ -147,7 +147,8 @@ export class Session {
       case 'jig':
         await this.#fresh();
         this.#handle(this.#watch.idle());
-        return await this.#parts.runJig(step.sequence, this.#over.signal);
+        await this.#parts.runJig(step.sequence, this.#over.signal);
+        return;
       case 'send':
         this.#handle(this.#watch.idle());
         return await this.#parts.console.send(step.bytes, this.#over.signal);

@@ -165,7 +165,13 @@ function parseTtyCount(text: string): number {
 
 function parseMoment(text: string): Moment {
   const atMs = /^\d{4}-/.test(text) ? Date.parse(text) : Number.NaN;
-  return Number.isNaN(atMs) ? { afterStartMs: parseDurationMs(text, 'moment') } : { atMs };
+  if (!Number.isNaN(atMs)) return { atMs };
+  return {
+    afterStartMs: parseDurationMs(
+      text,
+      '--since, --until: expected a date and time, or so long after the start',
+    ),
+  };
 }
 
 /** `2026-11-20T06-39-47`, local. */

@@ -1,4 +1,4 @@
-/** `sai-logproxy show`: prints a recorded run, all channels merged by time. */
+/** `sai-logproxy show`: prints a recorded run, all channels merged by the time at which each line ended. */
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -56,6 +56,11 @@ test('the demo passes its tests, says so, and leaves nothing behind', { timeout:
     new RegExp(`^demo: the log of the run is in ${join(scratch, log ?? '')}: .*tty0\\.log$`, 'm'),
   );
   expect(readFileSync(tty0, 'utf8')).toContain('sai-uno 1.0.0 (reset: external)');
+  const jig = readFileSync(join(scratch, log ?? '', 'jig.log'), 'utf8');
+  expect(jig).toMatch(
+    /^sai-expect: reset: asked for\nsai-expect: reset: done in [\d.]+ ms, at most [\d.]+ ms late\n/,
+  );
+  expect(jig).toMatch(/^sai-expect: press: done in /m);
   expect(marked(scratch)).toEqual([]);
 });
 
