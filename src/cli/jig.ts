@@ -11,7 +11,7 @@ import { runSequence } from '../jig-client/run-sequence.ts';
 import { logJigRun } from '../logproxy/log-jig-run.ts';
 import { openSender } from '../logproxy/open-sender.ts';
 import { ENV } from '../wire/env.ts';
-import type { JigEvent, TargetStatus } from '../wire/jig.ts';
+import type { JigEvent, RunReport, TargetStatus } from '../wire/jig.ts';
 
 /** A jig that is well answers at once, or once its lines are safe. */
 export const ANSWER_LIMIT = '30s';
@@ -43,15 +43,26 @@ export async function runOnJig(
   const waitMs = flags.wait === undefined ? 0 : parseDurationMs(flags.wait, '--wait');
   using limit = new Limit(flags.timeout, base, invocation, waitMs);
   const ask = { url: `${base}/${target}`, sequence, waitMs, onDisconnect: 'abort', ...limit.access } as const;
-  const log = await openSender(invocation.env, ENV.logproxyJig);
-  const report = await logJigRun(log, `sai: ${target}/${sequence}`, () => runSequence(ask)).finally(() =>
-    log?.close(),
-  );
+  const report = await logged(invocation, `sai: ${target}/${sequence}`, () => runSequence(ask));
   if (flags.json) invocation.print(`${JSON.stringify(report ?? { target, sequence, outcome: 'done' })}\n`);
   else
     invocation.diagnostics.say(
       `${target}/${sequence}: done${report ? ` in ${formatDuration(report.durationMs)}` : ''}`,
     );
+}
+
+/** With the jig's channel of the log, where there is one. */
+async function logged(
+  { env }: Invocation,
+  what: string,
+  run: () => Promise<RunReport | undefined>,
+): Promise<RunReport | undefined> {
+  const log = await openSender(env, ENV.logproxyJig);
+  try {
+    return await logJigRun(log, what, run);
+  } finally {
+    await log?.close();
+  }
 }
 
 export async function abortJig(flags: JigFlags, invocation: Invocation): Promise<void> {
