@@ -24,6 +24,8 @@ const TESTS = [
   { program: 'flock', debianPackage: 'util-linux' },
   { program: 'setpriv', debianPackage: 'util-linux' },
   { program: 'socat', debianPackage: 'socat' },
+  { program: 'python3', debianPackage: 'python3' },
+  { program: 'script', debianPackage: 'bsdutils' },
 ];
 const HEAVY = [
   ...TESTS,

@@ -231,7 +231,8 @@ describe('what programs write to the sockets', () => {
     });
   });
 
-  test('one byte at a time, by a program that knows only sockets, is kept with rising times', async () => {
+  test('one byte at a time, by a program that knows only sockets, is kept with rising times', async (context) => {
+    needsProgram(context, 'python3');
     const scratch = new Scratch();
     const program = join(scratch.folder, 'writer.py');
     writeFileSync(
@@ -244,7 +245,8 @@ describe('what programs write to the sockets', () => {
     expect(times).toEqual([...times].sort((a, b) => Number(a - b)));
   });
 
-  test('by more writers than there are descriptors for, is kept, or marked as a gap and said', async () => {
+  test('by more writers than there are descriptors for, is kept, or marked as a gap and said', async (context) => {
+    needsProgram(context, 'python3');
     const scratch = new Scratch();
     const program = join(scratch.folder, 'writers.py');
     writeFileSync(
@@ -532,9 +534,11 @@ test('a key of the terminal reaches the command once, and the command decides wh
   expect({ status, kept: scratch.plain('stdout') }).toEqual({ status: 5, kept: 'up\nint\n' });
 });
 
-test('Ctrl-C ends it also on a terminal that takes nothing any more', async () => {
+test('Ctrl-C ends it also on a terminal that takes nothing any more', async (context) => {
+  needsProgram(context, 'python3');
   const scratch = new Scratch();
-  const script = 'head -c 3000000 /dev/zero; touch printed; sleep 1000';
+  // A shell that waits for a program when Ctrl-C comes may go on once that has ended: here it waits for none.
+  const script = 'head -c 3000000 /dev/zero; : > printed; exec sleep 1000';
   const program = join(scratch.folder, 'terminal.py');
   writeFileSync(
     program,
