@@ -25,6 +25,7 @@ const TESTS = [
   { program: 'setpriv', debianPackage: 'util-linux' },
   { program: 'socat', debianPackage: 'socat' },
   { program: 'python3', debianPackage: 'python3' },
+  { program: 'curl', debianPackage: 'curl' },
   { program: 'script', debianPackage: 'bsdutils' },
 ];
 const HEAVY = [
