@@ -5,6 +5,7 @@ import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import { EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
 import { oneLine } from '../base/one-line.ts';
+import { refusalOf } from '../base/program.ts';
 import { type Invocation, Stopped } from '../base/run-main.ts';
 import {
   appendFindingOfFailure,
@@ -24,7 +25,6 @@ import type { Lease } from './lease.ts';
 import { readAncestorLeases, withoutAncestors } from './nested.ts';
 import { ttyGidOf } from './place.ts';
 import { type DeviceRequest, loadPool, matchDevices, type PooledDevice } from './pool.ts';
-import { refusalOf } from './program.ts';
 import { acquire } from './queue.ts';
 import { type CommandEnd, runCommand } from './run-command.ts';
 import { openRunDir, type RunDir } from './run-dir.ts';

@@ -5,8 +5,9 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { isatty } from 'node:tty';
 import { Diagnostics } from '../base/diagnostics.ts';
-import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
-import { EXIT_CANNOT_START, EXIT_NOT_FOUND, EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
+import { EXIT_CANNOT_START, EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
+import { refusalOf } from '../base/program.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
@@ -196,9 +197,11 @@ async function startCommand(
     const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
     return { status: signal ? exitStatusOfSignal(signal) : (code ?? EXIT_CANNOT_START) };
   } catch (error) {
-    if (errnoCode(error) === 'ENOENT')
-      return { status: EXIT_NOT_FOUND, refusal: `${program}: command not found` };
-    return { status: EXIT_CANNOT_START, refusal: `${program}: cannot be started: ${reasonOf(error)}` };
+    const { status, text } = refusalOf(program, env) ?? {
+      status: EXIT_CANNOT_START,
+      text: `${program}: cannot be started: ${reasonOf(error)}`,
+    };
+    return { status, refusal: text };
   }
 }
 

@@ -3,8 +3,9 @@
 import { spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseDurationMs } from '../base/duration.ts';
-import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
-import { EXIT_CANNOT_START, EXIT_NOT_FOUND, exitStatusOfSignal } from '../base/exit.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
+import { EXIT_CANNOT_START, exitStatusOfSignal } from '../base/exit.ts';
+import { refusalOf } from '../base/program.ts';
 import { type Invocation, Stopped } from '../base/run-main.ts';
 import { SimChipClient } from '../sim-chip/sim-chip-client.ts';
 import type { BoardAction, Level, SimChipEvent } from '../wire/sim-chip.ts';
@@ -157,8 +158,13 @@ function parseAssignment(text: string): [string, Level] {
 function runCommand(
   program: string,
   args: readonly string[],
-  { stop, diagnostics }: Invocation,
+  { stop, diagnostics, env }: Invocation,
 ): Promise<number> {
+  const refusal = refusalOf(program, env);
+  if (refusal) {
+    diagnostics.fail(refusal.text);
+    return Promise.resolve(refusal.status);
+  }
   return new Promise((resolve) => {
     const child = spawn(program, args, { stdio: 'inherit' });
     stop.addEventListener('abort', () => {
@@ -167,7 +173,7 @@ function runCommand(
     child.once('error', (error) => {
       if (child.pid !== undefined) return; // a signal that could not be sent: it has ended already
       diagnostics.fail(`${program}: expected a command that can be started: ${reasonOf(error)}`);
-      resolve(errnoCode(error) === 'ENOENT' ? EXIT_NOT_FOUND : EXIT_CANNOT_START);
+      resolve(EXIT_CANNOT_START);
     });
     child.once('exit', (status, signal) => resolve(signal ? exitStatusOfSignal(signal) : (status ?? 0)));
   });

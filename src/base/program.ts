@@ -1,9 +1,9 @@
-/** Whether a command can be started, found out before anybody waits for a device. */
+/** Whether a command can be started, as a shell would say: execvp gives up at a folder of the PATH that it may not enter. */
 
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { EXIT_CANNOT_START, EXIT_NOT_FOUND } from '../base/exit.ts';
-import { statIfVisible } from '../base/visible-file.ts';
+import { EXIT_CANNOT_START, EXIT_NOT_FOUND } from './exit.ts';
+import { statIfVisible } from './visible-file.ts';
 
 /** Source: POSIX sh, 2.9.1.4: what a shell uses when PATH is unset is up to it. */
 const DEFAULT_PATH = '/usr/local/bin:/usr/bin:/bin';
