@@ -124,7 +124,7 @@ describe('a command', () => {
 
   test.each([
     ['./none', 127, 'sai-logproxy: ./none: command not found\n'],
-    ['./notes', 126, 'sai-logproxy: ./notes: cannot be started: spawn ./notes EACCES\n'],
+    ['./notes', 126, 'sai-logproxy: ./notes: cannot be started: not executable\n'],
   ])('that cannot be started, %s, leaves nothing behind', async (program, status, stderr) => {
     const scratch = new Scratch();
     writeFileSync(join(scratch.folder, 'notes'), 'no program');
