@@ -1,13 +1,14 @@
 import { Command, CommanderError } from 'commander';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
+import { oneLine } from '../base/one-line.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
 import type { Alias } from './environment.ts';
 import { listPool } from './list.ts';
 import { parseWaitMs } from './pool.ts';
-import { type DeviceOptions, type RunRequest, runUnderLease } from './run-under-lease.ts';
+import { type RunRequest, runUnderLease } from './run-under-lease.ts';
 
 /** Sai's own place. */
 const DEFAULT_CONFIG = '/etc/sai/devices/conf';
@@ -75,13 +76,10 @@ async function obey(command: Command, invocation: Invocation, guardProgram: stri
   }
   const flags = command.opts<Flags>();
   diagnostics.verbosity = flags.quiet ? 'quiet' : flags.verbose ? 'verbose' : 'normal';
-  const options: DeviceOptions = {
-    config: flags.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG),
-    force: flags.force ?? false,
-  };
-  if (flags.list) return await listPool(options.config, flags.json ? 'json' : 'text', invocation);
+  const config = flags.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG);
+  if (flags.list) return await listPool(config, flags.json ? 'json' : 'text', invocation);
   if (flags.json) throw usage('--json: expected together with --list');
-  return await runUnderLease({ ...options, ...requestOf(command.args, flags) }, invocation, guardProgram);
+  return await runUnderLease(requestOf(command.args, flags, config), invocation, guardProgram);
 }
 
 function commandLine(): Command {
@@ -113,7 +111,7 @@ function commandLine(): Command {
   );
 }
 
-function requestOf(words: readonly string[], flags: Flags): RunRequest {
+function requestOf(words: readonly string[], flags: Flags, config: string): RunRequest {
   const [type, ...rest] = words;
   if (type === undefined) throw usage('expected a device type and a command, got neither');
   if (type.includes('=')) throw usage(`expected a device type, got ${JSON.stringify(type)}`);
@@ -127,6 +125,8 @@ function requestOf(words: readonly string[], flags: Flags): RunRequest {
   if (!hasDashes && program.startsWith('-'))
     throw usage(`expected a command after type ${type}, got ${program}; options go before the type`);
   return {
+    config,
+    force: flags.force ?? false,
     type,
     name: flags.name,
     tags: flags.tag,
@@ -137,6 +137,7 @@ function requestOf(words: readonly string[], flags: Flags): RunRequest {
     maxLeaseMs: flags.maxLease === undefined ? undefined : parseDurationMs(flags.maxLease, '--max-lease'),
     graceMs: parseDurationMs(flags.grace, '--grace'),
     joins: !flags.new,
+    purpose: oneLine([program, ...args].join(' ')),
     optional: flags.optional ?? false,
   };
 }
