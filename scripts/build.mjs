@@ -3,13 +3,16 @@
 // src/<folder>/main.ts becomes dist/<folder>.cjs; src/<folder>/<part>-main.ts, a process that the
 // command starts for itself, becomes dist/<folder>-<part>.cjs.
 
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
+const { STAMP_LENGTH } = createRequire(import.meta.url)('../bin/load.js');
 const stampFile = join(dist, '.built-from');
 
 /** Builds what has changed; true when there was something to build. */
@@ -32,19 +35,68 @@ export async function build() {
       external: ['koffi', 'serialport', 'yaml', 'bufferutil', 'utf-8-validate'],
       define: { 'import.meta.url': '__moduleUrl' },
       banner: { js: 'const __moduleUrl = require("node:url").pathToFileURL(__filename).href;' },
+      // Loaded when asked for, also where a script of the vm module cannot import.
+      supported: { 'dynamic-import': false },
+      charset: 'ascii',
       sourcemap: false,
       keepNames: true,
       legalComments: 'eof',
       logLevel: 'warning',
     });
+    for (const name of readdirSync(scratch)) stampBundle(join(scratch, name));
+    for (const command of commands()) compileAhead(scratch, command);
     mkdirSync(dist, { recursive: true });
     // Renamed one by one, so that a command started meanwhile sees a whole file, old or new.
-    for (const name of readdirSync(scratch)) renameSync(join(scratch, name), join(dist, name));
+    const built = readdirSync(scratch).filter((name) => /\.(?:cjs|cache)$/.test(name));
+    for (const name of built) renameSync(join(scratch, name), join(dist, name));
     writeFileSync(stampFile, stamp);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
   return true;
+}
+
+/** The first line says which cache belongs to it. */
+function stampBundle(path) {
+  const bundle = readFileSync(path);
+  const hash = createHash('sha256').update(bundle).digest('hex');
+  writeFileSync(
+    path,
+    Buffer.concat([Buffer.from(`//${hash}`.slice(0, STAMP_LENGTH - 1)), Buffer.from('\n'), bundle]),
+  );
+}
+
+/**
+ * Has V8 compile what a start of the command needs, by starting it. A run that ends otherwise leaves no cache, and a
+ * command that is as right, only slower to start.
+ */
+function compileAhead(folder, command) {
+  const bundle = join(folder, `${command}.cjs`);
+  const run = TYPICAL_RUNS[command]?.(folder) ?? { args: ['--help'] };
+  const args = [join(root, 'scripts/code-cache.cjs'), bundle, join(folder, `${command}.cache`), ...run.args];
+  const { status } = spawnSync(process.execPath, args, {
+    env: { PATH: process.env.PATH, ...run.env },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  if (status !== 0) console.warn(`build: ${command}: expected its trial run to end with 0, found ${status}`);
+}
+
+const TYPICAL_RUNS = {
+  /** A device that is a file. */
+  device(folder) {
+    const config = join(folder, 'trial.json');
+    writeFileSync(config, JSON.stringify({ devices: [{ name: 'a', type: 'file', locks: [config] }] }));
+    const runDir = join(folder, 'trial');
+    return {
+      args: ['--config', config, 'file', 'true'],
+      env: { SAI_RUN_DIR: runDir },
+    };
+  },
+};
+
+/** Folders of src/ that are commands. */
+function commands() {
+  return Object.keys(entryPoints()).filter((name) => !name.includes('-') || name === 'virtual-lab');
 }
 
 function entryPoints() {
@@ -65,7 +117,8 @@ function hashOfSources() {
     .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
-  for (const file of [...files, join(root, 'package-lock.json'), fileURLToPath(import.meta.url)]) {
+  const makers = ['package-lock.json', 'scripts/build.mjs', 'scripts/code-cache.cjs', 'bin/load.js'];
+  for (const file of [...files, ...makers.map((name) => join(root, name))]) {
     hash.update(file.slice(root.length)).update('\0').update(readFileSync(file)).update('\0');
   }
   return hash.digest('hex');

@@ -15,7 +15,7 @@ import { type RunDir, wakeWaiters } from './run-dir.ts';
 import type { DeviceLock } from './tty-lock.ts';
 
 /** A device of a lease, and what `--and` calls it. */
-export interface Holding {
+interface Holding {
   /** Undefined for the device that `SAI_DEVICE_…` tells of. */
   readonly role: string | undefined;
   readonly device: PooledDevice;

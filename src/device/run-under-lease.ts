@@ -71,6 +71,7 @@ class DeviceRun {
     const { env, diagnostics } = this.#invocation;
     const refusal = refusalOf(program, env);
     if (refusal) return this.#notStarted(refusal.status, refusal.text, env[ENV.findings]);
+    becomeSubreaper();
     const log = await openSender(env, ENV.logproxy);
     try {
       const { lease, joined } = await reserve(this.#request, {
@@ -114,7 +115,6 @@ class DeviceRun {
     const outerFindings = env[ENV.findings] || undefined;
     const findings = outerFindings ?? join(lease.record.folder, FINDINGS_FILE);
     const maxLeaseMs = this.#request.maxLeaseMs ?? lease.device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS;
-    becomeSubreaper();
     const guard = this.#guard(lease);
     const line = { program, args, env: environmentOf(env, lease, { alias, findings }) };
     // When this throws, lease and guard are left as they are: the guard ends what may live, then lets go.
