@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 // Bundles every command into one file, because a test run starts them hundreds of times.
 // src/<folder>/main.ts becomes dist/<folder>.cjs; src/<folder>/<part>-main.ts, a process that the
-// command starts for itself, becomes dist/<folder>-<part>.cjs.
+// command starts for itself, becomes dist/<folder>-<part>.cjs; src/<folder>/library.ts, what users import,
+// becomes dist/<folder>-library.mjs.
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -22,33 +23,48 @@ export async function build() {
   const { build: bundle } = await import('esbuild');
   const scratch = join(root, `.dist-${process.pid}`);
   try {
-    await bundle({
+    const common = {
       absWorkingDir: root,
-      entryPoints: entryPoints(),
       outdir: scratch,
-      outExtension: { '.js': '.cjs' },
       bundle: true,
       platform: 'node',
-      format: 'cjs',
       target: 'node20.19',
       // Native parts and what is loaded only when needed stay outside.
       external: ['koffi', 'serialport', 'yaml', 'bufferutil', 'utf-8-validate'],
+      sourcemap: false,
+      keepNames: true,
+      charset: 'ascii',
+      legalComments: 'eof',
+      logLevel: 'warning',
+    };
+    await bundle({
+      ...common,
+      entryPoints: entryPoints('main'),
+      outExtension: { '.js': '.cjs' },
+      format: 'cjs',
       define: { 'import.meta.url': '__moduleUrl' },
       banner: { js: 'const __moduleUrl = require("node:url").pathToFileURL(__filename).href;' },
       // Loaded when asked for, also where a script of the vm module cannot import.
       supported: { 'dynamic-import': false },
-      charset: 'ascii',
-      sourcemap: false,
-      keepNames: true,
-      legalComments: 'eof',
-      logLevel: 'warning',
     });
     for (const name of readdirSync(scratch)) stampBundle(join(scratch, name));
+    await bundle({
+      ...common,
+      entryPoints: entryPoints('library'),
+      outExtension: { '.js': '.mjs' },
+      format: 'esm',
+    });
+    declareTypes(scratch);
     for (const command of commands()) compileAhead(scratch, command);
     mkdirSync(dist, { recursive: true });
     // Renamed one by one, so that a command started meanwhile sees a whole file, old or new.
-    const built = readdirSync(scratch).filter((name) => /\.(?:cjs|cache)$/.test(name));
-    for (const name of built) renameSync(join(scratch, name), join(dist, name));
+    const built = readdirSync(scratch, { recursive: true }).filter((name) =>
+      /\.(?:[cm]js|cache|d\.ts)$/.test(name),
+    );
+    for (const name of built) {
+      mkdirSync(join(dist, dirname(name)), { recursive: true });
+      renameSync(join(scratch, name), join(dist, name));
+    }
     writeFileSync(stampFile, stamp);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
@@ -96,16 +112,25 @@ const TYPICAL_RUNS = {
 
 /** Folders of src/ that are commands. */
 function commands() {
-  return Object.keys(entryPoints()).filter((name) => !name.includes('-') || name === 'virtual-lab');
+  return Object.keys(entryPoints('main')).filter((name) => !name.includes('-') || name === 'virtual-lab');
 }
 
-function entryPoints() {
+/** What users of TypeScript see of a library: its own declarations and those that they mention. */
+function declareTypes(folder) {
+  const args = ['-p', join(root, 'tsconfig.library.json'), '--outDir', join(folder, 'types')];
+  const { status } = spawnSync(join(root, 'node_modules/.bin/tsc'), args, { cwd: root, stdio: 'inherit' });
+  if (status !== 0) throw new Error(`build: expected tsc to declare the types, its status is ${status}`);
+}
+
+/** `main`: every command and what it starts for itself; `library`: what others import. */
+function entryPoints(kind) {
   const entries = {};
   for (const folder of readdirSync(join(root, 'src'))) {
     for (const file of readdirSync(join(root, 'src', folder))) {
-      const part = /^(?:(.+)-)?main\.ts$/.exec(file);
-      if (part && folder !== 'base')
-        entries[part[1] ? `${folder}-${part[1]}` : folder] = join('src', folder, file);
+      const [isEntry, part] = new RegExp(`^(?:(.+)-)?${kind}\\.ts$`).exec(file) ?? [];
+      if (!isEntry || folder === 'base') continue;
+      const name = kind === 'main' ? part : kind;
+      entries[name ? `${folder}-${name}` : folder] = join('src', folder, file);
     }
   }
   return entries;

@@ -5,15 +5,11 @@ import { oneLine } from '../base/one-line.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
+import { DEFAULT_CONFIG, DEFAULT_GRACE_MS } from './defaults.ts';
 import type { Alias } from './environment.ts';
 import { listPool } from './list.ts';
 import { parseWaitMs } from './pool.ts';
 import { type RunRequest, runUnderLease } from './run-under-lease.ts';
-
-/** Sai's own place. */
-const DEFAULT_CONFIG = '/etc/sai/devices/conf';
-
-const DEFAULT_GRACE = '5s';
 
 const EXAMPLES = `
 Everything after the type belongs to the command:
@@ -37,7 +33,7 @@ interface Flags {
   /** False: `--no-wait`. */
   wait?: string | false;
   maxLease?: string;
-  grace: string;
+  grace?: string;
   new?: boolean;
   list?: boolean;
   json?: boolean;
@@ -95,7 +91,7 @@ function commandLine(): Command {
       .option('--wait <duration>', 'longest wait: 30s, 10m, forever (default: 2h)')
       .option('--no-wait', 'fail at once, with status 75, when none is free')
       .option('--max-lease <duration>', 'end the command after that long, with status 75 (default: 8h)')
-      .option('--grace <duration>', 'time between TERM and KILL', DEFAULT_GRACE)
+      .option('--grace <duration>', 'time between TERM and KILL (default: 5s)')
       .option('--new', 'take another device even when this command runs under a lease that would do')
       .option('--list', 'show all devices and who has them')
       .option('--json', 'with --list: one JSON object a line')
@@ -135,7 +131,7 @@ function requestOf(words: readonly string[], flags: Flags, config: string): RunR
     args,
     waitMs: waitMsOf(flags.wait),
     maxLeaseMs: flags.maxLease === undefined ? undefined : parseDurationMs(flags.maxLease, '--max-lease'),
-    graceMs: parseDurationMs(flags.grace, '--grace'),
+    graceMs: flags.grace === undefined ? DEFAULT_GRACE_MS : parseDurationMs(flags.grace, '--grace'),
     joins: !flags.new,
     purpose: oneLine([program, ...args].join(' ')),
     optional: flags.optional ?? false,

@@ -64,6 +64,11 @@ export class Lease {
     return this.holdings[0].device;
   }
 
+  /** Where findings go when nobody outside wants them: gone with the lease. */
+  get findingsFile(): string {
+    return join(this.record.folder, 'findings.jsonl');
+  }
+
   get runDir(): RunDir | undefined {
     return this.#runDir;
   }

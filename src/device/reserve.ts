@@ -2,6 +2,7 @@
 
 import { ENV } from '../wire/env.ts';
 import type { LeasedDevice, LeaseRecord } from '../wire/lease.ts';
+import { DEFAULT_WAIT_MS } from './defaults.ts';
 import { type Alias, aliasOf } from './environment.ts';
 import type { Lease } from './lease.ts';
 import { readAncestorLeases, withoutAncestors } from './nested.ts';
@@ -9,8 +10,6 @@ import { ttyGidOf } from './place.ts';
 import { type DeviceRequest, loadPool, matchDevices, type PooledDevice } from './pool.ts';
 import { acquire } from './queue.ts';
 import { openRunDir, type RunDir } from './run-dir.ts';
-
-const DEFAULT_WAIT_MS = 2 * 3_600_000;
 
 export interface Reservation extends DeviceRequest {
   /** The devices config. */

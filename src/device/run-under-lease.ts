@@ -1,6 +1,5 @@
 /** What `sai-device <type> <command>` does: gets a device, runs the command, says what came of it. */
 
-import { join } from 'node:path';
 import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import { EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
@@ -17,16 +16,13 @@ import { openSender } from '../logproxy/open-sender.ts';
 import { becomeSubreaper } from '../native/process.ts';
 import { ENV } from '../wire/env.ts';
 import type { Finding } from '../wire/finding.ts';
+import { DEFAULT_MAX_LEASE_MS } from './defaults.ts';
 import { aliasOf, environmentOf, environmentOfMember } from './environment.ts';
 import { Guard } from './guard.ts';
 import type { Lease } from './lease.ts';
 import { type Reservation, type Reserved, reserve } from './reserve.ts';
 import { type CommandEnd, runCommand } from './run-command.ts';
 import { SignalDesk } from './signals.ts';
-
-const DEFAULT_MAX_LEASE_MS = 8 * 3_600_000;
-
-const FINDINGS_FILE = 'findings.jsonl';
 
 export interface RunRequest extends Reservation {
   readonly program: string;
@@ -113,7 +109,7 @@ class DeviceRun {
     const { program, args, alias, graceMs } = this.#request;
     const { env, diagnostics } = this.#invocation;
     const outerFindings = env[ENV.findings] || undefined;
-    const findings = outerFindings ?? join(lease.record.folder, FINDINGS_FILE);
+    const findings = outerFindings ?? lease.findingsFile;
     const maxLeaseMs = this.#request.maxLeaseMs ?? lease.device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS;
     const guard = this.#guard(lease);
     const line = { program, args, env: environmentOf(env, lease, { alias, findings }) };
