@@ -15,6 +15,7 @@ import { PatientOutput } from './patient-output.ts';
 import { Session } from './session.ts';
 import { defaultTtys, resolveTty, type TargetTty } from './target-tty.ts';
 import { claimTty } from './tty-claim.ts';
+import { UnsafeRegexes } from './unsafe-regexes.ts';
 import { ExpectationError, TimeUp } from './verdict.ts';
 
 const STDOUT = 1;
@@ -31,20 +32,20 @@ interface Told {
   log: LogProxies | undefined;
 }
 
-/** One `sai-expect`, from its arguments to its status. */
-export async function runCommand(invocation: Invocation): Promise<number> {
+/** One `sai-expect`, from its arguments to its status. `regexProgram` is what runs the regexes of `--unsafe-regex`. */
+export async function runCommand(invocation: Invocation, regexProgram: string): Promise<number> {
   // What a stalled stderr does not take, the status and the findings tell as well.
   await using stderr = new PatientOutput(STDERR, () => {});
   const diagnostics = new Diagnostics(invocation.diagnostics.command, (text) =>
     stderr.write(Buffer.from(text)),
   );
-  return await runTold({ ...invocation, diagnostics });
+  return await runTold({ ...invocation, diagnostics }, regexProgram);
 }
 
-async function runTold(invocation: Invocation): Promise<number> {
+async function runTold(invocation: Invocation, regexProgram: string): Promise<number> {
   const told: Told = { request: undefined, tty: undefined, session: undefined, log: undefined };
   try {
-    return await runAndTell(invocation, told);
+    return await runAndTell(invocation, regexProgram, told);
   } finally {
     if (invocation.stop.aborted) told.log?.remark('told to stop');
     const loss = await told.log?.close();
@@ -55,9 +56,9 @@ async function runTold(invocation: Invocation): Promise<number> {
   }
 }
 
-async function runAndTell(invocation: Invocation, told: Told): Promise<number> {
+async function runAndTell(invocation: Invocation, regexProgram: string, told: Told): Promise<number> {
   try {
-    const request = parseCommandLine(invocation.args);
+    const request = parseCommandLine(invocation.args, () => new UnsafeRegexes(regexProgram));
     if ('help' in request) {
       invocation.print(request.help);
       return 0;
@@ -142,6 +143,7 @@ async function runOnTty(tty: TargetTty, run: Run): Promise<void> {
         told.log?.remark(text);
         diagnostics.detail(text);
       },
+      logGapBytes: () => log?.gapBytes ?? 0,
       onLoss: (loss) => {
         diagnostics.say(loss.message);
         addFinding(loss, invocation, request, { tty: tty.label });
