@@ -34,12 +34,23 @@ export interface UnsafeEngine {
   find(source: string, text: string, from: number, what: string): RawHit | undefined;
 }
 
-/** One compiled pattern. `^` and `$` are the ends of lines; `.` and classes are single bytes. */
-export class ByteRegex {
+/** What a scanner of a stream has to know of a regex. */
+export interface StreamRegex {
   readonly source: string;
   /** No match goes past the end of a line, or depends on what is beyond it. */
   readonly staysInLine: boolean;
   /** Texts one of which every match holds; undefined when there are none. */
+  readonly requiredWords: readonly Uint8Array[] | undefined;
+  /** The first match that begins at `from` or later; what is before only tells whether a line begins there. */
+  find(text: string, from: number): RegexHit | undefined;
+  /** False when neither `text` nor any part of it that begins at `from` or later can match. */
+  couldMatch(text: string, from: number): boolean;
+}
+
+/** One compiled pattern. `^` and `$` are the ends of lines; `.` and classes are single bytes. */
+export class ByteRegex implements StreamRegex {
+  readonly source: string;
+  readonly staysInLine: boolean;
   readonly requiredWords: readonly Uint8Array[] | undefined;
   readonly #find: (text: string, from: number) => RawHit | undefined;
   /** Finds something wherever the pattern would in any part of the text; undefined when nothing so simple exists. */
@@ -68,7 +79,6 @@ export class ByteRegex {
     this.#find = linear ? (text, from) => rawHit(linear, text, from) : unsafeFind(node, source, what, unsafe);
   }
 
-  /** The first match that begins at `from` or later; what is before only tells whether a line begins there. */
   find(text: string, from: number): RegexHit | undefined {
     const hit = this.#find(text, from);
     if (!hit) return undefined;
@@ -76,11 +86,47 @@ export class ByteRegex {
     return { start: hit.start, end: hit.start + length, captures: capturesOf(hit) };
   }
 
-  /** False when neither `text` nor any part of it that begins at `from` or later can match. */
   couldMatch(text: string, from: number): boolean {
     if (!this.#loose) return true;
     this.#loose.lastIndex = from;
     return this.#loose.test(text);
+  }
+}
+
+/**
+ * A pattern of a line that a word announces, compiled when the word comes: most that are armed never see theirs.
+ * `word` is ASCII.
+ */
+export class AnnouncedRegex implements StreamRegex {
+  readonly source: string;
+  readonly staysInLine = true;
+  readonly requiredWords: readonly Uint8Array[];
+  readonly #what: string;
+  #compiled: ByteRegex | undefined;
+
+  constructor(source: string, word: string, what: string) {
+    this.source = source;
+    this.requiredWords = [Buffer.from(word, 'latin1')];
+    this.#what = what;
+  }
+
+  find(text: string, from: number): RegexHit | undefined {
+    return this.compiled.find(text, from);
+  }
+
+  couldMatch(text: string, from: number): boolean {
+    return this.compiled.couldMatch(text, from);
+  }
+
+  /** @throws {Error} for a pattern that leaves its line, or can do without the word: it would be missed */
+  get compiled(): ByteRegex {
+    if (this.#compiled) return this.#compiled;
+    const compiled = new ByteRegex(this.source, this.#what);
+    const [word = ''] = this.requiredWords.map((bytes) => Buffer.from(bytes).toString('latin1'));
+    const holdsWord = compiled.requiredWords?.some((bytes) => Buffer.from(bytes).includes(word));
+    if (!compiled.staysInLine || !holdsWord) throw new Error(`${this.#what}: does not always hold "${word}"`);
+    this.#compiled = compiled;
+    return compiled;
   }
 }
 

@@ -61,11 +61,11 @@ Exit status: 0 pass; 1 fail text, crash or silence; 64 usage; 69 the lease is ov
 gone, missing or refused; 75 another sai-expect reads the console; 78 a --jig step, and no jig; 128+n told to stop.`;
 
 /**
- * `unsafeEngine` makes what runs the regexes of `--unsafe-regex`.
+ * `unsafe` runs the regexes of `--unsafe-regex`; not given, where that option is not.
  *
  * @throws {RigError} blame `usage`
  */
-export function parseCommandLine(args: readonly string[], unsafeEngine: () => UnsafeEngine): Request | Help {
+export function parseCommandLine(args: readonly string[], unsafe: UnsafeEngine | undefined): Request | Help {
   const steps: RawStep[] = [];
   const command = describe(steps);
   let help = '';
@@ -79,8 +79,7 @@ export function parseCommandLine(args: readonly string[], unsafeEngine: () => Un
       cause: error,
     });
   }
-  const flags: Flags = command.opts();
-  return requestOf(steps, flags, flags.unsafeRegex === true ? unsafeEngine() : undefined);
+  return requestOf(steps, command.opts(), unsafe);
 }
 
 interface Flags {
@@ -89,7 +88,6 @@ interface Flags {
   readonly passRegex?: readonly string[];
   readonly failRegex?: readonly string[];
   readonly ignoreAnsi?: boolean;
-  readonly unsafeRegex?: boolean;
   readonly tty?: string;
   readonly baud?: number;
   readonly eol: LineEnd;

@@ -34,10 +34,10 @@ export class EscapeSequences {
     this.#begun = new Uint8Array();
     let plain = '';
     for (let at = 0; at < text.length; ) {
-      const escape = text.indexOf(ESCAPE, at);
-      plain += text.slice(at, escape < 0 ? text.length : escape);
-      if (escape < 0) break;
-      at = escape;
+      const next = text.indexOf(ESCAPE, at);
+      plain += text.slice(at, next < 0 ? text.length : next);
+      if (next < 0) break;
+      at = next;
       const whole = matchAt(WHOLE, text, at);
       if (whole !== undefined) this.#remember(offset + plain.length, whole);
       const begun = whole ?? matchAt(BEGUN, text, at);

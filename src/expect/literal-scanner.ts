@@ -25,14 +25,14 @@ export class LiteralScanner {
     if (this.#isEmpty) return undefined;
     const { next, classOf, firstEnd } = this.#automaton;
     let row = this.#row;
-    for (let at = from; at < to; at++) {
+    let at = from;
+    // Left by `break`: what is done at a hit, done in here, would make V8 run the loop at a third of the speed.
+    for (; at < to; at++) {
       row = next[row + (classOf[chunk[at] as number] as number)] as number;
-      if (row < firstEnd) continue;
-      this.#row = 0;
-      return { index: this.#automaton.endsAt(row)[0] ?? -1, end: at + 1 };
+      if (row >= firstEnd) break;
     }
-    this.#row = row;
-    return undefined;
+    this.#row = at < to ? 0 : row;
+    return at < to ? { index: this.#automaton.endsAt(row)[0] ?? -1, end: at + 1 } : undefined;
   }
 
   /** Forgets a literal that has begun. */

@@ -1,11 +1,11 @@
-import type { ByteRegex, Captures } from './byte-regex.ts';
+import type { Captures, StreamRegex } from './byte-regex.ts';
 import { LiteralScanner } from './literal-scanner.ts';
 import { RegexScanner } from './regex-scanner.ts';
 
 /** What to look for: bytes as they are, or a regular expression. */
 export type Pattern =
   | { readonly kind: 'literal'; readonly bytes: Uint8Array }
-  | { readonly kind: 'regex'; readonly regex: ByteRegex };
+  | { readonly kind: 'regex'; readonly regex: StreamRegex };
 
 /** Offsets count from the first byte that the matcher was given. */
 export interface Match {
@@ -40,7 +40,7 @@ export class Matcher {
     this.#patterns = patterns;
     const literals: Uint8Array[] = [];
     const literalIndexes: number[] = [];
-    const regexes: ByteRegex[] = [];
+    const regexes: StreamRegex[] = [];
     const regexIndexes: number[] = [];
     patterns.forEach((pattern, index) => {
       if (pattern.kind === 'literal') {

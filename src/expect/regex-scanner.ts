@@ -1,5 +1,5 @@
 import { ByteBacklog } from './byte-backlog.ts';
-import type { ByteRegex, RegexHit } from './byte-regex.ts';
+import type { RegexHit, StreamRegex } from './byte-regex.ts';
 import { WordSightings } from './word-sightings.ts';
 
 /** A regex sees at most this much text, ending where it is evaluated. */
@@ -28,9 +28,9 @@ export interface RegexDecision extends RegexHit {
  * lines finds nothing.
  */
 export class RegexScanner {
-  readonly #regexes: readonly ByteRegex[];
+  readonly #regexes: readonly StreamRegex[];
   /** Those that no word announces. */
-  readonly #unannounced: readonly ByteRegex[];
+  readonly #unannounced: readonly StreamRegex[];
   readonly #sightings: WordSightings;
   /** The last of what was scanned, by the offsets of the stream plus the context byte. */
   readonly #window = new ByteBacklog();
@@ -42,7 +42,7 @@ export class RegexScanner {
   #isStale = false;
 
   /** `before` is the byte just before the first one, where there was one. */
-  constructor(regexes: readonly ByteRegex[], before?: number) {
+  constructor(regexes: readonly StreamRegex[], before?: number) {
     this.#regexes = regexes;
     this.#unannounced = regexes.filter((regex) => !regex.requiredWords);
     this.#sightings = new WordSightings(regexes, WINDOW_BYTES);

@@ -21,9 +21,9 @@ export function parseSet(token: string): SetSyntax {
 
 /** JavaScript's white space has bytes beyond ASCII, which are parts of characters in UTF-8. */
 function withAsciiSpace(token: string): string {
-  return token.replace(/\\(.)/gsu, (escape, letter: string) => {
+  return token.replace(/\\(.)/gsu, (whole, letter: string) => {
     if (letter === 's') return '\\t-\\r ';
-    return letter === 'S' ? '\\0-\\x08\\x0e-\\x1f!-\\xff' : escape;
+    return letter === 'S' ? '\\0-\\x08\\x0e-\\x1f!-\\xff' : whole;
   });
 }
 

@@ -7,6 +7,7 @@ import { appendFinding, type FindingContext, findingOf } from '../findings/findi
 import type { OpenConsole } from '../tty/console.ts';
 import { openTtyConsole } from '../tty/tty-console.ts';
 import { ENV } from '../wire/env.ts';
+import type { UnsafeEngine } from './byte-regex.ts';
 import { parseCommandLine, type Request } from './cli.ts';
 import { lockConsole } from './console-lock.ts';
 import { jigRunner, type RunJig } from './jig-step.ts';
@@ -15,7 +16,6 @@ import { PatientOutput } from './patient-output.ts';
 import { Session } from './session.ts';
 import { defaultTtys, resolveTty, type TargetTty } from './target-tty.ts';
 import { claimTty } from './tty-claim.ts';
-import { UnsafeRegexes } from './unsafe-regexes.ts';
 import { ExpectationError, TimeUp } from './verdict.ts';
 
 const STDOUT = 1;
@@ -58,7 +58,7 @@ async function runTold(invocation: Invocation, regexProgram: string): Promise<nu
 
 async function runAndTell(invocation: Invocation, regexProgram: string, told: Told): Promise<number> {
   try {
-    const request = parseCommandLine(invocation.args, () => new UnsafeRegexes(regexProgram));
+    const request = parseCommandLine(invocation.args, await unsafeEngineFor(invocation.args, regexProgram));
     if ('help' in request) {
       invocation.print(request.help);
       return 0;
@@ -73,6 +73,16 @@ async function runAndTell(invocation: Invocation, regexProgram: string, told: To
   } catch (error) {
     return fail(error, invocation, told);
   }
+}
+
+/** Loaded for those few who ask for it. */
+async function unsafeEngineFor(
+  args: readonly string[],
+  regexProgram: string,
+): Promise<UnsafeEngine | undefined> {
+  if (!args.includes('--unsafe-regex')) return undefined;
+  const { UnsafeRegexes } = await import('./unsafe-regexes.ts');
+  return new UnsafeRegexes(regexProgram);
 }
 
 async function runRequest(request: Request, invocation: Invocation, told: Told): Promise<void> {

@@ -1,11 +1,11 @@
-import type { ByteRegex } from './byte-regex.ts';
+import type { StreamRegex } from './byte-regex.ts';
 import { LiteralAutomaton } from './literal-automaton.ts';
 
 const NEVER = Number.NEGATIVE_INFINITY;
 
 /** Where, in a stream, words were last seen that a match of a regex must hold. */
 export class WordSightings {
-  readonly #regexes: readonly ByteRegex[];
+  readonly #regexes: readonly StreamRegex[];
   readonly #windowBytes: number;
   readonly #automaton: LiteralAutomaton;
   /** By word: whose it is. */
@@ -17,7 +17,7 @@ export class WordSightings {
   #row = 0;
 
   /** A sighting counts for as long as the match may lie within `windowBytes`, and within its line if it must. */
-  constructor(regexes: readonly ByteRegex[], windowBytes: number) {
+  constructor(regexes: readonly StreamRegex[], windowBytes: number) {
     this.#regexes = regexes;
     this.#windowBytes = windowBytes;
     const words = regexes.flatMap(({ requiredWords }, index) =>
@@ -88,7 +88,7 @@ export class WordSightings {
     for (const word of this.#automaton.endsAt(this.#row)) this.#seenAt[this.#regexOf[word] ?? 0] = offset;
   }
 
-  #forget(isOver: (regex: ByteRegex) => boolean): void {
+  #forget(isOver: (regex: StreamRegex) => boolean): void {
     this.#latest = NEVER;
     for (const [index, regex] of this.#regexes.entries()) {
       if (!regex.requiredWords) continue;
