@@ -75,6 +75,12 @@ export class RegexScanner {
     return this.#evaluate(this.#scanned, 'up to the end');
   }
 
+  /** What was scanned so far can be no part of a match any more. */
+  beginAnew(): void {
+    this.#floor = this.#scanned;
+    this.#sightings.reset();
+  }
+
   get #scanned(): number {
     return this.#window.end - this.#contextLength;
   }
@@ -152,7 +158,6 @@ export class RegexScanner {
       if (best && best.end <= hit.end + shift) continue;
       best = { ...hit, index, start: hit.start + shift, end: hit.end + shift, decidedAt: end };
     }
-    if (best) this.#beginAnew(end);
     return best;
   }
 
@@ -165,12 +170,6 @@ export class RegexScanner {
     const first = begin + this.#contextLength > 0 ? 1 : 0;
     const from = begin + this.#contextLength;
     return { text: this.#window.latin1(from - first, end + this.#contextLength), first };
-  }
-
-  /** After a decision. */
-  #beginAnew(offset: number): void {
-    this.#floor = offset;
-    this.#sightings.reset();
   }
 
   #trim(): void {
