@@ -2,7 +2,7 @@
 // Makes a machine ready: npm packages, Debian packages, the built commands. Does only what is still missing.
 //
 //   node scripts/setup.mjs            what the commands, the demo and most tests need
-//   node scripts/setup.mjs --heavy    also what the last tests need (an AVR compiler)
+//   node scripts/setup.mjs --heavy    also what the last tests need (an AVR compiler) and benchmarks compare with
 
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -27,11 +27,17 @@ const TESTS = [
   { program: 'python3', debianPackage: 'python3' },
   { program: 'curl', debianPackage: 'curl' },
   { program: 'script', debianPackage: 'bsdutils' },
+  { program: 'openssl', debianPackage: 'openssl' },
 ];
 const HEAVY = [
   ...TESTS,
   { program: 'avr-gcc', debianPackage: 'gcc-avr' },
   { file: '/usr/lib/avr/include/avr/io.h', debianPackage: 'avr-libc' },
+  // Those that bench/expect.ts compares with.
+  { program: 'expect', debianPackage: 'expect' },
+  { file: '/usr/lib/python3/dist-packages/pexpect/__init__.py', debianPackage: 'python3-pexpect' },
+  { file: '/usr/lib/python3/dist-packages/serial/__init__.py', debianPackage: 'python3-serial' },
+  { file: '/usr/lib/python3/dist-packages/labgrid/__init__.py', debianPackage: 'python3-labgrid' },
 ];
 
 /** What could not be made ready, in one line for people. */

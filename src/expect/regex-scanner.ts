@@ -3,7 +3,7 @@ import type { RegexHit, StreamRegex } from './byte-regex.ts';
 import { WordSightings } from './word-sightings.ts';
 
 /** A regex sees at most this much text, ending where it is evaluated. */
-export const WINDOW_BYTES = 4096;
+const WINDOW_BYTES = 4096;
 
 /** A line without an end is evaluated each time it has grown by this much, so that no match slides out unseen. */
 const LONG_LINE_BYTES = 2048;
