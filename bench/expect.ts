@@ -1,14 +1,16 @@
 /**
  * How fast sai-expect matches, starts and answers, beside other programs that wait for text on a tty.
  *
- *   node scripts/bench.mjs expect          some minutes
- *   node scripts/bench.mjs expect --long   also 1 GiB, 1000 cold starts, and 8 boards at 300 kB/s for a minute
+ *   node scripts/bench.mjs expect               engine, console, start, waiting and trip: some minutes
+ *   node scripts/bench.mjs expect start trip    these alone
+ *   node scripts/bench.mjs expect stream misses boards    1 GiB; 1000 cold starts; 8 boards at 300 kB/s for a minute
  *
  * SAI_C_EXPECT names the C sai-expect, where there is one.
  */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { Matcher, type Pattern } from '../src/expect/matcher.ts';
@@ -23,6 +25,7 @@ export interface BenchPlace {
   readonly args: readonly string[];
 }
 
+const USUAL_PARTS = ['engine', 'console', 'start', 'waiting', 'trip'];
 const ROUNDS = 5;
 const MIB = 1024 * 1024;
 const CONSOLE_BYTES = 10 * MIB;
@@ -54,22 +57,21 @@ export async function bench({ bin, scratch, print, args }: BenchPlace): Promise<
     const { stdout } = await run(PYTHON, line, { ...env, ...extra });
     return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Cost;
   };
-  const isLong = args.includes('--long');
+  const isWanted = (part: string): boolean => (args.length > 0 ? args : USUAL_PARTS).includes(part);
   tellLoad(print);
-  benchEngine(print);
+  if (isWanted('engine')) benchEngine(print);
   const sink = join(scratch, 'tty0');
   const proxy = spawn(PYTHON, [join(files, 'sink.py'), sink], { stdio: ['ignore', 'pipe', 'inherit'] });
   await once(proxy.stdout, 'data');
   try {
     const logged = { SAI_LOGPROXY_TTY0: sink };
-    await benchConsole(board, files, logged, print);
-    await benchStart(board, isLong ? 1000 : 50, env, print);
-    await benchWaiting(board, print);
-    await benchRoundTrip(board, print);
-    if (isLong) {
-      await benchLongStream(board, logged, print);
-      await benchManyBoards(board, print);
-    }
+    if (isWanted('console')) await benchConsole(board, files, logged, print);
+    if (isWanted('start')) await benchStart(board, 50, env, print);
+    if (isWanted('misses')) await benchStart(board, 1000, env, print);
+    if (isWanted('waiting')) await benchWaiting(board, print);
+    if (isWanted('trip')) await benchRoundTrip(board, print);
+    if (isWanted('stream')) await benchLongStream(board, logged, print);
+    if (isWanted('boards')) await benchManyBoards(board, scratch, print);
   } finally {
     proxy.kill();
   }
@@ -261,7 +263,7 @@ async function benchLongStream(
   }
 }
 
-async function benchManyBoards(board: Board, print: (line: string) => void): Promise<void> {
+async function benchManyBoards(board: Board, scratch: string, print: (line: string) => void): Promise<void> {
   const one = [
     'sai-expect',
     '--tty',
@@ -278,10 +280,9 @@ async function benchManyBoards(board: Board, print: (line: string) => void): Pro
   const eight = Array.from({ length: 8 }, (_, index) => index);
   const outcomes = await Promise.all(
     eight.map(async (index) => {
-      const file = join(process.env['TMPDIR'] ?? '/tmp', `sai-bench-${process.pid}-${index}`);
+      const file = join(scratch, `sum-${index}`);
       const cost = await board('paced', 60 * 300_000, [...command, file], { BOARD_LIMIT: '300' });
-      const { stdout } = await run('sh', ['-c', `cat ${file}; rm -f ${file}`], process.env);
-      return stdout.slice(0, 64) === cost.sha256;
+      return readFileSync(file, 'utf8').slice(0, 64) === cost.sha256;
     }),
   );
   print(
