@@ -8,6 +8,7 @@ import { ENV } from '../wire/env.ts';
 import type { Alias } from './environment.ts';
 import { listPool } from './list.ts';
 import { parseWaitMs } from './pool.ts';
+import { runTool, type ToolRequest } from './run-tool.ts';
 import { type RunRequest, runUnderLease } from './run-under-lease.ts';
 
 /** Sai's own place. */
@@ -22,6 +23,7 @@ Everything after the type belongs to the command:
   sai-device --wait 10m --tag rev2 uno ./flash.sh  wait ten minutes for one that has the tag
   sai-device --no-wait uno true                    status 75 when none is free now
   sai-device --list --json                         who has what, without touching any
+  sai-device --tool --flash esptool ...            under a lease: a program that locks the tty for itself
 
 The command gets SAI_DEVICE_TTY0 (and 1, 2, ...), SAI_DEVICE_NAME, SAI_DEVICE_TYPE, SAI_DEVICE_JIG,
 SAI_DEVICE_LEASE, SAI_DEVICE_FENCE, SAI_FINDINGS and SAI_RUN_DIR.
@@ -42,6 +44,8 @@ interface Flags {
   list?: boolean;
   json?: boolean;
   force?: boolean;
+  tool?: boolean;
+  flash?: boolean;
   optional?: boolean;
   quiet?: boolean;
   verbose?: boolean;
@@ -79,6 +83,8 @@ async function obey(command: Command, invocation: Invocation, guardProgram: stri
   const config = flags.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG);
   if (flags.list) return await listPool(config, flags.json ? 'json' : 'text', invocation);
   if (flags.json) throw usage('--json: expected together with --list');
+  if (flags.tool) return await runTool(toolRequestOf(command.args, flags), invocation);
+  if (flags.flash) throw usage('--flash: expected together with --tool');
   return await runUnderLease(requestOf(command.args, flags, config), invocation, guardProgram);
 }
 
@@ -87,7 +93,10 @@ function commandLine(): Command {
   return (
     new Command('sai-device')
       .description('Runs a command while it alone has a free device of a type.')
-      .usage('[options] <type> [NAME=<ttyIndex>] [--] <command> [args...]')
+      .usage(
+        '[options] <type> [NAME=<ttyIndex>] [--] <command> [args...]\n' +
+          '       sai-device --tool [--flash] [--] <command> [args...]',
+      )
       .argument('[words...]')
       .option('--config <file>', `devices config (default: $${ENV.devicesConfig}, else ${DEFAULT_CONFIG})`)
       .option('--name <name>', 'only the device of that name')
@@ -97,6 +106,11 @@ function commandLine(): Command {
       .option('--max-lease <duration>', 'end the command after that long, with status 75 (default: 8h)')
       .option('--grace <duration>', 'time between TERM and KILL', DEFAULT_GRACE)
       .option('--new', 'take another device even when this command runs under a lease that would do')
+      .option(
+        '--tool',
+        'under a lease: lend its ttys to the command (esptool, tio, ...), which locks them itself',
+      )
+      .option('--flash', 'with --tool: a failure of the command is one of the rig, not of the firmware')
       .option('--list', 'show all devices and who has them')
       .option('--json', 'with --list: one JSON object a line')
       .option('--optional', 'a failure of sai-device itself leaves no finding in $SAI_FINDINGS')
@@ -138,6 +152,26 @@ function requestOf(words: readonly string[], flags: Flags, config: string): RunR
     graceMs: parseDurationMs(flags.grace, '--grace'),
     joins: !flags.new,
     purpose: oneLine([program, ...args].join(' ')),
+    optional: flags.optional ?? false,
+  };
+}
+
+/** Options that choose a device, or belong to its lease. */
+const NOT_FOR_TOOLS = ['config', 'name', 'maxLease', 'new', 'force'] as const;
+
+function toolRequestOf([program, ...args]: readonly string[], flags: Flags): ToolRequest {
+  const stray = NOT_FOR_TOOLS.find((each) => flags[each] !== undefined);
+  if (stray !== undefined || flags.tag.length > 0)
+    throw usage(
+      `--tool: expected no --${(stray ?? 'tag').replace('L', '-l')}; it runs in the lease that there is`,
+    );
+  if (program === undefined) throw usage('--tool: expected a command, got none');
+  return {
+    program,
+    args,
+    waitMs: waitMsOf(flags.wait),
+    graceMs: parseDurationMs(flags.grace, '--grace'),
+    isFlash: flags.flash ?? false,
     optional: flags.optional ?? false,
   };
 }

@@ -9,6 +9,7 @@ import { tryFlock } from '../native/flock.ts';
 import { LEASE_RECORD_FILE, type LeasedDevice, type LeaseRecord } from '../wire/lease.ts';
 import { readLeaseFile, readLiveLease } from './lease-file.ts';
 import { released, writeLeaseRecord } from './lease-record.ts';
+import type { LockedPlace } from './locked-place.ts';
 import type { Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import { type RunDir, wakeWaiters } from './run-dir.ts';
@@ -38,7 +39,7 @@ export interface LeaseRequest {
 export class Lease {
   readonly record: LeaseRecord;
   readonly holdings: LeaseRequest['holdings'];
-  readonly #lock: DeviceLock;
+  readonly lock: DeviceLock;
   readonly #recordFd: number;
   readonly #runDir: RunDir | undefined;
   #released = false;
@@ -46,7 +47,7 @@ export class Lease {
   constructor(request: LeaseRequest, record: LeaseRecord, recordFd: number) {
     this.record = record;
     this.holdings = request.holdings;
-    this.#lock = request.lock;
+    this.lock = request.lock;
     this.#runDir = request.runDir;
     this.#recordFd = recordFd;
   }
@@ -54,8 +55,8 @@ export class Lease {
   /** What keeps the lease alive in whoever inherits it; no stream ever gets one. */
   get descriptors(): { readonly leaseFiles: readonly number[]; readonly others: readonly number[] } {
     return {
-      leaseFiles: this.#lock.leaseDescriptors,
-      others: [this.#recordFd, ...this.#lock.nodeDescriptors],
+      leaseFiles: this.lock.leaseDescriptors,
+      others: [this.#recordFd, ...this.lock.nodeDescriptors],
     };
   }
 
@@ -68,9 +69,10 @@ export class Lease {
     return this.#runDir;
   }
 
-  /** The first tty that has been unplugged, as configured. */
-  hungUpTty(): string | undefined {
-    return this.#lock.hungUpTty();
+  /** The device that a place belongs to, or another that says the same of it. */
+  deviceOf({ tty }: Pick<LockedPlace, 'tty'>): PooledDevice {
+    const holding = this.holdings.find(({ device }) => device.ttys.some((each) => each === tty));
+    return holding?.device ?? this.device;
   }
 
   /** Only once nothing of the command lives any more. Twice is fine. */
@@ -78,13 +80,13 @@ export class Lease {
     if (this.#released) return;
     this.#released = true;
     try {
-      for (const fd of this.#lock.leaseDescriptors) writeLeaseRecord(fd, released(this.record));
+      for (const fd of this.lock.leaseDescriptors) writeLeaseRecord(fd, released(this.record));
       rmSync(this.record.folder, { recursive: true, force: true });
     } catch {
       // The locks decide, not the records; and what the command made unremovable does not change its status.
     }
     closeSync(this.#recordFd);
-    this.#lock.release();
+    this.lock.release();
     wakeWaiters(this.#runDir);
   }
 }

@@ -72,7 +72,8 @@ function lockables(device: PooledDevice): { path: string; tty: PooledTty | undef
   ];
 }
 
-function survey(path: string, tty: PooledTty | undefined): Place | PlaceProblem {
+/** What stands at a configured path now, or why nothing usable does. Opens nothing. */
+export function survey(path: string, tty: PooledTty | undefined): Place | PlaceProblem {
   let stat: Stats;
   try {
     stat = statSync(path);

@@ -20,9 +20,11 @@ import type { Finding } from '../wire/finding.ts';
 import { aliasOf, environmentOf, environmentOfMember } from './environment.ts';
 import { Guard } from './guard.ts';
 import type { Lease } from './lease.ts';
+import { LendServer } from './lend-server.ts';
 import { type Reservation, type Reserved, reserve } from './reserve.ts';
 import { type CommandEnd, runCommand } from './run-command.ts';
 import { SignalDesk } from './signals.ts';
+import { TtyKeeper } from './tty-keeper.ts';
 
 const DEFAULT_MAX_LEASE_MS = 8 * 3_600_000;
 
@@ -116,10 +118,16 @@ class DeviceRun {
     const maxLeaseMs = this.#request.maxLeaseMs ?? lease.device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS;
     becomeSubreaper();
     const guard = this.#guard(lease);
+    using keeper = new TtyKeeper(lease, {
+      guard,
+      say: (text) => diagnostics.say(text),
+      detail: (text) => diagnostics.detail(text),
+    });
+    using _lending = new LendServer(lease, { keeper, say: (text) => diagnostics.say(text) });
     const line = { program, args, env: environmentOf(env, lease, { alias, findings }) };
     // When this throws, lease and guard are left as they are: the guard ends what may live, then lets go.
     const end = await runCommand(line, {
-      custody: { guard, hungUpTty: () => lease.hungUpTty(), maxLeaseMs },
+      custody: { guard, keeper, maxLeaseMs },
       signals: this.#signals,
       graceMs,
       say: (text) => diagnostics.say(text),
@@ -161,14 +169,8 @@ class DeviceRun {
         return end.status;
       case 'not started':
         return this.#notStarted(end.status, `${this.#request.program}: ${end.detail}`, findings);
-      case 'unplugged':
-        return this.#fail(
-          new RigError(
-            'hardware',
-            `${device}: ${end.detail} went away while the command ran; check cable and power`,
-          ),
-          { findings, device, tty: end.detail },
-        );
+      case 'trouble':
+        return this.#fail(end.trouble.error, { findings, device: end.trouble.device, tty: end.trouble.tty });
       case 'overtime':
         return this.#fail(
           new RigError(

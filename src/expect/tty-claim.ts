@@ -1,9 +1,9 @@
 /** Whose tty it is when no lease of ours says so: ours for as long as we hold its flock, as for tio or picocom. */
 
-import { closeSync, constants, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, statSync } from 'node:fs';
 import { describeProcess } from '../base/describe-process.ts';
 import { errnoCode } from '../base/errors.ts';
-import { type FileId, readFlocks } from '../base/proc-locks.ts';
+import { bearsFlock, type FileId, readFlocks } from '../base/proc-locks.ts';
 import { readProcess } from '../base/process-table.ts';
 import { tryFlock } from '../native/flock.ts';
 import { awaitTurn } from './await-turn.ts';
@@ -65,20 +65,7 @@ function nodeOf(path: string): FileId | undefined {
 function isOurs(holder: number | undefined, path: string): boolean {
   const node = nodeOf(path);
   for (let pid = process.ppid; pid > 1; pid = readProcess(pid)?.ppid ?? 0) {
-    if (pid === holder || (node && bearsLock(pid, node))) return true;
+    if (pid === holder || (node && bearsFlock(pid, node))) return true;
   }
   return false;
-}
-
-/** Source: proc(5), `lock:` lines of /proc/pid/fdinfo. */
-function bearsLock(pid: number, { ino }: FileId): boolean {
-  try {
-    return readdirSync(`/proc/${pid}/fdinfo`).some((fd) =>
-      new RegExp(`^lock:.* FLOCK .*:${ino} 0 EOF$`, 'm').test(
-        readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1'),
-      ),
-    );
-  } catch {
-    return false; // gone, or somebody else's
-  }
 }

@@ -20,6 +20,8 @@ function leaseOf(ttyPath: string): Lease {
     jig: undefined,
     waitMs: undefined,
     maxLeaseMs: undefined,
+    reappearMs: 0,
+    lend: 'asked',
   };
   const places = surveyPlaces(device).places ?? [];
   const { lock } = tryLockDevice(places, undefined);

@@ -40,6 +40,8 @@ function deviceWith(ttys: readonly string[], locks: readonly string[] = []): Poo
     jig: undefined,
     waitMs: undefined,
     maxLeaseMs: undefined,
+    reappearMs: 0,
+    lend: 'asked',
   };
 }
 
