@@ -152,10 +152,11 @@ function leasedDevice({ role, device }: Holding): LeasedDevice {
     name,
     type,
     answersTo: [...answersTo],
-    ttys: ttys.map(({ path, name, baudRate }) => ({
+    ttys: ttys.map(({ path, name, baudRate, locked }) => ({
       path,
       baudRate,
       ...(name === undefined ? {} : { name }),
+      ...(locked ? {} : { locked }),
     })),
     ...(jig === undefined ? {} : { jig }),
   };

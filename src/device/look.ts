@@ -6,7 +6,7 @@ import { type FlockTable, readFlocks } from '../base/proc-locks.ts';
 import { isAlive } from '../base/process-table.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
-import { leaseFilePath, readLeaseFile } from './lease-file.ts';
+import { findLeaseOf, leaseFilePath, readLeaseFile } from './lease-file.ts';
 import { type Place, type PlaceProblem, surveyPlaces } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
@@ -31,7 +31,11 @@ export function lookAt(
   flocks: FlockTable = readFlocks(),
 ): DeviceView {
   const { places, problem } = surveyPlaces(device);
-  if (problem) return { state: 'missing', problem };
+  if (problem) {
+    // A board may be away for a moment, and yet not be missing: its lease waits for it.
+    const record = runDir && findLeaseOf(device, runDir);
+    return record ? { state: 'held', places: [], record } : { state: 'missing', problem };
+  }
   const records = runDir ? places.map((place) => readLeaseFile(runDir, place)) : [];
   const leased = runDir
     ? places.findIndex((place, index) => isLeased(runDir, place, records[index], flocks))
@@ -41,6 +45,9 @@ export function lookAt(
     const pid = flocks.holderOf(place);
     if (pid !== undefined) return { state: 'foreign', places, pid };
   }
+  // It is back at another place than it was leased at, where its holder has not locked it yet.
+  const elsewhere = runDir && findLeaseOf(device, runDir);
+  if (elsewhere) return { state: 'held', places, record: elsewhere };
   return {
     state: 'free',
     places,
