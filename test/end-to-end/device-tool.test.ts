@@ -1,0 +1,621 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { readFlocks } from '../../src/base/proc-locks.ts';
+import { readProcess } from '../../src/base/process-table.ts';
+import { readTtySettings } from '../../src/native/termios.ts';
+import { Bench, guardsOf, SAI_DEVICE, type Started, until } from '../peers/bench.ts';
+import { Bootloader } from '../peers/bootloader.ts';
+import { needsProgram } from '../peers/needs.ts';
+import { Port } from '../peers/port.ts';
+
+const SAI_EXPECT = fileURLToPath(new URL('../../bin/sai-expect', import.meta.url));
+
+const TOOL = `${process.execPath} ${SAI_DEVICE} --tool`;
+const EXPECT = `${process.execPath} ${SAI_EXPECT}`;
+
+const inside = (script: string): string[] => ['uno', 'sh', '-c', script];
+
+const isLocked = (path: string): boolean => readFlocks().holderOf(statSync(path)) !== undefined;
+
+/** For a script: until the test says so. */
+class Go {
+  readonly wait: string;
+  readonly #path: string;
+
+  constructor(bench: Bench, name = 'go') {
+    this.#path = bench.file(name);
+    this.wait = `while ! [ -e ${this.#path} ]; do sleep 0.02; done`;
+  }
+
+  say(): void {
+    writeFileSync(this.#path, '');
+  }
+}
+
+const findingsOf = (path: string): { [key: string]: unknown }[] =>
+  existsSync(path)
+    ? readFileSync(path, 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { [key: string]: unknown })
+    : [];
+
+const heldPlaces = (bench: Bench): string[] =>
+  readdirSync(bench.runDir).filter((name) => name.endsWith('.lease') && isLocked(join(bench.runDir, name)));
+
+/** A zombie has ended too. */
+const isRunning = (pid: number): boolean => !['Z', undefined].includes(readProcess(pid)?.state);
+
+const pidIn = (stdout: string): number => Number(/pid (\d+)/.exec(stdout)?.[1]);
+
+/** Locks a tty as soon as it can, and keeps it. */
+function foreigner(path: string): ChildProcess {
+  return spawn('flock', ['-x', path, 'sh', '-c', 'echo locked; exec sleep 1000'], { detached: true });
+}
+
+const locks = async (child: ChildProcess): Promise<void> => {
+  if (child.stdout) await once(child.stdout, 'data');
+};
+
+function end(child: ChildProcess): void {
+  process.kill(-(child.pid ?? 0), 'SIGKILL');
+}
+
+/** Debian's Python has pyserial where another one comes first in the PATH. */
+function pythonWithSerial(): string | undefined {
+  return ['python3', '/usr/bin/python3'].find(
+    (python) => spawnSync(python, ['-c', 'import serial']).status === 0,
+  );
+}
+
+const SERIAL = 'import serial, sys; serial.Serial(sys.argv[1], exclusive=True); print("open")';
+
+/** Programs that take the lock of the tty themselves, and end soon. */
+const LOCKERS: Record<string, () => readonly [string, ...string[]] | undefined> = {
+  flock: () => ['sh', '-c', 'flock -n "$0" echo open'],
+  tio: () => ['sh', '-c', 'tio -n "$0" < /dev/null'],
+  picocom: () => ['sh', '-c', 'picocom -qX "$0" && echo open'],
+  pyserial: () => {
+    const python = pythonWithSerial();
+    return python === undefined ? undefined : [python, '-c', SERIAL];
+  },
+};
+
+/** The same programs, for as long as their input is open. */
+const STAYING: Record<string, string> = {
+  flock: 'flock -n "$0" sh -c "echo open; cat"',
+  tio: 'tio -n "$0"',
+  picocom: 'picocom -q "$0"',
+  pyserial: `exec "$1" -c 'import serial, sys; s = serial.Serial(sys.argv[1], exclusive=True); sys.stdin.read()' "$0"`,
+};
+
+describe.each(Object.entries(LOCKERS))('%s', (name, commandLine) => {
+  test('is refused inside a lease, and works there with --tool', async (context) => {
+    if (name !== 'pyserial') needsProgram(context, name);
+    const command = commandLine();
+    context.skip(command === undefined, 'needs pyserial (python3-serial)');
+    await using bench = new Bench();
+    const { ttyPath } = bench.board;
+    const tool = [process.execPath, SAI_DEVICE, '--tool', '--', ...(command ?? []), ttyPath];
+    const refused = await bench.run(['uno', ...(command ?? []), ttyPath]);
+    expect(refused.status).not.toBe(0);
+    const { status, stdout, stderr } = await bench.run(['uno', ...tool]);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toMatch(/open|Connected/);
+    expect(bench.leftBehind()).toEqual([]);
+  });
+
+  test('excludes sai-device where it runs without a lease', async (context) => {
+    if (name !== 'pyserial') needsProgram(context, name);
+    const python = pythonWithSerial();
+    context.skip(name === 'pyserial' && python === undefined, 'needs pyserial (python3-serial)');
+    await using bench = new Bench();
+    const { ttyPath } = bench.board;
+    const child = spawn('sh', ['-c', STAYING[name] ?? '', ttyPath, python ?? '']);
+    await until(() => isLocked(ttyPath), 'the program has the tty');
+    const { status, stderr } = await bench.run(['--no-wait', 'uno', 'true']);
+    child.stdin.end();
+    child.kill('SIGTERM');
+    expect(status).toBe(75);
+    expect(stderr).toMatch(/uno1 is locked by process \d+ \(/);
+    await once(child, 'exit');
+    await until(() => !isLocked(ttyPath), 'the program is gone');
+  });
+});
+
+describe('avrdude, which takes no lock', () => {
+  const flash = (bench: Bench): string => {
+    const image = bench.file('image');
+    writeFileSync(image, Buffer.from(Array.from({ length: 300 }, (_, index) => index & 0xff)));
+    return `${TOOL} --flash avrdude -p m328p -c arduino -P $SAI_DEVICE_TTY0 -D -U flash:w:${image}:r`;
+  };
+
+  test('flashes with --tool', async (context) => {
+    needsProgram(context, 'avrdude');
+    await using bench = new Bench();
+    await using uno = new Bootloader(bench.board.masterFd);
+    const findings = bench.file('findings');
+    const { status } = await bench.run(inside(flash(bench)), { SAI_FINDINGS: findings });
+    expect(status).toBe(0);
+    expect(uno.flash.subarray(0, 300)).toEqual(readFileSync(bench.file('image')));
+    expect(findingsOf(findings)).toEqual([]);
+  });
+
+  test('leaves a fault of the rig when it fails with --flash, and its status stands', async (context) => {
+    needsProgram(context, 'avrdude');
+    await using bench = new Bench();
+    await using _other = new Bootloader(bench.board.masterFd, [1, 2, 3]);
+    const findings = bench.file('findings');
+    const { status, stderr } = await bench.run(inside(`${flash(bench)}; echo status $? >&2; exit 8`), {
+      SAI_FINDINGS: findings,
+    });
+    expect(status).toBe(8);
+    expect(stderr).toMatch(/^sai-device: flash failed: status 1 of avrdude .*\nstatus 1\n$/m);
+    expect(findingsOf(findings)).toMatchObject([
+      {
+        tool: 'sai-device',
+        verdict: 'infra',
+        blame: 'hardware',
+        device: 'uno1',
+        evidence: expect.stringMatching(/^flash failed: status 1 of avrdude -p m328p/),
+      },
+    ]);
+  });
+});
+
+describe('while a tool has the tty', () => {
+  test('it is unlocked, and no other sai-device gets it', async () => {
+    await using bench = new Bench();
+    const go = new Go(bench);
+    const started = bench.start(inside(`${TOOL} sh -c 'echo lent; ${go.wait}'; echo back; cat`));
+    await started.prints(/lent/);
+    const { ttyPath } = bench.board;
+    expect(isLocked(ttyPath)).toBe(false);
+    expect(heldPlaces(bench)).toHaveLength(1);
+    const other = await bench.run(['--no-wait', 'uno', 'true']);
+    expect(other).toMatchObject({ status: 75, stderr: expect.stringContaining('uno1 is held by pid') });
+    go.say();
+    await started.prints(/back/);
+    expect(isLocked(ttyPath)).toBe(true);
+    started.closeInput();
+    expect(await started.ended).toMatchObject({ status: 0, stderr: '' });
+    expect(bench.leftBehind()).toEqual([]);
+  });
+
+  test('sai-expect waits for it, says so, and sees what was kept for it before', async () => {
+    await using bench = new Bench();
+    const go = new Go(bench);
+    const expectText = (text: string): string => `${EXPECT} --quiet --expect ${text} --timeout 20s`;
+    writeSync(bench.board.masterFd, 'first second');
+    const waiting = `${expectText('first')} && { ${TOOL} sh -c 'echo lent; ${go.wait}; stty -F $SAI_DEVICE_TTY0 sane' & }; while ! [ -e ${bench.file('next')} ]; do sleep 0.02; done; ${EXPECT} --expect second --timeout 20s > /dev/null && echo seen; wait`;
+    const started = bench.start(inside(waiting));
+    await started.prints(/lent/);
+    writeFileSync(bench.file('next'), '');
+    await started.says(/tty0 .*: waiting for process \d+ \(.*--tool/);
+    go.say();
+    await started.prints(/seen/);
+    expect(await started.ended).toMatchObject({ status: 0, stdout: 'lent\nseen\n' });
+  });
+
+  test('nothing of the rig is open in it', async () => {
+    await using bench = new Bench();
+    const script = 'ls /proc/self/fd';
+    const { stdout } = await bench.run(inside(`${TOOL} sh -c '${script}'`));
+    expect(stdout).toBe(spawnSync('sh', ['-c', script], { encoding: 'utf8' }).stdout);
+  });
+
+  test('the time of the lease may run out', async () => {
+    await using bench = new Bench();
+    const args = [
+      '--max-lease',
+      '1s',
+      '--grace',
+      '200ms',
+      ...inside(`${TOOL} sh -c 'echo pid $$; sleep 1000'`),
+    ];
+    const { status, stdout } = await bench.run(args);
+    expect(status).toBe(75);
+    expect(isRunning(pidIn(stdout))).toBe(false);
+    expect(bench.leftBehind()).toEqual([]);
+  });
+
+  test('a signal ends it with the lease', async () => {
+    await using bench = new Bench();
+    const started = bench.start(inside(`${TOOL} sh -c 'echo pid $$; exec sleep 1000'`));
+    await started.prints(/pid \d+/);
+    started.kill('SIGTERM');
+    const { status, stdout } = await started.ended;
+    expect(status).toBe(143);
+    expect(isRunning(pidIn(stdout))).toBe(false);
+    expect(bench.leftBehind()).toEqual([]);
+  });
+
+  test('the tty may go and come back, as that of a board with native USB does when it is flashed', async () => {
+    await using bench = new Bench();
+    using port = new Port(bench.file('port'));
+    bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys: [port.path], reappear: '1s' }] });
+    const go = new Go(bench);
+    const started = bench.start(['-v', ...inside(`${TOOL} sh -c 'echo lent; ${go.wait}'; echo back; cat`)]);
+    await started.prints(/lent/);
+    port.unplug();
+    await started.says(/went away/);
+    const board = port.plugIn();
+    spawnSync('sleep', ['1.2']); // longer than it may be away
+    expect(isLocked(board.ttyPath)).toBe(false);
+    go.say();
+    await until(() => isLocked(board.ttyPath), 'the new tty is locked');
+    await started.prints(/back/);
+    started.closeInput();
+    expect((await started.ended).status).toBe(0);
+  });
+
+  test('a tty that does not come back ends the lease', async () => {
+    await using bench = new Bench();
+    using port = new Port(bench.file('port'));
+    bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys: [port.path], reappear: '300ms' }] });
+    const started = bench.start(inside(`${TOOL} sh -c 'echo lent; exec sleep 1000'`));
+    await started.prints(/lent/);
+    port.unplug();
+    expect(await started.ended).toMatchObject({
+      status: 74,
+      stderr: expect.stringContaining('was not back within 300 ms'),
+    });
+  });
+});
+
+describe('a tool', () => {
+  test('decides the status; what it leaves running is ended, and the tty is raw at its rate again', async () => {
+    await using bench = new Bench();
+    const { ttyPath, ttyFd } = bench.board;
+    bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys: [{ tty: ttyPath, rate: 74_880 }] }] });
+    const tool = `setsid sleep 1000 & echo pid $!; stty -F $SAI_DEVICE_TTY0 sane 9600; exit 42`;
+    const started = bench.start(inside(`${TOOL} sh -c '${tool}'; echo status $?; cat`));
+    await started.prints(/status 42/);
+    expect(readTtySettings(ttyFd)).toMatchObject({ baudRate: 74_880, raw: true, echo: false });
+    started.closeInput();
+    expect(isRunning(pidIn((await started.ended).stdout))).toBe(false);
+  });
+
+  test('waits for a sai-expect that reads the console, and for another tool', async () => {
+    await using bench = new Bench();
+    const go = new Go(bench);
+    const read = `${EXPECT} --expect now --timeout 20s > /dev/null & while ! [ -s $SAI_DEVICE_LEASE/console-0.lock ]; do sleep 0.02; done`;
+    const first = `${TOOL} sh -c 'echo first; ${go.wait}'`;
+    const started = bench.start(inside(`${read}; ${first} & wait %1; ${TOOL} echo second; wait`));
+    await started.says(/uno1: waiting for process \d+ \(.*sai-expect .*\), which uses its console/);
+    writeSync(bench.board.masterFd, 'now');
+    await started.prints(/first/);
+    await started.says(/uno1: waiting for process \d+ \(.*--tool.*\), which uses its console/);
+    go.say();
+    expect(await started.ended).toMatchObject({ status: 0, stdout: 'first\nsecond\n' });
+  });
+
+  test.each([
+    ['--wait 300ms', ' after 300 ms'],
+    ['--no-wait', ''],
+  ])('gives up with 75 when a console is read for longer than it waits, by %s', async (wait, after) => {
+    await using bench = new Bench();
+    const read = `${EXPECT} --expect never --timeout never > /dev/null & while ! [ -s $SAI_DEVICE_LEASE/console-0.lock ]; do sleep 0.02; done`;
+    const { stdout, stderr } = await bench.run(inside(`${read}; ${TOOL} ${wait} echo ran; echo $?; kill $!`));
+    expect(stdout).toBe('75\n');
+    expect(stderr).toMatch(
+      new RegExp(
+        `^sai-device: uno1: expected its consoles to be free, process \\d+ \\(.*\\) still uses one${after}; allow more with --wait$`,
+        'm',
+      ),
+    );
+  });
+
+  test('is for the inside of a lease', async () => {
+    await using bench = new Bench();
+    const without = await bench.run(['--tool', 'true']);
+    expect(without).toMatchObject({
+      status: 64,
+      stderr:
+        'sai-device: --tool: expected to run under a lease, found none; run what needs the tool under one: sai-device TYPE COMMAND\n',
+    });
+    const over = await bench.run(['--tool', 'true'], { SAI_DEVICE_LEASE: bench.file('gone') });
+    expect(over.status).toBe(69);
+    expect(over.stderr).toContain('it has ended');
+  });
+
+  test.each([
+    ['--tool', 64, '--tool: expected a command, got none'],
+    ['--tool --tag x true', 64, '--tool: expected no --tag'],
+    ['--tool --max-lease 1h true', 64, '--tool: expected no --max-lease'],
+    ['--flash uno true', 64, '--flash: expected together with --tool'],
+    ['--tool no-such-command', 127, 'no-such-command: command not found'],
+    ['--tool /etc/passwd', 126, '/etc/passwd: cannot be started: not executable'],
+  ])('is refused before anything is lent: %s', async (args, status, text) => {
+    await using bench = new Bench();
+    const { stdout, stderr } = await bench.run(inside(`${process.execPath} ${SAI_DEVICE} ${args}; echo $?`));
+    expect(stdout).toBe(`${status}\n`);
+    expect(stderr).toContain(`sai-device: ${text}`);
+  });
+
+  test('of a device with several ttys has them all', async () => {
+    await using bench = new Bench({}, {});
+    const paths = bench.boards.map(({ ttyPath }) => ttyPath);
+    bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys: paths }] });
+    const script = `flock -n ${paths[0]} flock -n ${paths[1]} ls $SAI_DEVICE_LEASE`;
+    const { status, stdout } = await bench.run(inside(`${TOOL} ${script}`));
+    expect({ status, stdout }).toEqual({
+      status: 0,
+      stdout: 'console-0.lock\nconsole-1.lock\nlease.json\nlend\n',
+    });
+  });
+});
+
+describe('a device whose config says "lend": "always"', () => {
+  test('is open to programs that lock it for the whole lease, and closed to other leases', async () => {
+    await using bench = new Bench({ lend: 'always' });
+    const script = `flock -n $SAI_DEVICE_TTY0 echo open; ${TOOL} flock -n $SAI_DEVICE_TTY0 echo tool; echo up; cat`;
+    const started = bench.start(inside(script));
+    await started.prints(/up/);
+    expect((await bench.run(['--no-wait', 'uno', 'true'])).status).toBe(75);
+    started.closeInput();
+    expect(await started.ended).toMatchObject({ status: 0, stdout: 'open\ntool\nup\n', stderr: '' });
+  });
+
+  test('is not taken while another program has it, and is raw at the start', async () => {
+    await using bench = new Bench({ lend: 'always' });
+    const { ttyPath, ttyFd } = bench.board;
+    const other = foreigner(ttyPath);
+    await locks(other);
+    expect((await bench.run(['--no-wait', 'uno', 'true'])).status).toBe(75);
+    end(other);
+    await until(() => !isLocked(ttyPath), 'the other program is gone');
+    spawnSync('stty', ['-F', ttyPath, 'sane']);
+    expect((await bench.run(['uno', 'true'])).status).toBe(0);
+    expect(readTtySettings(ttyFd)).toMatchObject({ raw: true, echo: false });
+  });
+});
+
+describe('in the gap that a tool leaves', () => {
+  test('a program that takes the lock and keeps it ends the lease with 75, and is named', async () => {
+    await using bench = new Bench();
+    const { ttyPath } = bench.board;
+    const findings = bench.file('findings');
+    const go = new Go(bench);
+    const other = foreigner(ttyPath); // before the lease: it waits for the lock all the time
+    await locks(other);
+    end(other);
+    await until(() => !isLocked(ttyPath), 'the tty is free');
+    const started = bench.start(inside(`echo up; ${go.wait}; ${TOOL} sh -c 'sleep 0.3'; sleep 1000`), {
+      SAI_FINDINGS: findings,
+    });
+    await started.prints(/up/);
+    const queued = foreigner(ttyPath);
+    go.say();
+    await locks(queued);
+    const { status, stderr } = await started.ended;
+    end(queued);
+    expect(status).toBe(75);
+    const text = new RegExp(
+      `uno1: ${ttyPath}: expected to lock it again after a tool had used it, process ${queued.pid} \\(flock -x .*\\) has locked it; lease ended$`,
+      'm',
+    );
+    expect(stderr).toMatch(text);
+    expect(findingsOf(findings)).toMatchObject([
+      {
+        verdict: 'infra',
+        blame: 'busy',
+        device: 'uno1',
+        tty: ttyPath,
+        evidence: expect.stringMatching(text),
+      },
+    ]);
+    expect(bench.leftBehind()).toEqual([]);
+  });
+
+  test('one that lets go in time does no harm, however many try', async () => {
+    await using bench = new Bench();
+    const { ttyPath } = bench.board;
+    const stop = new Go(bench, 'stop');
+    const go = new Go(bench);
+    const hammer = spawn('sh', [
+      '-c',
+      `while ! [ -e ${bench.file('stop')} ]; do flock -n ${ttyPath} true; done`,
+    ]);
+    const started = bench.start(inside(`echo up; ${go.wait}; ${TOOL} sh -c 'sleep 0.3'; echo back; cat`));
+    await started.prints(/up/);
+    const queued = foreigner(ttyPath);
+    go.say();
+    await locks(queued);
+    end(queued);
+    await started.prints(/back/);
+    await until(() => isLocked(ttyPath), 'the tty is locked again');
+    expect(spawnSync('flock', ['-n', ttyPath, 'true']).status).toBe(1);
+    stop.say();
+    await once(hammer, 'exit');
+    started.closeInput();
+    expect((await started.ended).status).toBe(0);
+  });
+
+  test('a process of the lease that has the lock is waited for as long as it lives', {
+    timeout: 30_000,
+  }, async () => {
+    await using bench = new Bench();
+    const { ttyPath } = bench.board;
+    const go = new Go(bench);
+    // It takes the lock through a parent that is gone: a daemon.
+    const daemon = `(flock -n 9 && (echo daemon; ${go.wait}) & ) 9< ${ttyPath}`;
+    const script = `echo up; while ! [ -e ${bench.file('lent')} ]; do sleep 0.02; done; ${daemon}; cat`;
+    const tool = `${TOOL} sh -c 'touch ${bench.file('lent')}; sleep 0.5'; echo tool done`;
+    const started = bench.start(inside(`(${tool}) & ${script}`));
+    await started.prints(/daemon/);
+    await started.says(/uno1: waiting for process \d+ \(.*\) of this lease, which has locked a lent tty/);
+    await started.prints(/tool done/);
+    spawnSync('sleep', ['5.5']); // longer than a stranger would be given
+    expect(readProcess(started.pid)?.state).toBe('S');
+    go.say();
+    await until(() => spawnSync('flock', ['-n', ttyPath, 'true']).status === 1, 'the tty is locked again');
+    started.closeInput();
+    expect((await started.ended).status).toBe(0);
+  });
+});
+
+describe('killed by SIGKILL while a tty is lent', () => {
+  /** A lease in which a tool runs that says its pid, and the pid of the sai-device --tool. */
+  async function lentIn(
+    bench: Bench,
+    tool = 'exec sleep 1000',
+  ): Promise<{ started: Started; wrapper: number; command: number }> {
+    const script = `${TOOL} sh -c 'echo wrapper $PPID pid $$; ${tool}'; echo status $?; cat`;
+    const started = bench.start(['-v', '--grace', '200ms', ...inside(script)]);
+    await started.prints(/wrapper \d+ pid \d+\n/);
+    const { stdout } = started;
+    return { started, wrapper: Number(/wrapper (\d+)/.exec(stdout)?.[1]), command: pidIn(stdout) };
+  }
+
+  test('the holder: the guard ends the tool, then lets go', async () => {
+    await using bench = new Bench();
+    const { started, command } = await lentIn(bench);
+    started.kill('SIGKILL');
+    await started.ended;
+    await until(() => heldPlaces(bench).length === 0, 'the lease is over');
+    expect(isRunning(command)).toBe(false);
+    expect(bench.leftBehind()).toEqual([]);
+    expect((await bench.run(['uno', 'true'])).status).toBe(0);
+  });
+
+  test('the guard: another stands in, and has the lock when it is taken again', async () => {
+    await using bench = new Bench();
+    const { ttyPath } = bench.board;
+    const { started, command } = await lentIn(bench);
+    for (const guard of guardsOf(started.pid)) process.kill(guard, 'SIGKILL');
+    await started.says(/started another/);
+    process.kill(command, 'SIGTERM');
+    await started.prints(/status 143/);
+    const [guard] = guardsOf(started.pid);
+    process.kill(guard ?? 0, 'SIGSTOP');
+    started.kill('SIGKILL');
+    await until(() => !isRunning(started.pid), 'the holder is gone');
+    expect(isLocked(ttyPath)).toBe(true);
+    process.kill(guard ?? 0, 'SIGCONT');
+    await until(() => !isLocked(ttyPath), 'the guard has let go');
+    await started.ended;
+  });
+
+  test('the tool: its status says so, and the tty is locked again', async () => {
+    await using bench = new Bench();
+    const { started, command } = await lentIn(bench);
+    process.kill(command, 'SIGKILL');
+    await started.prints(/status 137/);
+    expect(isLocked(bench.board.ttyPath)).toBe(true);
+    started.closeInput();
+    expect((await started.ended).status).toBe(0);
+  });
+
+  test('sai-device --tool: the tty is locked again at once when the tool has no lock', async () => {
+    await using bench = new Bench();
+    const { started, wrapper } = await lentIn(bench);
+    process.kill(wrapper, 'SIGKILL');
+    await started.prints(/status 137/);
+    await until(() => isLocked(bench.board.ttyPath), 'the tty is locked again');
+    started.closeInput();
+    expect((await started.ended).status).toBe(0);
+    expect(bench.leftBehind()).toEqual([]);
+  });
+
+  test('sai-device --tool: the tty is locked again as soon as the tool lets go', async () => {
+    await using bench = new Bench();
+    const go = new Go(bench);
+    const { ttyPath } = bench.board;
+    const { started, wrapper } = await lentIn(bench, `flock -n ${ttyPath} sh -c "echo locked; ${go.wait}"`);
+    await started.prints(/locked/);
+    process.kill(wrapper, 'SIGKILL');
+    await started.says(/waiting for process \d+ \(flock -n .*\) of this lease/);
+    go.say();
+    const lockedByUs = (): boolean => readFlocks().holderOf(statSync(ttyPath)) === started.pid;
+    await until(lockedByUs, 'the tty is locked again');
+    started.closeInput();
+    expect((await started.ended).status).toBe(0);
+  });
+});
+
+describe('killed by SIGKILL in the gap', () => {
+  /** A lease whose tool has ended, and whose tty a foreigner has. */
+  async function gapIn(bench: Bench): Promise<{ started: Started; wrapper: number; other: ChildProcess }> {
+    const { ttyPath } = bench.board;
+    const go = new Go(bench);
+    const tool = new Go(bench, 'tool');
+    const script = `echo up; ${go.wait}; ${TOOL} sh -c 'echo wrapper $PPID; ${tool.wait}'; echo status $?; cat`;
+    const started = bench.start(['-v', ...inside(script)]);
+    await started.prints(/up/);
+    const other = foreigner(ttyPath);
+    go.say();
+    await Promise.all([locks(other), started.prints(/wrapper \d+\n/)]);
+    tool.say();
+    return { started, wrapper: Number(/wrapper (\d+)/.exec(started.stdout)?.[1]), other };
+  }
+
+  test('the holder: the guard ends the command, and the foreigner keeps what it has', async () => {
+    await using bench = new Bench();
+    const { started, wrapper, other } = await gapIn(bench);
+    started.kill('SIGKILL');
+    await started.ended;
+    await until(() => heldPlaces(bench).length === 0, 'the lease is over');
+    expect(isRunning(wrapper)).toBe(false);
+    expect(isLocked(bench.board.ttyPath)).toBe(true);
+    end(other);
+    expect((await bench.run(['uno', 'true'])).status).toBe(0);
+    expect(bench.leftBehind()).toEqual([]);
+  });
+
+  test.each(['guard', 'sai-device --tool'])(
+    'the %s: the tty is locked again all the same',
+    async (victim) => {
+      await using bench = new Bench();
+      const { ttyPath } = bench.board;
+      const { started, wrapper, other } = await gapIn(bench);
+      if (victim === 'guard') for (const guard of guardsOf(started.pid)) process.kill(guard, 'SIGKILL');
+      else process.kill(wrapper, 'SIGKILL');
+      end(other);
+      await started.prints(/status/);
+      await until(() => readFlocks().holderOf(statSync(ttyPath)) === started.pid, 'the tty is locked again');
+      await until(() => guardsOf(started.pid).length === 1, 'a guard is there');
+      started.closeInput();
+      expect((await started.ended).status).toBe(0);
+    },
+  );
+});
+
+describe('a sai-device that is stopped while a tool asks for its ttys', () => {
+  test('lends them once it goes on; until then the tool says for whom it waits', async () => {
+    await using bench = new Bench();
+    const go = new Go(bench);
+    const started = bench.start(inside(`echo up; ${go.wait}; ${TOOL} echo ran; cat`));
+    await started.prints(/up/);
+    started.kill('SIGSTOP');
+    go.say();
+    await started.says(
+      new RegExp(`waiting for the sai-device that holds uno1 \\(pid ${started.pid}\\) to lend its ttys`),
+    );
+    started.kill('SIGCONT');
+    await started.prints(/ran/);
+    started.closeInput();
+    expect((await started.ended).status).toBe(0);
+  });
+
+  test('is given up after the time that the tool waits, and keeps its locks', async () => {
+    await using bench = new Bench();
+    const go = new Go(bench);
+    const started = bench.start(
+      inside(`echo up; ${go.wait}; ${TOOL} --no-wait echo ran; echo status $?; cat`),
+    );
+    await started.prints(/up/);
+    started.kill('SIGSTOP');
+    go.say();
+    await started.prints(/status 69/);
+    await started.says(/does not answer after 2 s; has it been stopped\?/);
+    expect(isLocked(bench.board.ttyPath)).toBe(true);
+    started.kill('SIGCONT');
+    started.closeInput();
+    expect(await started.ended).toMatchObject({ status: 0, stdout: 'up\nstatus 69\n' });
+  });
+});
