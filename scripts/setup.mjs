@@ -27,6 +27,10 @@ const TESTS = [
   { program: 'python3', debianPackage: 'python3' },
   { program: 'curl', debianPackage: 'curl' },
   { program: 'script', debianPackage: 'bsdutils' },
+  { program: 'tio', debianPackage: 'tio' },
+  { program: 'picocom', debianPackage: 'picocom' },
+  { program: 'avrdude', debianPackage: 'avrdude' },
+  { file: '/usr/lib/python3/dist-packages/serial/__init__.py', debianPackage: 'python3-serial' },
 ];
 const HEAVY = [
   ...TESTS,
