@@ -85,10 +85,14 @@ export class LockedPlace {
 
   /** Takes the flock of the open node again, and sets it as at first. */
   tryRetake(): Hindrance | undefined {
-    if (this.#nodeFd === undefined) return { by: 'absence', text: 'not open' };
+    if (this.#nodeFd === undefined) return { by: 'absence', text: `${this.path}: not open` };
     if (this.#isFlocked) return undefined;
     if (!tryFlock(this.#nodeFd)) return { by: 'foreigner', file: this.#place };
-    if (!settle(this.#place, this.#nodeFd)) return { by: 'absence', text: 'hung up' };
+    try {
+      if (!settle(this.#place, this.#nodeFd)) return { by: 'absence', text: `${this.path}: hung up` };
+    } catch (error) {
+      return { by: 'absence', text: reasonOf(error) };
+    }
     this.#isFlocked = true;
     return undefined;
   }
@@ -132,7 +136,11 @@ export class LockedPlace {
   dropFormer(record: LeaseRecord): boolean {
     const fds = this.#formerLeaseFds.splice(0);
     for (const fd of fds) {
-      writeLeaseRecord(fd, released(record));
+      try {
+        writeLeaseRecord(fd, released(record));
+      } catch {
+        // The locks decide, not the records.
+      }
       letGo(fd);
     }
     return fds.length > 0;
@@ -211,7 +219,8 @@ function isHungUp(fd: number): boolean {
     readTtySettings(fd);
     return false;
   } catch (error) {
-    if (errnoCode(error) === 'EIO') return true;
+    const code = errnoCode(error);
+    if (code === 'EIO' || code === 'ENXIO' || code === 'ENODEV') return true;
     throw error;
   }
 }

@@ -5,6 +5,9 @@ import { describeProcess } from '../base/describe-process.ts';
 import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import { bearsFlock, type FileId, readFlocks } from '../base/proc-locks.ts';
+import { readProcessEnvironment } from '../base/process-table.ts';
+import { statIfVisible } from '../base/visible-file.ts';
+import { ENV } from '../wire/env.ts';
 import type { Guard } from './guard.ts';
 import type { Lease } from './lease.ts';
 import type { Hindrance, LockedPlace } from './locked-place.ts';
@@ -58,6 +61,8 @@ interface KeptTty {
   awaySinceMs?: number | undefined;
   /** What the last try to have it again ran into. */
   hindrance?: Hindrance | undefined;
+  /** A process of the lease that had the lock when last seen. */
+  keptBy?: number | undefined;
 }
 
 export class TtyKeeper implements Disposable {
@@ -108,17 +113,19 @@ export class TtyKeeper implements Disposable {
     let hasTold = false;
     for (let tries = 1; ; tries++) {
       if (this.#isOver()) return;
-      const tty = this.#ttys.find((each) => this.#retake(each)?.by === 'foreigner');
-      if (!tty) break;
-      const ours = tries % TRIES_PER_SEARCH === 0 ? this.#oursWith(tty.hindrance) : undefined;
-      if (ours !== undefined) {
-        untilMs = performance.now() + RETAKE_WITHIN_MS;
-        if (!hasTold) onKept(describeProcess(ours));
-        hasTold = true;
-      }
-      if (performance.now() >= untilMs) {
-        this.#end(this.#foreignTrouble(tty, 'after a tool had used it'));
-        return;
+      const nowMs = performance.now();
+      const taken = this.#ttys.filter((tty) => this.#retake(tty)?.by === 'foreigner');
+      if (taken.length === 0) break;
+      if (tries % TRIES_PER_SEARCH === 0) {
+        const stranger = taken.find((tty) => this.#oursWith(tty) === undefined);
+        const kept = taken.find(({ keptBy }) => keptBy !== undefined)?.keptBy;
+        if (!stranger) untilMs = nowMs + RETAKE_WITHIN_MS;
+        if (stranger && nowMs >= untilMs) {
+          this.#end(foreignTrouble(stranger, 'after a tool had used it'));
+          return;
+        }
+        if (kept !== undefined && !hasTold) onKept(describeProcess(kept));
+        hasTold ||= kept !== undefined;
       }
       await delay(RETAKE_EACH_MS);
     }
@@ -147,41 +154,43 @@ export class TtyKeeper implements Disposable {
 
   #look(): void {
     if (this.#state === 'over') return;
-    for (const tty of this.#ttys) this.#lookAt(tty);
+    // From before the look: whoever was stopped in the middle of one looks once more before time is up.
+    const nowMs = performance.now();
+    for (const tty of this.#ttys) this.#lookAt(tty, nowMs);
     this.#refreshGuard();
     const away = this.#ttys.filter(({ awaySinceMs }) => awaySinceMs !== undefined);
     this.#watch.follow(away.map(({ place }) => place.path));
-    const late = away.find(({ device, awaySinceMs = 0 }) => isOver(awaySinceMs, device.reappearMs));
-    if (late) this.#end(this.#lateTrouble(late));
+    const late = away.find(({ device, awaySinceMs = nowMs }) => nowMs - awaySinceMs >= device.reappearMs);
+    if (late) this.#end(lateTrouble(late));
   }
 
-  #lookAt(tty: KeptTty): void {
+  #lookAt(tty: KeptTty, nowMs: number): void {
     const { place, device } = tty;
-    if (place.isHungUp()) this.#close(tty);
+    if (place.isHungUp()) this.#close(tty, nowMs);
     if (place.isOpen) return;
     if (device.reappearMs === 0) return;
     if (this.#isLeft(tty)) {
       // Whoever has it now opens it, and may be about to lock it.
       const found = survey(place.path, place.tty);
       tty.hindrance = 'text' in found ? { by: 'absence', text: found.text } : undefined;
-      tty.awaySinceMs = tty.hindrance && (tty.awaySinceMs ?? performance.now());
+      tty.awaySinceMs = tty.hindrance && (tty.awaySinceMs ?? nowMs);
       return;
     }
-    tty.awaySinceMs ??= performance.now();
+    tty.awaySinceMs ??= nowMs;
     tty.hindrance = place.tryReopen(this.#lease.runDir, this.#lease.record);
     if (!tty.hindrance) {
       tty.awaySinceMs = undefined;
       this.#isGuardStale = true;
       this.#options.detail(`${place.path}: is back, and locked again`);
-    } else if (this.#oursWith(tty.hindrance) !== undefined) {
-      tty.awaySinceMs = performance.now(); // it is there, and no stranger has it
+    } else if (this.#oursWith(tty) !== undefined) {
+      tty.awaySinceMs = nowMs; // it is there, and no stranger has it
     }
   }
 
   /** At once: what comes back while its old tty is open anywhere gets another name. */
-  #close(tty: KeptTty): void {
+  #close(tty: KeptTty, nowMs: number): void {
     tty.place.close();
-    tty.awaySinceMs = performance.now();
+    tty.awaySinceMs = nowMs;
     tty.hindrance = undefined;
     this.#isGuardStale = true;
     this.#refreshGuard();
@@ -204,31 +213,27 @@ export class TtyKeeper implements Disposable {
   #retake(tty: KeptTty): Hindrance | undefined {
     if (!tty.place.isOpen || tty.isAlwaysLent) return undefined;
     tty.hindrance = tty.place.tryRetake();
-    if (tty.hindrance?.by === 'absence') this.#close(tty);
+    if (tty.hindrance?.by === 'absence') this.#close(tty, performance.now());
     return tty.hindrance;
   }
 
-  /** A process of the lease that has the lock. */
-  #oursWith(hindrance: Hindrance | undefined): number | undefined {
+  /** The process of the lease that has the lock. Cheap as long as that is the one it was. */
+  #oursWith(tty: KeptTty): number | undefined {
+    const { hindrance, keptBy } = tty;
     if (hindrance?.by !== 'foreigner') return undefined;
-    return this.#handlers?.tree().find(({ pid }) => bearsFlock(pid, hindrance.file))?.pid;
+    const { file } = hindrance;
+    if (keptBy !== undefined && bearsFlock(keptBy, file)) return keptBy;
+    tty.keptBy =
+      this.#handlers?.tree().find(({ pid }) => bearsFlock(pid, file))?.pid ?? this.#markedWith(file);
+    return tty.keptBy;
   }
 
-  #lateTrouble(tty: KeptTty): Trouble {
-    const within = `, and was not back within ${formatDuration(tty.device.reappearMs)}`;
-    switch (tty.hindrance?.by) {
-      case 'foreigner':
-        return this.#foreignTrouble(tty, 'when it came back');
-      case 'lease':
-        return troubleOf(tty, 'expected to lock it again when it came back, another lease has its place');
-      default:
-        return goneTrouble(tty, tty.device.reappearMs === 0 ? '' : within);
-    }
-  }
-
-  #foreignTrouble(tty: KeptTty, when: string): Trouble {
-    const file = tty.hindrance?.by === 'foreigner' ? tty.hindrance.file : undefined;
-    return troubleOf(tty, `expected to lock it again ${when}, ${holderOf(file)} has locked it`);
+  /** One that does not descend from our command, as in another container, but was started under the lease. */
+  #markedWith(file: FileId): number | undefined {
+    const pid = readFlocks().holderOf(file);
+    if (!pid) return undefined;
+    const mark = `${ENV.deviceLease}=${this.#lease.record.folder}`;
+    return readProcessEnvironment(pid).includes(mark) ? pid : undefined;
   }
 
   #isOver(): boolean {
@@ -243,8 +248,25 @@ export class TtyKeeper implements Disposable {
   }
 }
 
-function isOver(sinceMs: number, ms: number): boolean {
-  return performance.now() - sinceMs >= ms;
+function lateTrouble(tty: KeptTty): Trouble {
+  const { hindrance, device, place } = tty;
+  switch (hindrance?.by) {
+    case 'foreigner':
+      return foreignTrouble(tty, 'when it came back');
+    case 'lease':
+      return troubleOf(tty, 'expected to lock it again when it came back, another lease has its place');
+    default: {
+      const within = `, and was not back within ${formatDuration(device.reappearMs)}`;
+      const isThere = statIfVisible(place.path) !== undefined;
+      const found = hindrance && isThere ? ` (${hindrance.text})` : '';
+      return goneTrouble(tty, device.reappearMs === 0 ? '' : `${within}${found}`);
+    }
+  }
+}
+
+function foreignTrouble(tty: KeptTty, when: string): Trouble {
+  const file = tty.hindrance?.by === 'foreigner' ? tty.hindrance.file : undefined;
+  return troubleOf(tty, `expected to lock it again ${when}, ${holderOf(file)} has locked it`);
 }
 
 function goneTrouble({ device, place }: KeptTty, within: string): Trouble {

@@ -37,8 +37,22 @@ test('the example in conf/ is valid, and shows every key', async () => {
     jig: 'http://pi:44000/heltec',
     waitMs: 1_800_000,
     maxLeaseMs: 3_600_000,
+    reappearMs: 10_000,
+    lend: 'asked',
   });
   expect(nrf).toMatchObject({ ttys: [], locks: ['/dev/bus/usb/001/004'] });
+});
+
+test('a tty may be away for ten seconds, and is lent to who asks, unless the config says otherwise', async () => {
+  const uno = { type: 'uno', ttys: ['/dev/ttyUSB0'] };
+  const devices = await poolOf(
+    { ...uno, name: 'uno1' },
+    { ...uno, name: 'uno2', reappear: '0s', lend: 'always' },
+  );
+  expect(devices).toMatchObject([
+    { reappearMs: 10_000, lend: 'asked' },
+    { reappearMs: 0, lend: 'always' },
+  ]);
 });
 
 test('a file as Sai writes it is read: tty objects, comma lists, comments, tabs, trailing commas', async () => {

@@ -1,13 +1,10 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { readFlocks } from '../../src/base/proc-locks.ts';
-import { readProcess } from '../../src/base/process-table.ts';
 import { openPty, type PtyPair } from '../../src/native/pty.ts';
 import { readTtySettings } from '../../src/native/termios.ts';
 import { Bench, type BenchDevice, guardsOf, type Started, until } from '../peers/bench.ts';
+import { Foreigner, findingsIn, heldPlaces, isLocked, isRunning } from '../peers/onlookers.ts';
 import { Port } from '../peers/port.ts';
 
 const BAUD_RATE = 74_880;
@@ -24,8 +21,6 @@ function benchWithPorts(count = 1, device: BenchDevice = {}): { bench: Bench; po
   bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys, ...device }] });
   return { bench, ports: [first, ...others] };
 }
-
-const isLocked = (path: string): boolean => readFlocks().holderOf(statSync(path)) !== undefined;
 
 /** What a process has open. */
 function openFilesOf(pid: number | undefined): string[] {
@@ -52,37 +47,12 @@ async function isClosedBy(holder: Started, tty: string): Promise<void> {
   await until(() => ![holder.pid, ...guardsOf(holder.pid)].some(isOpenIn), 'nobody has the dead tty open');
 }
 
-/** A zombie has ended too. */
-const isRunning = (pid: number): boolean => !['Z', undefined].includes(readProcess(pid)?.state);
-
 const pidIn = (stdout: string): number => Number(/up (\d+)/.exec(stdout)?.[1]);
-
-const heldPlaces = (bench: Bench): string[] =>
-  readdirSync(bench.runDir).filter((name) => name.endsWith('.lease') && isLocked(join(bench.runDir, name)));
 
 const placeOf = ({ ttyPath }: PtyPair): string => {
   const { dev, ino } = statSync(ttyPath);
   return `inode-${dev.toString(16)}-${ino}.lease`;
 };
-
-/** Locks a tty as tio or esptool would. */
-async function foreigner(path: string): Promise<ChildProcess> {
-  const child = spawn('flock', ['-x', path, 'sh', '-c', 'echo locked; exec sleep 1000'], { detached: true });
-  await once(child.stdout, 'data');
-  return child;
-}
-
-function end(child: ChildProcess): void {
-  process.kill(-(child.pid ?? 0), 'SIGKILL');
-}
-
-const findingsOf = (path: string): unknown[] =>
-  existsSync(path)
-    ? readFileSync(path, 'utf8')
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line) as unknown)
-    : [];
 
 describe('a tty that comes back in time', () => {
   test('is locked, raw and at its rate again, and the dead one is open nowhere', async () => {
@@ -114,7 +84,7 @@ describe('a tty that comes back in time', () => {
     expect(heldPlaces(bench)).toEqual([placeOf(board)]);
     started.closeInput();
     expect(await started.ended).toMatchObject({ status: 0, stdout: 'up\n' });
-    expect({ findings: findingsOf(findings), left: bench.leftBehind() }).toEqual({ findings: [], left: [] });
+    expect({ findings: findingsIn(findings), left: bench.leftBehind() }).toEqual({ findings: [], left: [] });
     expect(heldPlaces(bench)).toEqual([]);
   });
 
@@ -212,9 +182,10 @@ describe('a tty that comes back in time', () => {
     port.unplug();
     await started.says(/went away/);
     const board = openPty();
-    const other = await foreigner(board.ttyPath);
+    const other = new Foreigner(board.ttyPath);
+    await other.hasLock;
     port.plugIn(board);
-    end(other);
+    await other[Symbol.asyncDispose]();
     await started.says(/is back, and locked again/);
     started.closeInput();
     expect((await started.ended).status).toBe(0);
@@ -273,7 +244,7 @@ describe('a tty that does not come back', () => {
     const { status, stdout, stderr } = await started.ended;
     expect({ status, stdout }).toEqual({ status: 74, stdout: 'up\nhup\n' });
     expect(stderr).toContain(`sai-device: ${text}\n`); // the shell may say more
-    expect(findingsOf(findings)).toMatchObject([
+    expect(findingsIn(findings)).toMatchObject([
       {
         tool: 'sai-device',
         verdict: 'infra',
@@ -294,13 +265,14 @@ describe('a tty that does not come back', () => {
     const started = bench.start(['-v', 'uno', 'sh', '-c', 'echo up; sleep 1000'], { SAI_FINDINGS: findings });
     await started.prints(/up/);
     const board = openPty();
-    const other = await foreigner(board.ttyPath);
+    const other = new Foreigner(board.ttyPath);
+    await other.hasLock;
     port.unplug();
     port.plugIn(board);
     const { status } = await started.ended;
-    end(other);
+    await other[Symbol.asyncDispose]();
     expect(status).toBe(75);
-    expect(findingsOf(findings)).toMatchObject([
+    expect(findingsIn(findings)).toMatchObject([
       {
         verdict: 'infra',
         blame: 'busy',

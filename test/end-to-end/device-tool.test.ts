@@ -1,15 +1,14 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { readFlocks } from '../../src/base/proc-locks.ts';
 import { readProcess } from '../../src/base/process-table.ts';
 import { readTtySettings } from '../../src/native/termios.ts';
-import { Bench, guardsOf, SAI_DEVICE, type Started, until } from '../peers/bench.ts';
+import { Bench, SAI_DEVICE, until } from '../peers/bench.ts';
 import { Bootloader } from '../peers/bootloader.ts';
 import { needsProgram } from '../peers/needs.ts';
+import { Foreigner, findingsIn, Go, heldPlaces, isLocked, isRunning } from '../peers/onlookers.ts';
 import { Port } from '../peers/port.ts';
 
 const SAI_EXPECT = fileURLToPath(new URL('../../bin/sai-expect', import.meta.url));
@@ -19,51 +18,7 @@ const EXPECT = `${process.execPath} ${SAI_EXPECT}`;
 
 const inside = (script: string): string[] => ['uno', 'sh', '-c', script];
 
-const isLocked = (path: string): boolean => readFlocks().holderOf(statSync(path)) !== undefined;
-
-/** For a script: until the test says so. */
-class Go {
-  readonly wait: string;
-  readonly #path: string;
-
-  constructor(bench: Bench, name = 'go') {
-    this.#path = bench.file(name);
-    this.wait = `while ! [ -e ${this.#path} ]; do sleep 0.02; done`;
-  }
-
-  say(): void {
-    writeFileSync(this.#path, '');
-  }
-}
-
-const findingsOf = (path: string): { [key: string]: unknown }[] =>
-  existsSync(path)
-    ? readFileSync(path, 'utf8')
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line) as { [key: string]: unknown })
-    : [];
-
-const heldPlaces = (bench: Bench): string[] =>
-  readdirSync(bench.runDir).filter((name) => name.endsWith('.lease') && isLocked(join(bench.runDir, name)));
-
-/** A zombie has ended too. */
-const isRunning = (pid: number): boolean => !['Z', undefined].includes(readProcess(pid)?.state);
-
 const pidIn = (stdout: string): number => Number(/pid (\d+)/.exec(stdout)?.[1]);
-
-/** Locks a tty as soon as it can, and keeps it. */
-function foreigner(path: string): ChildProcess {
-  return spawn('flock', ['-x', path, 'sh', '-c', 'echo locked; exec sleep 1000'], { detached: true });
-}
-
-const locks = async (child: ChildProcess): Promise<void> => {
-  if (child.stdout) await once(child.stdout, 'data');
-};
-
-function end(child: ChildProcess): void {
-  process.kill(-(child.pid ?? 0), 'SIGKILL');
-}
 
 /** Debian's Python has pyserial where another one comes first in the PATH. */
 function pythonWithSerial(): string | undefined {
@@ -142,7 +97,7 @@ describe('avrdude, which takes no lock', () => {
     const { status } = await bench.run(inside(flash(bench)), { SAI_FINDINGS: findings });
     expect(status).toBe(0);
     expect(uno.flash.subarray(0, 300)).toEqual(readFileSync(bench.file('image')));
-    expect(findingsOf(findings)).toEqual([]);
+    expect(findingsIn(findings)).toEqual([]);
   });
 
   test('leaves a fault of the rig when it fails with --flash, and its status stands', async (context) => {
@@ -155,7 +110,7 @@ describe('avrdude, which takes no lock', () => {
     });
     expect(status).toBe(8);
     expect(stderr).toMatch(/^sai-device: flash failed: status 1 of avrdude .*\nstatus 1\n$/m);
-    expect(findingsOf(findings)).toMatchObject([
+    expect(findingsIn(findings)).toMatchObject([
       {
         tool: 'sai-device',
         verdict: 'infra',
@@ -364,10 +319,10 @@ describe('a device whose config says "lend": "always"', () => {
   test('is not taken while another program has it, and is raw at the start', async () => {
     await using bench = new Bench({ lend: 'always' });
     const { ttyPath, ttyFd } = bench.board;
-    const other = foreigner(ttyPath);
-    await locks(other);
+    const other = new Foreigner(ttyPath);
+    await other.hasLock;
     expect((await bench.run(['--no-wait', 'uno', 'true'])).status).toBe(75);
-    end(other);
+    await other[Symbol.asyncDispose]();
     await until(() => !isLocked(ttyPath), 'the other program is gone');
     spawnSync('stty', ['-F', ttyPath, 'sane']);
     expect((await bench.run(['uno', 'true'])).status).toBe(0);
@@ -381,26 +336,26 @@ describe('in the gap that a tool leaves', () => {
     const { ttyPath } = bench.board;
     const findings = bench.file('findings');
     const go = new Go(bench);
-    const other = foreigner(ttyPath); // before the lease: it waits for the lock all the time
-    await locks(other);
-    end(other);
+    const other = new Foreigner(ttyPath);
+    await other.hasLock;
+    await other[Symbol.asyncDispose]();
     await until(() => !isLocked(ttyPath), 'the tty is free');
     const started = bench.start(inside(`echo up; ${go.wait}; ${TOOL} sh -c 'sleep 0.3'; sleep 1000`), {
       SAI_FINDINGS: findings,
     });
     await started.prints(/up/);
-    const queued = foreigner(ttyPath);
+    const queued = new Foreigner(ttyPath);
     go.say();
-    await locks(queued);
+    await queued.hasLock;
     const { status, stderr } = await started.ended;
-    end(queued);
+    await queued[Symbol.asyncDispose]();
     expect(status).toBe(75);
     const text = new RegExp(
       `uno1: ${ttyPath}: expected to lock it again after a tool had used it, process ${queued.pid} \\(flock -x .*\\) has locked it; lease ended$`,
       'm',
     );
     expect(stderr).toMatch(text);
-    expect(findingsOf(findings)).toMatchObject([
+    expect(findingsIn(findings)).toMatchObject([
       {
         verdict: 'infra',
         blame: 'busy',
@@ -423,10 +378,10 @@ describe('in the gap that a tool leaves', () => {
     ]);
     const started = bench.start(inside(`echo up; ${go.wait}; ${TOOL} sh -c 'sleep 0.3'; echo back; cat`));
     await started.prints(/up/);
-    const queued = foreigner(ttyPath);
+    const queued = new Foreigner(ttyPath);
     go.say();
-    await locks(queued);
-    end(queued);
+    await queued.hasLock;
+    await queued[Symbol.asyncDispose]();
     await started.prints(/back/);
     await until(() => isLocked(ttyPath), 'the tty is locked again');
     expect(spawnSync('flock', ['-n', ttyPath, 'true']).status).toBe(1);
@@ -456,166 +411,5 @@ describe('in the gap that a tool leaves', () => {
     await until(() => spawnSync('flock', ['-n', ttyPath, 'true']).status === 1, 'the tty is locked again');
     started.closeInput();
     expect((await started.ended).status).toBe(0);
-  });
-});
-
-describe('killed by SIGKILL while a tty is lent', () => {
-  /** A lease in which a tool runs that says its pid, and the pid of the sai-device --tool. */
-  async function lentIn(
-    bench: Bench,
-    tool = 'exec sleep 1000',
-  ): Promise<{ started: Started; wrapper: number; command: number }> {
-    const script = `${TOOL} sh -c 'echo wrapper $PPID pid $$; ${tool}'; echo status $?; cat`;
-    const started = bench.start(['-v', '--grace', '200ms', ...inside(script)]);
-    await started.prints(/wrapper \d+ pid \d+\n/);
-    const { stdout } = started;
-    return { started, wrapper: Number(/wrapper (\d+)/.exec(stdout)?.[1]), command: pidIn(stdout) };
-  }
-
-  test('the holder: the guard ends the tool, then lets go', async () => {
-    await using bench = new Bench();
-    const { started, command } = await lentIn(bench);
-    started.kill('SIGKILL');
-    await started.ended;
-    await until(() => heldPlaces(bench).length === 0, 'the lease is over');
-    expect(isRunning(command)).toBe(false);
-    expect(bench.leftBehind()).toEqual([]);
-    expect((await bench.run(['uno', 'true'])).status).toBe(0);
-  });
-
-  test('the guard: another stands in, and has the lock when it is taken again', async () => {
-    await using bench = new Bench();
-    const { ttyPath } = bench.board;
-    const { started, command } = await lentIn(bench);
-    for (const guard of guardsOf(started.pid)) process.kill(guard, 'SIGKILL');
-    await started.says(/started another/);
-    process.kill(command, 'SIGTERM');
-    await started.prints(/status 143/);
-    const [guard] = guardsOf(started.pid);
-    process.kill(guard ?? 0, 'SIGSTOP');
-    started.kill('SIGKILL');
-    await until(() => !isRunning(started.pid), 'the holder is gone');
-    expect(isLocked(ttyPath)).toBe(true);
-    process.kill(guard ?? 0, 'SIGCONT');
-    await until(() => !isLocked(ttyPath), 'the guard has let go');
-    await started.ended;
-  });
-
-  test('the tool: its status says so, and the tty is locked again', async () => {
-    await using bench = new Bench();
-    const { started, command } = await lentIn(bench);
-    process.kill(command, 'SIGKILL');
-    await started.prints(/status 137/);
-    expect(isLocked(bench.board.ttyPath)).toBe(true);
-    started.closeInput();
-    expect((await started.ended).status).toBe(0);
-  });
-
-  test('sai-device --tool: the tty is locked again at once when the tool has no lock', async () => {
-    await using bench = new Bench();
-    const { started, wrapper } = await lentIn(bench);
-    process.kill(wrapper, 'SIGKILL');
-    await started.prints(/status 137/);
-    await until(() => isLocked(bench.board.ttyPath), 'the tty is locked again');
-    started.closeInput();
-    expect((await started.ended).status).toBe(0);
-    expect(bench.leftBehind()).toEqual([]);
-  });
-
-  test('sai-device --tool: the tty is locked again as soon as the tool lets go', async () => {
-    await using bench = new Bench();
-    const go = new Go(bench);
-    const { ttyPath } = bench.board;
-    const { started, wrapper } = await lentIn(bench, `flock -n ${ttyPath} sh -c "echo locked; ${go.wait}"`);
-    await started.prints(/locked/);
-    process.kill(wrapper, 'SIGKILL');
-    await started.says(/waiting for process \d+ \(flock -n .*\) of this lease/);
-    go.say();
-    const lockedByUs = (): boolean => readFlocks().holderOf(statSync(ttyPath)) === started.pid;
-    await until(lockedByUs, 'the tty is locked again');
-    started.closeInput();
-    expect((await started.ended).status).toBe(0);
-  });
-});
-
-describe('killed by SIGKILL in the gap', () => {
-  /** A lease whose tool has ended, and whose tty a foreigner has. */
-  async function gapIn(bench: Bench): Promise<{ started: Started; wrapper: number; other: ChildProcess }> {
-    const { ttyPath } = bench.board;
-    const go = new Go(bench);
-    const tool = new Go(bench, 'tool');
-    const script = `echo up; ${go.wait}; ${TOOL} sh -c 'echo wrapper $PPID; ${tool.wait}'; echo status $?; cat`;
-    const started = bench.start(['-v', ...inside(script)]);
-    await started.prints(/up/);
-    const other = foreigner(ttyPath);
-    go.say();
-    await Promise.all([locks(other), started.prints(/wrapper \d+\n/)]);
-    tool.say();
-    return { started, wrapper: Number(/wrapper (\d+)/.exec(started.stdout)?.[1]), other };
-  }
-
-  test('the holder: the guard ends the command, and the foreigner keeps what it has', async () => {
-    await using bench = new Bench();
-    const { started, wrapper, other } = await gapIn(bench);
-    started.kill('SIGKILL');
-    await started.ended;
-    await until(() => heldPlaces(bench).length === 0, 'the lease is over');
-    expect(isRunning(wrapper)).toBe(false);
-    expect(isLocked(bench.board.ttyPath)).toBe(true);
-    end(other);
-    expect((await bench.run(['uno', 'true'])).status).toBe(0);
-    expect(bench.leftBehind()).toEqual([]);
-  });
-
-  test.each(['guard', 'sai-device --tool'])(
-    'the %s: the tty is locked again all the same',
-    async (victim) => {
-      await using bench = new Bench();
-      const { ttyPath } = bench.board;
-      const { started, wrapper, other } = await gapIn(bench);
-      if (victim === 'guard') for (const guard of guardsOf(started.pid)) process.kill(guard, 'SIGKILL');
-      else process.kill(wrapper, 'SIGKILL');
-      end(other);
-      await started.prints(/status/);
-      await until(() => readFlocks().holderOf(statSync(ttyPath)) === started.pid, 'the tty is locked again');
-      await until(() => guardsOf(started.pid).length === 1, 'a guard is there');
-      started.closeInput();
-      expect((await started.ended).status).toBe(0);
-    },
-  );
-});
-
-describe('a sai-device that is stopped while a tool asks for its ttys', () => {
-  test('lends them once it goes on; until then the tool says for whom it waits', async () => {
-    await using bench = new Bench();
-    const go = new Go(bench);
-    const started = bench.start(inside(`echo up; ${go.wait}; ${TOOL} echo ran; cat`));
-    await started.prints(/up/);
-    started.kill('SIGSTOP');
-    go.say();
-    await started.says(
-      new RegExp(`waiting for the sai-device that holds uno1 \\(pid ${started.pid}\\) to lend its ttys`),
-    );
-    started.kill('SIGCONT');
-    await started.prints(/ran/);
-    started.closeInput();
-    expect((await started.ended).status).toBe(0);
-  });
-
-  test('is given up after the time that the tool waits, and keeps its locks', async () => {
-    await using bench = new Bench();
-    const go = new Go(bench);
-    const started = bench.start(
-      inside(`echo up; ${go.wait}; ${TOOL} --no-wait echo ran; echo status $?; cat`),
-    );
-    await started.prints(/up/);
-    started.kill('SIGSTOP');
-    go.say();
-    await started.prints(/status 69/);
-    await started.says(/does not answer after 2 s; has it been stopped\?/);
-    expect(isLocked(bench.board.ttyPath)).toBe(true);
-    started.kill('SIGCONT');
-    started.closeInput();
-    expect(await started.ended).toMatchObject({ status: 0, stdout: 'up\nstatus 69\n' });
   });
 });
