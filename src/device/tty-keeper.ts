@@ -103,34 +103,33 @@ export class TtyKeeper implements Disposable {
   }
 
   /**
-   * Resolves once the ttys that were lent are locked and set again, or the lease has to end. A process of the lease
-   * that still has a lock is waited for as long as it lives: `onKept` is told once.
+   * Resolves once the ttys that were lent are locked and set again, or the lease has to end. What is away may come back
+   * as ever. A process of the lease that still has a lock is waited for as long as it lives: `onKept` is told once.
    */
   async takeBack(onKept: (holder: string) => void): Promise<void> {
     if (this.#state === 'over') return;
     this.#state = 'returned';
     let untilMs = performance.now() + RETAKE_WITHIN_MS;
     let hasTold = false;
-    for (let tries = 1; ; tries++) {
-      if (this.#isOver()) return;
+    for (let tries = 1; !this.#isOver(); tries++) {
       const nowMs = performance.now();
-      const taken = this.#ttys.filter((tty) => this.#retake(tty)?.by === 'foreigner');
-      if (taken.length === 0) break;
+      const missing = this.#ttys.filter((tty) => !this.#retake(tty));
+      if (missing.length === 0) {
+        this.#state = 'held';
+        return;
+      }
       if (tries % TRIES_PER_SEARCH === 0) {
+        const taken = missing.filter(({ place }) => place.isOpen);
         const stranger = taken.find((tty) => this.#oursWith(tty) === undefined);
-        const kept = taken.find(({ keptBy }) => keptBy !== undefined)?.keptBy;
         if (!stranger) untilMs = nowMs + RETAKE_WITHIN_MS;
-        if (stranger && nowMs >= untilMs) {
-          this.#end(foreignTrouble(stranger, 'after a tool had used it'));
-          return;
-        }
+        if (stranger && nowMs >= untilMs)
+          return this.#end(foreignTrouble(stranger, 'after a tool had used it'));
+        const kept = missing.find((tty) => this.#oursWith(tty) !== undefined)?.keptBy;
         if (kept !== undefined && !hasTold) onKept(describeProcess(kept));
         hasTold ||= kept !== undefined;
       }
       await delay(RETAKE_EACH_MS);
     }
-    this.#state = 'held';
-    this.#look();
   }
 
   /** Once the command has ended: what keeps that from being a good end. */
@@ -210,11 +209,13 @@ export class TtyKeeper implements Disposable {
     return this.#state === 'lent' || isAlwaysLent;
   }
 
-  #retake(tty: KeptTty): Hindrance | undefined {
-    if (!tty.place.isOpen || tty.isAlwaysLent) return undefined;
+  /** Whether it is locked; one that is away is looked for by the looks. */
+  #retake(tty: KeptTty): boolean {
+    if (tty.isAlwaysLent) return true;
+    if (!tty.place.isOpen) return false;
     tty.hindrance = tty.place.tryRetake();
     if (tty.hindrance?.by === 'absence') this.#close(tty, performance.now());
-    return tty.hindrance;
+    return tty.hindrance === undefined;
   }
 
   /** The process of the lease that has the lock. Cheap as long as that is the one it was. */

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { readProcessEnvironment, readProcessTable, withDescendants } from '../../src/base/process-table.ts';
 import { Bench, guardsOf, SAI_DEVICE, type Started, until } from '../peers/bench.ts';
 import { Foreigner, Go, heldPlaces, isLocked, isRunning, lockerOf } from '../peers/onlookers.ts';
+import { Port } from '../peers/port.ts';
 import { seededRandom } from '../peers/seeded-random.ts';
 
 const TOOL = `${process.execPath} ${SAI_DEVICE} --tool`;
@@ -12,19 +13,19 @@ const inside = (script: string): string[] => ['uno', 'sh', '-c', script];
 
 const pidIn = (stdout: string): number => Number(/pid (\d+)/.exec(stdout)?.[1]);
 
-describe('killed by SIGKILL while a tty is lent', () => {
-  /** A lease in which a tool runs that says its pid, and the pid of the sai-device --tool. */
-  async function lentIn(
-    bench: Bench,
-    tool = 'exec sleep 1000',
-  ): Promise<{ started: Started; wrapper: number; command: number }> {
-    const script = `${TOOL} sh -c 'echo wrapper $PPID pid $$; ${tool}'; echo status $?; cat`;
-    const started = bench.start(['-v', '--grace', '200ms', ...inside(script)]);
-    await started.prints(/wrapper \d+ pid \d+\n/);
-    const { stdout } = started;
-    return { started, wrapper: Number(/wrapper (\d+)/.exec(stdout)?.[1]), command: pidIn(stdout) };
-  }
+/** A lease in which a tool runs that says its pid, and the pid of the sai-device --tool. */
+async function lentIn(
+  bench: Bench,
+  tool = 'exec sleep 1000',
+): Promise<{ started: Started; wrapper: number; command: number }> {
+  const script = `${TOOL} sh -c 'echo wrapper $PPID pid $$; ${tool}'; echo status $?; cat`;
+  const started = bench.start(['-v', '--grace', '200ms', ...inside(script)]);
+  await started.prints(/wrapper \d+ pid \d+\n/);
+  const { stdout } = started;
+  return { started, wrapper: Number(/wrapper (\d+)/.exec(stdout)?.[1]), command: pidIn(stdout) };
+}
 
+describe('killed by SIGKILL while a tty is lent', () => {
   test('the holder: the guard ends the tool, then lets go', async () => {
     await using bench = new Bench();
     const { started, command } = await lentIn(bench);
@@ -88,6 +89,56 @@ describe('killed by SIGKILL while a tty is lent', () => {
     await until(lockedByUs, 'the tty is locked again');
     started.closeInput();
     expect((await started.ended).status).toBe(0);
+  });
+});
+
+describe('killed by SIGKILL while a lent tty is away', () => {
+  /** A lease in which a tool runs, and whose tty has gone. */
+  async function awayIn(
+    bench: Bench,
+    port: Port,
+  ): Promise<{ started: Started; wrapper: number; command: number }> {
+    bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys: [port.path] }] });
+    const lent = await lentIn(bench);
+    port.unplug();
+    await lent.started.says(/went away/);
+    return lent;
+  }
+
+  test.each(['guard', 'sai-device --tool', 'tool'])(
+    'the %s: the tty is locked once it is back',
+    async (victim) => {
+      await using bench = new Bench();
+      using port = new Port(bench.file('port'));
+      const { started, wrapper, command } = await awayIn(bench, port);
+      if (victim === 'guard') {
+        for (const guard of guardsOf(started.pid)) process.kill(guard, 'SIGKILL');
+        await started.says(/started another/);
+        process.kill(command, 'SIGTERM');
+      } else {
+        process.kill(victim === 'tool' ? command : wrapper, 'SIGKILL');
+      }
+      if (victim === 'sai-device --tool') await started.prints(/status 137/);
+      const board = port.plugIn();
+      await started.prints(/status (?:137|143)/);
+      await until(() => isLocked(board.ttyPath), 'the tty is locked again');
+      started.closeInput();
+      expect((await started.ended).status).toBe(0);
+      expect(bench.leftBehind()).toEqual([]);
+    },
+  );
+
+  test('the holder: the guard ends the tool, then lets go', async () => {
+    await using bench = new Bench();
+    using port = new Port(bench.file('port'));
+    const { started, command } = await awayIn(bench, port);
+    started.kill('SIGKILL');
+    await started.ended;
+    await until(() => heldPlaces(bench).length === 0, 'the lease is over');
+    expect(isRunning(command)).toBe(false);
+    port.plugIn();
+    expect((await bench.run(['uno', 'true'])).status).toBe(0);
+    expect(bench.leftBehind()).toEqual([]);
   });
 });
 
