@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { formatDuration } from '../base/duration.ts';
-import { RigError } from '../base/errors.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
 import { EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
 import { oneLine } from '../base/one-line.ts';
 import { refusalOf } from '../base/program.ts';
@@ -21,6 +21,7 @@ import type { Finding } from '../wire/finding.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
 import { type Alias, aliasOf, environmentOf } from './environment.ts';
 import { Guard } from './guard.ts';
+import { rememberLease } from './history.ts';
 import type { Lease } from './lease.ts';
 import { readAncestorLeases, withoutAncestors } from './nested.ts';
 import { ttyGidOf } from './place.ts';
@@ -29,6 +30,7 @@ import { acquire } from './queue.ts';
 import { type CommandEnd, runCommand } from './run-command.ts';
 import { openRunDir, type RunDir } from './run-dir.ts';
 import { SignalDesk } from './signals.ts';
+import { readState } from './state.ts';
 
 const DEFAULT_WAIT_MS = 2 * 3_600_000;
 const DEFAULT_MAX_LEASE_MS = 8 * 3_600_000;
@@ -146,6 +148,8 @@ class DeviceRun {
       parent: parent?.folder,
       runDir,
     };
+    const { damage } = readState(runDir);
+    if (damage !== undefined) diagnostics.say(damage);
     const log = await openSender(this.#invocation.env, ENV.logproxy);
     try {
       log?.send(Buffer.from(`sai-device: queueing for device compatible with '${type}'\n`));
@@ -203,6 +207,17 @@ class DeviceRun {
       return status;
     } finally {
       lease.release();
+      await this.#remember(lease);
+    }
+  }
+
+  /** Once the next one has the device; a lease without history is no failure of anything. */
+  async #remember({ record, runDir }: Lease): Promise<void> {
+    if (!runDir) return;
+    try {
+      await rememberLease(runDir, record);
+    } catch (error) {
+      this.#invocation.diagnostics.detail(`how long this lease lasted is not kept: ${reasonOf(error)}`);
     }
   }
 
