@@ -85,7 +85,7 @@ export function describeHolder(device: PooledDevice, view: DeviceView): string {
     case 'held': {
       const { record } = view;
       if (!record || record.releasedAtMs !== undefined) return `${device.name} is being taken`;
-      const since = new Date(record.sinceMs).toTimeString().slice(0, 8);
+      const since = timeOfDay(record.sinceMs);
       const whose = record.device === device.name ? '' : ` as ${oneLine(record.device)}`;
       return `${device.name} is held${whose} by pid ${record.holderPid} (${oneLine(record.command)}) of ${oneLine(record.user)} since ${since}`;
     }
@@ -98,9 +98,14 @@ export function describeQuarantine(device: PooledDevice, { reason, by, atMs }: Q
   return `quarantined by ${oneLine(by)} since ${minuteOf(atMs)}: ${oneLine(reason)} (${release} ends that)`;
 }
 
+/** `12:03:04`, local. */
+export function timeOfDay(atMs: number): string {
+  return new Date(atMs).toTimeString().slice(0, 8);
+}
+
 /** Local time; a quarantine may last for weeks. */
 function minuteOf(atMs: number): string {
   const time = new Date(atMs);
   const [month, day] = [time.getMonth() + 1, time.getDate()].map((each) => String(each).padStart(2, '0'));
-  return `${time.getFullYear()}-${month}-${day} ${time.toTimeString().slice(0, 5)}`;
+  return `${time.getFullYear()}-${month}-${day} ${timeOfDay(atMs).slice(0, 5)}`;
 }

@@ -1,6 +1,7 @@
 /** What `sai-device <type> <command>` does: gets a device, runs the command, says what came of it. */
 
 import { join } from 'node:path';
+import { describeProcess } from '../base/describe-process.ts';
 import { formatDuration } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
@@ -19,6 +20,7 @@ import { becomeSubreaper } from '../native/process.ts';
 import { ENV } from '../wire/env.ts';
 import type { Finding } from '../wire/finding.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
+import type { DaemonPatterns } from './daemons.ts';
 import { type Alias, aliasOf, environmentOf } from './environment.ts';
 import { Guard } from './guard.ts';
 import { rememberLease } from './history.ts';
@@ -27,7 +29,7 @@ import { readAncestorLeases, withoutAncestors } from './nested.ts';
 import { ttyGidOf } from './place.ts';
 import { type DeviceRequest, loadPool, matchDevices, type PooledDevice } from './pool.ts';
 import { acquire } from './queue.ts';
-import { type CommandEnd, runCommand } from './run-command.ts';
+import { type CommandEnd, type Custody, runCommand } from './run-command.ts';
 import { openRunDir, type RunDir } from './run-dir.ts';
 import { SignalDesk } from './signals.ts';
 import { readState } from './state.ts';
@@ -52,6 +54,7 @@ export interface RunRequest extends DeviceRequest {
   /** Undefined: as the device says, else eight hours. */
   readonly maxLeaseMs: number | undefined;
   readonly graceMs: number;
+  readonly keepDaemons: DaemonPatterns;
   /** Under a lease that would do, run there. */
   readonly joins: boolean;
   /** Leave no finding about a failure of our own. */
@@ -195,7 +198,7 @@ class DeviceRun {
     const line = { program, args, env: environmentOf(env, lease, { alias, findings }) };
     // When this throws, lease and guard are left as they are: the guard ends what may live, then lets go.
     const end = await runCommand(line, {
-      custody: { guard, hungUpTty: () => lease.hungUpTty(), maxLeaseMs },
+      custody: { guard, hungUpTty: () => lease.hungUpTty(), maxLeaseMs, daemons: this.#daemons() },
       signals: this.#signals,
       graceMs,
       say: (text) => diagnostics.say(text),
@@ -209,6 +212,15 @@ class DeviceRun {
       lease.release();
       await this.#remember(lease);
     }
+  }
+
+  #daemons(): NonNullable<Custody['daemons']> {
+    const { keepDaemons } = this.#request;
+    const onKept = (pids: readonly number[]): void => {
+      const names = pids.map((pid) => describeProcess(pid)).join(', ');
+      this.#invocation.diagnostics.detail(`left running, as --keep-daemons says: ${names}`);
+    };
+    return { keep: keepDaemons, onKept };
   }
 
   /** Once the next one has the device; a lease without history is no failure of anything. */
@@ -229,6 +241,7 @@ class DeviceRun {
       return new Guard(lease, {
         program: this.#guardProgram,
         graceMs: this.#request.graceMs,
+        keepDaemons: this.#request.keepDaemons,
         onReplaced: () => diagnostics.detail('the guard of the lease ended; started another'),
         onLost: () =>
           diagnostics.say(
