@@ -41,8 +41,11 @@ export type DeviceState = v.InferOutput<typeof DeviceState>;
 
 const StateFile = v.strictObject({
   version: v.literal(1),
-  /** By the device's name. Each is looked at below: a record of valibot's drops a device that is called `constructor`. */
-  devices: v.looseObject({}),
+  /** By the device's name; each is parsed by itself, because valibot drops one that is called `constructor`. */
+  devices: v.custom<Record<string, unknown>>(
+    (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+    'expected an object',
+  ),
 });
 
 export interface RigState {
