@@ -8,6 +8,9 @@ import { type ProcessInfo, readProcess, withDescendants } from '../base/process-
 /** What somebody gave to `--keep-daemons`: names, in which `*` is any text and `?` any character. */
 export type DaemonPatterns = readonly string[];
 
+/** Until a daemon that was just forked has executed its program, it bears its parent's name. */
+export const NAMED_AFTER_MS = 150;
+
 /** @throws {RigError} blame `usage` for what can be no name of a program */
 export function checkDaemonPattern(pattern: string): string {
   if (pattern !== '' && !pattern.includes('/')) return pattern;

@@ -14,7 +14,7 @@ import { ByteLines } from '../base/byte-lines.ts';
 import type { ProcessInfo } from '../base/process-table.ts';
 import { runMain } from '../base/run-main.ts';
 import { ENV } from '../wire/env.ts';
-import { withoutDaemons } from './daemons.ts';
+import { NAMED_AFTER_MS, withoutDaemons } from './daemons.ts';
 import { type GuardOrder, parseKnownLine } from './guard-order.ts';
 import { released, writeLeaseRecord } from './lease-record.ts';
 import { endTree, ProcessTree } from './process-tree.ts';
@@ -41,6 +41,7 @@ async function guard(order: GuardOrder): Promise<number> {
   const { record, runDir, leaseFileFds, otherFds, keepDaemons } = order;
   const tree = new ProcessTree(`${ENV.deviceLease}=${record.folder}`, record.holderStartTicks);
   const commandPid = await learnUntilHolderVanishes(tree);
+  if (keepDaemons.length > 0) await delay(NAMED_AFTER_MS);
   await endSurely(() => withoutDaemons(tree.scan(), keepDaemons, commandPid), order.graceMs);
   for (const fd of leaseFileFds) writeLeaseRecord(fd, released(record));
   rmSync(record.folder, { recursive: true, force: true });

@@ -1,12 +1,13 @@
 /** Runs the command of a lease and leaves nothing of it behind. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { errnoCode, reasonOf } from '../base/errors.ts';
 import { EXIT_CANNOT_START, EXIT_NOT_FOUND, exitStatusOfSignal } from '../base/exit.ts';
 import { readChildPids, readProcess, readProcessTable } from '../base/process-table.ts';
 import { reap } from '../native/process.ts';
-import { type DaemonPatterns, isKept } from './daemons.ts';
+import { type DaemonPatterns, isKept, NAMED_AFTER_MS } from './daemons.ts';
 import type { Guard } from './guard.ts';
 import {
   endTree,
@@ -200,6 +201,8 @@ class Run {
   }
 
   async #endLeftovers(): Promise<void> {
+    const mayKeep = (this.#options.custody?.daemons?.keep.length ?? 0) > 0;
+    if (mayKeep && this.#leftovers().length > 0) await delay(NAMED_AFTER_MS);
     await endTree({
       scan: () => (this.#leftovers().length === 0 ? [] : this.#tree()), // the table is only read when there are any
       graceMs: this.#options.graceMs,
