@@ -80,8 +80,10 @@ export class LatestOutput implements Disposable {
   }
 
   /** Each on one row, and no more of them than there are rows: else the way back up would be another. */
-  #paint({ columns, rows }: WriteStream, lines: readonly string[]): string {
-    const room = Math.max(1, rows - 1);
+  #paint(terminal: WriteStream, lines: readonly string[]): string {
+    // A terminal that does not know its size says 0.
+    const columns = terminal.columns || Number.POSITIVE_INFINITY;
+    const room = Math.max(1, (terminal.rows || Number.POSITIVE_INFINITY) - 1);
     const fits = lines.length <= room;
     const shown = fits ? lines : [...lines.slice(0, room - 1), `… and ${lines.length - room + 1} more`];
     const back = this.#painted === undefined ? ERASE_ALL : upAndErase(this.#painted);
