@@ -27,14 +27,15 @@ export function isKept(pid: number, patterns: DaemonPatterns): boolean {
 
 /**
  * The members of a tree without the daemons in it and what those have started. A daemon has left its parents: what
- * still descends from the command, or is the command, is none, whatever its name.
+ * still descends from the command, or is the command, is none, whatever its name. Without knowing the command, whose
+ * sai-device was killed in the instant in which it started it, nothing is taken for a daemon.
  */
 export function withoutDaemons(
   members: readonly ProcessInfo[],
   patterns: DaemonPatterns,
   commandPid: number | undefined,
 ): ProcessInfo[] {
-  if (patterns.length === 0) return [...members];
+  if (patterns.length === 0 || commandPid === undefined) return [...members];
   const pids = new Set(members.map((each) => each.pid));
   const daemons = members
     .filter((each) => each.pid !== commandPid && !pids.has(each.ppid))

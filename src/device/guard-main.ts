@@ -61,7 +61,7 @@ async function endSurely(scan: () => readonly ProcessInfo[], graceMs: number): P
   }
 }
 
-/** The pid of the command, when there was time to tell it. */
+/** The pid of the command; undefined when its holder was killed before it could tell. */
 function learnUntilHolderVanishes(tree: ProcessTree): Promise<number | undefined> {
   const lines = new ByteLines(MAX_LINE_BYTES);
   let commandPid: number | undefined;

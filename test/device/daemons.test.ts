@@ -31,9 +31,10 @@ test('of a tree, what left its parents is kept with all that it started, but nev
   const member = (ppid: number): ProcessInfo => ({ ...self, ppid });
   const command = member(1);
   expect(withoutDaemons([command], ['*'], self.pid)).toEqual([command]);
-  expect(withoutDaemons([command], ['*'], undefined)).toEqual([]);
-  expect(withoutDaemons([command], [], undefined)).toEqual([command]);
+  expect(withoutDaemons([command], ['*'], 1)).toEqual([]);
+  expect(withoutDaemons([command], [], 1)).toEqual([command]);
+  expect(withoutDaemons([command], ['*'], undefined)).toEqual([command]);
   const parent = { ...self, pid: 2 ** 30, ppid: 1 };
   const child = member(parent.pid);
-  expect(withoutDaemons([parent, child], ['node'], undefined)).toEqual([parent, child]);
+  expect(withoutDaemons([parent, child], ['node'], 1)).toEqual([parent, child]);
 });
