@@ -20,23 +20,25 @@ const STDOUT = 1;
 export class LatestOutput implements Disposable {
   readonly #format: 'text' | 'json';
   readonly #terminal: WriteStream | undefined;
-  readonly #onResize: () => void;
+  readonly #onNewScreen: () => void;
   #pending: Uint8Array = new Uint8Array(0);
   #shown = new Map<string, string>();
   /** Rows on the terminal, above the cursor; undefined when we cannot know. */
   #painted: number | undefined = 0;
   #hasReader = true;
 
-  /** `onResize`: there is reason to show it again. */
-  constructor(format: 'text' | 'json', onResize: () => void) {
+  /** `onNewScreen` is told when there is reason to show it again. */
+  constructor(format: 'text' | 'json', onNewScreen: () => void) {
     this.#format = format;
     this.#terminal = format === 'text' && isatty(STDOUT) ? process.stdout : undefined;
-    this.#onResize = () => {
-      this.#painted = undefined; // the terminal may have wrapped or joined lines
+    this.#onNewScreen = () => {
+      this.#painted = undefined;
       this.#shown.clear();
-      onResize();
+      onNewScreen();
     };
-    this.#terminal?.on('resize', this.#onResize);
+    // The terminal may have wrapped or joined lines; after Ctrl-Z and fg the shell has written below them.
+    this.#terminal?.on('resize', this.#onNewScreen);
+    if (this.#terminal) process.on('SIGCONT', this.#onNewScreen);
   }
 
   /** Whether the reader has taken everything; takes the chance to give it more. */
@@ -71,7 +73,8 @@ export class LatestOutput implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#terminal?.off('resize', this.#onResize);
+    this.#terminal?.off('resize', this.#onNewScreen);
+    process.off('SIGCONT', this.#onNewScreen);
   }
 
   #textOf(lines: readonly string[], changed: readonly string[]): string {

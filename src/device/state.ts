@@ -58,7 +58,7 @@ export interface RigState {
 const UNKNOWN: DeviceState = { fence: 0, leases: [] };
 
 /** A file that is read whole at every look stays small: a host with more devices forgets who was used longest ago. */
-const MAX_DEVICES = 500;
+const MAX_DEVICES = 200;
 
 /**
  * Without the sticky bit that the run folder has: in a sticky folder nobody may replace the file, or remove the lock,
@@ -84,7 +84,8 @@ export function readState(runDir: RunDir | undefined): RigState {
   try {
     return { devices: runDir ? load(runDir) : new Map(), damage: undefined };
   } catch (error) {
-    return { devices: new Map(), damage: `${reasonOf(error)}; taken for empty: set quarantines again` };
+    const meaning = isNotNow(error) ? 'no quarantine is known' : 'taken for empty: set quarantines again';
+    return { devices: new Map(), damage: `${reasonOf(error)}; ${meaning}` };
   }
 }
 
@@ -191,11 +192,15 @@ function loadOrSetAside(runDir: RunDir): Map<string, DeviceState> {
   try {
     return load(runDir);
   } catch (error) {
-    const code = errnoCode(error);
-    if (code !== undefined && NOT_NOW.includes(code)) throw error;
+    if (isNotNow(error)) throw error;
     renameSync(stateFilePath(runDir), damagedFilePath(runDir));
     return new Map();
   }
+}
+
+function isNotNow(error: unknown): boolean {
+  const code = errnoCode(error);
+  return code !== undefined && NOT_NOW.includes(code);
 }
 
 function textOf(devices: ReadonlyMap<string, DeviceState>): string {

@@ -226,9 +226,9 @@ test('it stays small: of more devices than a host has, those used longest ago ar
   );
   await changeState(runDir, 'uno599', addLease, PATIENT);
   const kept = readState(runDir).devices;
-  expect(kept.size).toBe(500);
+  expect(kept.size).toBe(200);
   expect(kept.get('uno-q')?.quarantine).toEqual(quarantine);
-  expect(kept.has('uno100')).toBe(false);
+  expect(kept.has('uno400')).toBe(false);
   expect(kept.get('uno599')?.fence).toBe(600);
 });
 

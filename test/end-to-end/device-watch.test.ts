@@ -136,6 +136,14 @@ function watchOnPipe(bench: Bench): ChildProcess {
   return child;
 }
 
+/** Pids of the processes that watch a bench. */
+function watchersOf(bench: Bench): number[] {
+  return readProcessTable()
+    .filter(({ pid }) => commandLineOf(pid).startsWith(`${process.execPath}\0${SAI_DEVICE}\0--watch`))
+    .filter(({ pid }) => readProcessEnvironment(pid).includes(`SAI_RUN_DIR=${bench.runDir}`))
+    .map(({ pid }) => pid);
+}
+
 describe('on a terminal', () => {
   /** Runs `--watch` by a shell, as people do; `tty` is where the terminal is. */
   function onTerminal(bench: Bench, size: string) {
@@ -192,6 +200,9 @@ describe('on a terminal', () => {
     const bigger = ['uno1', 'uno2', 'uno3', 'uno4'].map((name) => `${name} is free [uno]\n`).join('');
     spawnSync('stty', ['-F', terminal.tty(), 'rows', '20', 'cols', '100']);
     await until(() => terminal.shown().endsWith(`ESC[HESC[2J${bigger}`), 'the list is repainted');
+    for (const pid of watchersOf(bench)) process.kill(pid, 'SIGCONT'); // as after Ctrl-Z and fg
+    const again = `${bigger}ESC[HESC[2J${bigger}`;
+    await until(() => terminal.shown().endsWith(again), 'the list is repainted once more');
     terminal.ctrlC();
     await terminal.closed;
     expect(terminal.shown()).toContain('status 130');
@@ -202,13 +213,8 @@ describe('on a terminal', () => {
     await using bench = new Bench();
     const terminal = onTerminal(bench, 'rows 10 cols 80');
     await until(() => terminal.shown().includes('uno1 is free'), 'the list is shown');
-    const watchers = (): number[] =>
-      readProcessTable()
-        .filter(({ pid }) => commandLineOf(pid).includes('--watch'))
-        .filter(({ pid }) => readProcessEnvironment(pid).includes(`SAI_RUN_DIR=${bench.runDir}`))
-        .map(({ pid }) => pid);
-    expect(watchers()).toHaveLength(1);
+    expect(watchersOf(bench)).toHaveLength(1);
     terminal.hangUp();
-    await until(() => watchers().length === 0, 'nobody watches any more');
+    await until(() => watchersOf(bench).length === 0, 'nobody watches any more');
   });
 });
