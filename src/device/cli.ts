@@ -1,21 +1,18 @@
 import { Command, CommanderError } from 'commander';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
+import { oneLine } from '../base/one-line.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
 import { checkDaemonPattern } from './daemons.ts';
+import { DEFAULT_CONFIG, DEFAULT_GRACE_MS } from './defaults.ts';
 import type { Alias } from './environment.ts';
 import { listPool } from './list.ts';
 import { parseWaitMs } from './pool.ts';
 import { quarantine, releaseFromQuarantine } from './quarantine.ts';
-import { type DeviceOptions, type RunRequest, runUnderLease } from './run-under-lease.ts';
+import { type RunRequest, runUnderLease } from './run-under-lease.ts';
 import { watchPool } from './watch.ts';
-
-/** Sai's own place. */
-const DEFAULT_CONFIG = '/etc/sai/devices/conf';
-
-const DEFAULT_GRACE = '5s';
 
 const EXAMPLES = `
 Everything after the type belongs to the command:
@@ -42,7 +39,7 @@ interface Flags {
   /** False: `--no-wait`. */
   wait?: string | false;
   maxLease?: string;
-  grace: string;
+  grace?: string;
   new?: boolean;
   keepDaemons: string[];
   list?: boolean;
@@ -86,28 +83,24 @@ async function obey(command: Command, invocation: Invocation, guardProgram: stri
   }
   const flags = command.opts<Flags>();
   diagnostics.verbosity = flags.quiet ? 'quiet' : flags.verbose ? 'verbose' : 'normal';
-  const options: DeviceOptions = {
-    config: flags.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG),
-    force: flags.force ?? false,
-  };
-  const task = taskOf(flags, command.args);
+  const config = flags.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG);
+  const force = flags.force ?? false;
   const format = flags.json ? 'json' : 'text';
-  switch (task) {
+  switch (taskOf(flags, command.args)) {
     case 'list':
-      return await listPool(options.config, format, invocation);
+      return await listPool(config, format, invocation);
     case 'watch':
-      return await watchPool(options.config, format, invocation);
-    case 'quarantine':
-      return await quarantine(
-        { ...options, name: flags.quarantine ?? '', reason: flags.reason ?? '' },
-        invocation,
-      );
+      return await watchPool(config, format, invocation);
+    case 'quarantine': {
+      const { quarantine: name = '', reason = '' } = flags;
+      return await quarantine({ config, force, name, reason }, invocation);
+    }
     case 'release':
-      return await releaseFromQuarantine({ ...options, name: flags.release ?? '' }, invocation);
+      return await releaseFromQuarantine({ config, force, name: flags.release ?? '' }, invocation);
     case 'run':
       break;
   }
-  return await runUnderLease({ ...options, ...requestOf(command.args, flags) }, invocation, guardProgram);
+  return await runUnderLease(requestOf(command.args, flags, config), invocation, guardProgram);
 }
 
 function commandLine(): Command {
@@ -123,7 +116,7 @@ function commandLine(): Command {
       .option('--wait <duration>', 'longest wait: 30s, 10m, forever (default: 2h)')
       .option('--no-wait', 'fail at once, with status 75, when none is free')
       .option('--max-lease <duration>', 'end the command after that long, with status 75 (default: 8h)')
-      .option('--grace <duration>', 'time between TERM and KILL', DEFAULT_GRACE)
+      .option('--grace <duration>', 'time between TERM and KILL (default: 5s)')
       .option('--new', 'take another device even when this command runs under a lease that would do')
       .option(
         '--keep-daemons <name>',
@@ -173,7 +166,7 @@ function taskOf(flags: Flags, words: readonly string[]): Task {
   return task;
 }
 
-function requestOf(words: readonly string[], flags: Flags): RunRequest {
+function requestOf(words: readonly string[], flags: Flags, config: string): RunRequest {
   const [type, ...rest] = words;
   if (type === undefined) throw usage('expected a device type and a command, got neither');
   if (type.includes('=')) throw usage(`expected a device type, got ${JSON.stringify(type)}`);
@@ -187,6 +180,8 @@ function requestOf(words: readonly string[], flags: Flags): RunRequest {
   if (!hasDashes && program.startsWith('-'))
     throw usage(`expected a command after type ${type}, got ${program}; options go before the type`);
   return {
+    config,
+    force: flags.force ?? false,
     type,
     name: flags.name,
     tags: flags.tag,
@@ -195,9 +190,10 @@ function requestOf(words: readonly string[], flags: Flags): RunRequest {
     args,
     waitMs: waitMsOf(flags.wait),
     maxLeaseMs: flags.maxLease === undefined ? undefined : parseDurationMs(flags.maxLease, '--max-lease'),
-    graceMs: parseDurationMs(flags.grace, '--grace'),
+    graceMs: flags.grace === undefined ? DEFAULT_GRACE_MS : parseDurationMs(flags.grace, '--grace'),
     keepDaemons: flags.keepDaemons.map((each) => checkDaemonPattern(each)),
     joins: !flags.new,
+    purpose: oneLine([program, ...args].join(' ')),
     optional: flags.optional ?? false,
   };
 }

@@ -15,18 +15,17 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
 /** Keeps that a lease has ended just now. @throws {RigError} blame `unavailable` when it cannot be written */
-export async function rememberLease(runDir: RunDir, { device, sinceMs, fence }: LeaseRecord): Promise<void> {
+export async function rememberLease(
+  runDir: RunDir,
+  { devices, sinceMs, fence }: Pick<LeaseRecord, 'devices' | 'sinceMs' | 'fence'>,
+): Promise<void> {
   const durationMs = Math.max(0, Date.now() - sinceMs); // the clock may have been set back
-  await changeState(
-    runDir,
-    device,
-    (before) => ({
-      ...before,
-      fence: Math.max(before.fence, fence),
-      leases: [...before.leases, { durationMs, fence }].slice(-MAX_LEASES),
-    }),
-    { patienceMs: PATIENCE_MS },
-  );
+  const remember = (before: DeviceState): DeviceState => ({
+    ...before,
+    fence: Math.max(before.fence, fence),
+    leases: [...before.leases, { durationMs, fence }].slice(-MAX_LEASES),
+  });
+  for (const { name } of devices) await changeState(runDir, name, remember, { patienceMs: PATIENCE_MS });
 }
 
 /** One of the devices that would do, as far as guessing goes. */

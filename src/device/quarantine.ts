@@ -10,13 +10,16 @@ import { describeQuarantine } from './look.ts';
 import { ttyGidOf } from './place.ts';
 import { loadPool, type PooledDevice } from './pool.ts';
 import { openRunDir, type RunDir, wakeWaiters } from './run-dir.ts';
-import type { DeviceOptions } from './run-under-lease.ts';
 import { changeState } from './state.ts';
 
 /** Somebody waits for this at a terminal: longer than a dead writer's turn lasts. */
 const PATIENCE_MS = 10_000;
 
-export interface QuarantineOptions extends DeviceOptions {
+export interface QuarantineOptions {
+  /** The devices config. */
+  readonly config: string;
+  /** Accept a run folder on a network file system. */
+  readonly force: boolean;
   /** The device's name. */
   readonly name: string;
 }

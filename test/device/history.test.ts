@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { describeEstimate, estimateMs, type Prospect, rememberLease } from '../../src/device/history.ts';
 import { openRunDir } from '../../src/device/run-dir.ts';
 import { readState } from '../../src/device/state.ts';
+import type { LeasedDevice } from '../../src/wire/lease.ts';
 import { tempFolder } from '../temp-folder.ts';
 
 const MINUTE = 60_000;
@@ -43,12 +44,11 @@ test.each([
 test('the last twenty leases of a device are kept, and its highest fence', async () => {
   const { runDir } = openRunDir({ configured: join(tempFolder(), 'run'), ttyGid: undefined, force: false });
   if (!runDir) throw new Error('a configured folder is used');
-  const record = { version: 1, folder: '', device: 'uno1', type: 'uno', answersTo: [], ttys: [] } as const;
-  const holder = { holderPid: 1, holderStartTicks: 1, user: 'ann', command: 'true' };
+  const devices = [{ name: 'uno1', type: 'uno', answersTo: [], ttys: [] }] as [LeasedDevice];
   for (let fence = 1; fence <= 25; fence++) {
     const inFuture = fence === 25 ? MINUTE : 0; // the clock was set back meanwhile
     const sinceMs = Date.now() - 1000 + inFuture;
-    await rememberLease(runDir, { ...record, ...holder, answersTo: [], ttys: [], sinceMs, fence });
+    await rememberLease(runDir, { devices, sinceMs, fence });
   }
   const kept = readState(runDir).devices.get('uno1');
   expect(kept?.fence).toBe(25);
