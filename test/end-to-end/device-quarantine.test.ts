@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Bench } from '../peers/bench.ts';
 
@@ -95,6 +95,18 @@ test('--list shows who took it out, why and since when', async () => {
   expect((await bench.run(['--list'])).stdout).toMatch(
     new RegExp(`^uno1 is ${QUARANTINED} \\[uno\\]\nuno2 is free \\[uno\\]\n$`),
   );
+});
+
+test('where no folder is shared there is nothing to keep a quarantine in (69)', async (context) => {
+  context.skip(existsSync('/run/sai'), 'needs a machine without /run/sai');
+  await using bench = new Bench({ ttys: ['/dev/no-such-tty'] }); // whose group would name another folder
+  expect(await bench.run(QUARANTINE, { SAI_RUN_DIR: '' })).toMatchObject({
+    status: 69,
+    stdout: '',
+    stderr:
+      'sai-device: no shared run folder to keep a quarantine in (/run/sai: no such folder); ' +
+      'have root make /run/sai, mode 3775, for the group of the ttys\n',
+  });
 });
 
 describe('what cannot be done is refused in one line', () => {
