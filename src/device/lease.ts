@@ -13,10 +13,11 @@ import type { LockedPlace } from './locked-place.ts';
 import type { Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import { type RunDir, wakeWaiters } from './run-dir.ts';
+import { readState } from './state.ts';
 import type { DeviceLock } from './tty-lock.ts';
 
 /** A device of a lease, and what `--and` calls it. */
-export interface Holding {
+interface Holding {
   /** Undefined for the device that `SAI_DEVICE_…` tells of. */
   readonly role: string | undefined;
   readonly device: PooledDevice;
@@ -65,6 +66,11 @@ export class Lease {
     return this.holdings[0].device;
   }
 
+  /** Where findings go when nobody outside wants them: gone with the lease. */
+  get findingsFile(): string {
+    return join(this.record.folder, 'findings.jsonl');
+  }
+
   get runDir(): RunDir | undefined {
     return this.#runDir;
   }
@@ -101,7 +107,12 @@ export function beginLease(request: LeaseRequest): Lease {
   let folder: string | undefined;
   try {
     const previous = runDir ? places.map((place) => readLeaseFile(runDir, place)) : [];
-    const fence = Math.max(Date.now() * 1000, ...previous.map((record) => (record?.fence ?? 0) + 1));
+    const { devices: known } = readState(runDir); // also of a board that is at another USB port now
+    const fences = [
+      ...request.holdings.map(({ device }) => known.get(device.name)?.fence ?? 0),
+      ...previous.map((record) => record?.fence ?? 0),
+    ];
+    const fence = Math.max(Date.now() * 1000, ...fences.map((each) => each + 1));
     folder = makeFolder(runDir, fence);
     const recordFd = openSync(
       join(folder, LEASE_RECORD_FILE),

@@ -32,7 +32,7 @@ export class LendServer implements Disposable {
     } catch {
       return; // nobody can connect there either, and the tool says why
     }
-    this.#server.listen(path);
+    this.#server.listen(path).unref(); // whoever has the lease keeps us alive
   }
 
   [Symbol.dispose](): void {

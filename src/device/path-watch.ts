@@ -38,7 +38,7 @@ export class PathWatch implements Disposable {
 
   #watch(folder: string): void {
     try {
-      const watcher = watch(folder, () => this.#note());
+      const watcher = watch(folder, { persistent: false }, () => this.#note());
       watcher.on('error', () => {}); // the looks in between find out
       this.#watchers.set(folder, watcher);
     } catch {

@@ -48,7 +48,6 @@ export interface KeeperHandlers {
 
 export interface KeeperOptions {
   readonly guard: Pick<Guard, 'relieve'>;
-  readonly say: (text: string) => void;
   readonly detail: (text: string) => void;
 }
 
@@ -92,7 +91,7 @@ export class TtyKeeper implements Disposable {
   /** Looks after the ttys until disposed. */
   start(handlers: KeeperHandlers): void {
     this.#handlers = handlers;
-    this.#timer = setInterval(() => this.#look(), LOOK_EACH_MS);
+    this.#timer = setInterval(() => this.#look(), LOOK_EACH_MS).unref(); // whoever has the lease keeps us alive
   }
 
   /** Drops the locks of the ttys, not those of the lease files. */
@@ -193,7 +192,7 @@ export class TtyKeeper implements Disposable {
     tty.hindrance = undefined;
     this.#isGuardStale = true;
     this.#refreshGuard();
-    this.#options.detail(`${tty.place.path}: went away while the command runs`);
+    this.#options.detail(`${tty.place.path}: went away`);
   }
 
   #refreshGuard(): void {
@@ -271,7 +270,7 @@ function foreignTrouble(tty: KeptTty, when: string): Trouble {
 }
 
 function goneTrouble({ device, place }: KeptTty, within: string): Trouble {
-  const text = `${device.name}: ${place.path} went away while the command ran${within}; check cable and power`;
+  const text = `${device.name}: ${place.path} went away during the lease${within}; check cable and power`;
   return { device: device.name, tty: place.path, error: new RigError('hardware', text), signal: 'SIGHUP' };
 }
 

@@ -50,7 +50,7 @@ function leaseOf(runDir: RunDir | undefined): Lease {
 /** A lease, and who lends its ttys; both over at the end of the test. */
 function lendingLease(runDir: RunDir | undefined): Disposable & { readonly lease: Lease } {
   const lease = leaseOf(runDir);
-  const options = { guard: { relieve: () => true }, say: () => {}, detail: () => {} };
+  const options = { guard: { relieve: () => true }, detail: () => {} };
   const keeper = new TtyKeeper(lease, options);
   const server = new LendServer(lease, { keeper, say: () => {} });
   return {

@@ -240,7 +240,7 @@ describe('a tty that does not come back', () => {
     const started = bench.start(['uno', 'sh', '-c', script], { SAI_FINDINGS: findings });
     await started.prints(/up/);
     port.unplug();
-    const text = `uno1: ${port.path} went away while the command ran${within}; check cable and power`;
+    const text = `uno1: ${port.path} went away during the lease${within}; check cable and power`;
     const { status, stdout, stderr } = await started.ended;
     expect({ status, stdout }).toEqual({ status: 74, stdout: 'up\nhup\n' });
     expect(stderr).toContain(`sai-device: ${text}\n`); // the shell may say more
