@@ -3,8 +3,7 @@
 import { describeProcess } from '../base/describe-process.ts';
 import { oneLine } from '../base/one-line.ts';
 import { type FlockTable, readFlocks } from '../base/proc-locks.ts';
-import { isAlive } from '../base/process-table.ts';
-import { statIfVisible } from '../base/visible-file.ts';
+import { isLeaseHeld } from '../tty/held-leases.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
 import { findLeaseOf, leaseFilePath, readLeaseFile } from './lease-file.ts';
 import { type Place, type PlaceProblem, surveyPlaces } from './place.ts';
@@ -37,12 +36,12 @@ export function lookAt(
   const { places, problem } = surveyPlaces(device);
   if (problem) {
     // A board may be away for a moment, and yet not be missing: its lease waits for it.
-    const record = runDir && findLeaseOf(device, runDir);
+    const record = runDir && findLeaseOf(device, runDir, flocks);
     return record ? { state: 'held', places: [], record } : { state: 'missing', problem };
   }
   const records = runDir ? places.map((place) => readLeaseFile(runDir, place)) : [];
   const leased = runDir
-    ? places.findIndex((place, index) => isLeased(runDir, place, records[index], flocks))
+    ? places.findIndex((place, index) => isLeaseHeld(leaseFilePath(runDir, place), records[index], flocks))
     : -1;
   if (leased >= 0) return { state: 'held', places, record: records[leased] };
   for (const place of places) {
@@ -50,7 +49,7 @@ export function lookAt(
     if (pid !== undefined) return { state: 'foreign', places, pid };
   }
   // It is back at another place than it was leased at, where its holder has not locked it yet.
-  const elsewhere = runDir && findLeaseOf(device, runDir);
+  const elsewhere = runDir && findLeaseOf(device, runDir, flocks);
   if (elsewhere) return { state: 'held', places, record: elsewhere };
   const quarantine = state.devices.get(device.name)?.quarantine;
   if (quarantine) return { state: 'quarantined', places, quarantine };
@@ -59,23 +58,6 @@ export function lookAt(
     places,
     lastUsedMs: Math.max(0, ...records.map((record) => record?.releasedAtMs ?? 0)),
   };
-}
-
-/** From inside a pid namespace /proc/locks hides who is outside: then the record speaks, if its holder can be seen. */
-function isLeased(
-  runDir: RunDir,
-  place: Place,
-  record: LeaseRecord | undefined,
-  flocks: FlockTable,
-): boolean {
-  const file = statIfVisible(leaseFilePath(runDir, place));
-  if (!file) return false;
-  if (flocks.holderOf(file) !== undefined) return true;
-  return (
-    record !== undefined &&
-    record.releasedAtMs === undefined &&
-    isAlive({ pid: record.holderPid, startTicks: record.holderStartTicks })
-  );
 }
 
 /** Who has it, for people: `uno1 is held by pid 812 (ctest -j4) of ann since 12:03:04`. */

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { openPty, type PtyPair } from '../../src/native/pty.ts';
 import { readTtySettings } from '../../src/native/termios.ts';
 import { Bench, type BenchDevice, guardsOf, type Started, until } from '../peers/bench.ts';
-import { Foreigner, findingsIn, heldPlaces, isLocked, isRunning } from '../peers/onlookers.ts';
+import { Foreigner, findingsIn, guardOf, heldPlaces, isLocked, isRunning } from '../peers/onlookers.ts';
 import { Port } from '../peers/port.ts';
 
 const BAUD_RATE = 74_880;
@@ -325,7 +325,7 @@ describe('while a tty is away', () => {
     await started.prints(/up/);
     port.unplug();
     await started.says(/went away/);
-    for (const guard of guardsOf(started.pid)) process.kill(guard, 'SIGKILL');
+    process.kill(await guardOf(started), 'SIGKILL');
     await started.says(/started another/);
     const board = port.plugIn();
     await guardWith(started, board.ttyPath);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readProcessEnvironment, readProcessTable, withDescendants } from '../../src/base/process-table.ts';
 import { Bench, guardsOf, SAI_DEVICE, type Started, until } from '../peers/bench.ts';
-import { Foreigner, Go, heldPlaces, isLocked, isRunning, lockerOf } from '../peers/onlookers.ts';
+import { Foreigner, Go, guardOf, heldPlaces, isLocked, isRunning, lockerOf } from '../peers/onlookers.ts';
 import { Port } from '../peers/port.ts';
 import { seededRandom } from '../peers/seeded-random.ts';
 
@@ -41,16 +41,16 @@ describe('killed by SIGKILL while a tty is lent', () => {
     await using bench = new Bench();
     const { ttyPath } = bench.board;
     const { started, command } = await lentIn(bench);
-    for (const guard of guardsOf(started.pid)) process.kill(guard, 'SIGKILL');
+    process.kill(await guardOf(started), 'SIGKILL');
     await started.says(/started another/);
     process.kill(command, 'SIGTERM');
     await started.prints(/status 143/);
-    const [guard] = guardsOf(started.pid);
-    process.kill(guard ?? 0, 'SIGSTOP');
+    const guard = await guardOf(started);
+    process.kill(guard, 'SIGSTOP');
     started.kill('SIGKILL');
     await until(() => !isRunning(started.pid), 'the holder is gone');
     expect(isLocked(ttyPath)).toBe(true);
-    process.kill(guard ?? 0, 'SIGCONT');
+    process.kill(guard, 'SIGCONT');
     await until(() => !isLocked(ttyPath), 'the guard has let go');
     await started.ended;
   });
@@ -112,7 +112,7 @@ describe('killed by SIGKILL while a lent tty is away', () => {
       using port = new Port(bench.file('port'));
       const { started, wrapper, command } = await awayIn(bench, port);
       if (victim === 'guard') {
-        for (const guard of guardsOf(started.pid)) process.kill(guard, 'SIGKILL');
+        process.kill(await guardOf(started), 'SIGKILL');
         await started.says(/started another/);
         process.kill(command, 'SIGTERM');
       } else {
@@ -177,7 +177,7 @@ describe('killed by SIGKILL in the gap', () => {
       await using bench = new Bench();
       const { ttyPath } = bench.board;
       const { started, wrapper, other } = await gapIn(bench);
-      if (victim === 'guard') for (const guard of guardsOf(started.pid)) process.kill(guard, 'SIGKILL');
+      if (victim === 'guard') process.kill(await guardOf(started), 'SIGKILL');
       else process.kill(wrapper, 'SIGKILL');
       await other[Symbol.asyncDispose]();
       await started.prints(/status/);

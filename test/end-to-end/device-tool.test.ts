@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { writeFileSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { readProcess } from '../../src/base/process-table.ts';
 import { readTtySettings } from '../../src/native/termios.ts';
 import { Bench, SAI_DEVICE, until } from '../peers/bench.ts';
 import { Foreigner, findingsIn, Go, heldPlaces, isLocked, isRunning } from '../peers/onlookers.ts';
@@ -35,6 +34,25 @@ describe('while a tool has the tty', () => {
     started.closeInput();
     expect(await started.ended).toMatchObject({ status: 0, stderr: '' });
     expect(bench.leftBehind()).toEqual([]);
+  });
+
+  test('a sai-expect outside the lease does not get it, though nobody has locked it', async () => {
+    await using bench = new Bench();
+    const { ttyPath } = bench.board;
+    const go = new Go(bench);
+    const started = bench.start(inside(`${TOOL} sh -c 'echo lent; ${go.wait}'`));
+    await started.prints(/lent/);
+    const outside = spawnSync(
+      process.execPath,
+      [SAI_EXPECT, '--tty', ttyPath, '--expect', 'x', '--timeout', '300ms'],
+      { env: bench.env, encoding: 'utf8' },
+    );
+    expect(outside.status).toBe(75);
+    expect(outside.stderr).toMatch(
+      new RegExp(`expected a free tty, process ${started.pid} \\(.*\\) has locked it`),
+    );
+    go.say();
+    expect((await started.ended).status).toBe(0);
   });
 
   test('sai-expect waits for it, says so, and sees what was kept for it before', async () => {
@@ -323,7 +341,7 @@ describe('in the gap that a tool leaves', () => {
     await started.says(/uno1: waiting for process \d+ \(.*\) of this lease, which has locked a lent tty/);
     await started.prints(/tool done/);
     spawnSync('sleep', ['5.5']); // longer than a stranger would be given
-    expect(readProcess(started.pid)?.state).toBe('S');
+    expect(isRunning(started.pid)).toBe(true);
     go.say();
     await until(() => spawnSync('flock', ['-n', ttyPath, 'true']).status === 1, 'the tty is locked again');
     started.closeInput();

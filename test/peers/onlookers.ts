@@ -6,7 +6,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { join } from 'node:path';
 import { readFlocks } from '../../src/base/proc-locks.ts';
 import { readProcess } from '../../src/base/process-table.ts';
-import type { Bench } from './bench.ts';
+import { type Bench, guardsOf, type Started, until } from './bench.ts';
 
 /** As the kernel says, without trying. */
 export const isLocked = (path: string): boolean => lockerOf(path) !== undefined;
@@ -21,6 +21,16 @@ export function heldPlaces({ runDir }: Bench): string[] {
 
 /** A zombie has ended too. */
 export const isRunning = (pid: number): boolean => !['Z', undefined].includes(readProcess(pid)?.state);
+
+/** The guard of a lease, once those that it has relieved have ended. */
+export async function guardOf(holder: Started): Promise<number> {
+  let guards: number[] = [];
+  await until(() => {
+    guards = guardsOf(holder.pid);
+    return guards.length === 1;
+  }, 'the lease has one guard');
+  return guards[0] ?? 0;
+}
 
 export function findingsIn(path: string): { [key: string]: unknown }[] {
   if (!existsSync(path)) return [];
