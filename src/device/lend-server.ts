@@ -55,7 +55,7 @@ export class LendServer implements Disposable {
     if (!this.#lease.runDir) {
       borrower.answer({
         answer: 'refused',
-        why: 'without a shared run folder only the locks of its ttys keep other sai-devices out',
+        why: 'without a shared run folder only the locks of its ttys keep other sai-devices out; have root make /run/sai',
       });
       return;
     }

@@ -127,7 +127,7 @@ test('nothing is lent without a shared run folder: nobody else would know of the
   const socket = await asking(lending.lease);
   expect(await answerTo(socket)).toEqual({
     answer: 'refused',
-    why: 'without a shared run folder only the locks of its ttys keep other sai-devices out',
+    why: 'without a shared run folder only the locks of its ttys keep other sai-devices out; have root make /run/sai',
   });
   expect(isLocked(board.ttyPath)).toBe(true);
   socket.destroy();
