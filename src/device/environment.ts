@@ -15,14 +15,16 @@ export interface EnvironmentOptions {
   readonly findings: string;
 }
 
-/** `outer` plus the device; what an outer lease says of its own ttys is gone. */
+/** `outer` plus the device; what an outer lease says of its own device is gone. */
 export function environmentOf(
   outer: NodeJS.ProcessEnv,
   lease: Lease,
   { alias, findings }: EnvironmentOptions,
 ): NodeJS.ProcessEnv {
   const { record, device, runDir } = lease;
-  const kept = Object.entries(outer).filter(([name]) => !/^SAI_DEVICE_(?:TTY\d+|JIG)$/.test(name));
+  const kept = Object.entries(outer).filter(
+    ([name]) => !/^SAI_DEVICE_(?:TTY\d+|JIG|PROBE_SERIAL|PORT_BASE)$/.test(name),
+  );
   return {
     ...Object.fromEntries(kept),
     ...device.env,
@@ -33,6 +35,8 @@ export function environmentOf(
     [ENV.deviceFence]: String(record.fence),
     [ENV.findings]: findings,
     ...(device.jig === undefined ? {} : { [ENV.deviceJig]: device.jig }),
+    ...(device.probe === undefined ? {} : { [ENV.deviceProbeSerial]: device.probe.serial }),
+    ...(lease.portBase === undefined ? {} : { [ENV.devicePortBase]: String(lease.portBase) }),
     ...(runDir === undefined ? {} : { [ENV.runDir]: runDir.path }),
     ...aliasOf(alias, record.ttys),
   };

@@ -11,6 +11,7 @@ import { readLeaseFile, readLiveLease } from './lease-file.ts';
 import { released, writeLeaseRecord } from './lease-record.ts';
 import type { Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
+import type { PortBlock } from './port-block.ts';
 import { type RunDir, wakeWaiters } from './run-dir.ts';
 import type { DeviceLock } from './tty-lock.ts';
 
@@ -32,6 +33,7 @@ export class Lease {
   readonly #lock: DeviceLock;
   readonly #recordFd: number;
   readonly #runDir: RunDir | undefined;
+  #portBlock: PortBlock | undefined;
   #released = false;
 
   constructor(request: LeaseRequest, record: LeaseRecord, recordFd: number) {
@@ -46,8 +48,22 @@ export class Lease {
   get descriptors(): { readonly leaseFiles: readonly number[]; readonly others: readonly number[] } {
     return {
       leaseFiles: this.#lock.leaseDescriptors,
-      others: [this.#recordFd, ...this.#lock.nodeDescriptors],
+      others: [
+        this.#recordFd,
+        ...(this.#portBlock ? [this.#portBlock.fd] : []),
+        ...this.#lock.nodeDescriptors,
+      ],
     };
+  }
+
+  /** First of the ten TCP ports that are this lease's; undefined for a device without a probe. */
+  get portBase(): number | undefined {
+    return this.#portBlock?.base;
+  }
+
+  /** From now on the block ends with the lease; before a guard inherits the descriptors. */
+  keepPorts(block: PortBlock): void {
+    this.#portBlock = block;
   }
 
   get runDir(): RunDir | undefined {
@@ -70,6 +86,7 @@ export class Lease {
       // The locks decide, not the records; and what the command made unremovable does not change its status.
     }
     closeSync(this.#recordFd);
+    if (this.#portBlock) closeSync(this.#portBlock.fd);
     this.#lock.release();
     wakeWaiters(this.#runDir);
   }

@@ -10,6 +10,7 @@ import { leaseFilePath, readLeaseFile } from './lease-file.ts';
 import { type Place, type PlaceProblem, surveyPlaces } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
+import { identityProblem } from './usb-identity.ts';
 
 export type DeviceView =
   | {
@@ -41,6 +42,9 @@ export function lookAt(
     const pid = flocks.holderOf(place);
     if (pid !== undefined) return { state: 'foreign', places, pid };
   }
+  // Last: a board that is held may show other numbers while its bootloader runs.
+  const wrong = identityProblem(device, places);
+  if (wrong) return { state: 'missing', problem: wrong };
   return {
     state: 'free',
     places,

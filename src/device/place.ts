@@ -1,18 +1,15 @@
 /** A place is one thing that can be locked: a tty, or another file that stands for a board. */
 
-import { accessSync, constants, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { accessSync, constants, readFileSync, type Stats, statSync } from 'node:fs';
 import { errnoCode, reasonOf } from '../base/errors.ts';
 import { type FileId, splitDeviceNumber } from '../base/proc-locks.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 import type { PooledDevice, PooledTty } from './pool.ts';
+import { physicalName } from './sysfs-usb.ts';
 
 /** Character devices that are ptys. Source: Linux Documentation/admin-guide/devices.txt. */
 const FIRST_PTY_MAJOR = 136;
 const LAST_PTY_MAJOR = 143;
-
-/** A longer name would not leave room in a file name of 255 bytes. */
-const MAX_NAME_BYTES = 200;
 
 export interface Place extends FileId {
   /** As configured. */
@@ -122,38 +119,9 @@ function nameOf(stat: Stats): string {
   if (!stat.isCharacterDevice()) return inodeName(stat);
   const { major, minor } = splitDeviceNumber(stat.rdev);
   if (major >= FIRST_PTY_MAJOR && major <= LAST_PTY_MAJOR) return inodeName(stat);
-  const physical = physicalPath(`${major}:${minor}`);
-  const name = physical?.replaceAll('/', '!');
-  return name && Buffer.byteLength(name) <= MAX_NAME_BYTES ? name : `char-${major}-${minor}`;
+  return physicalName(`${major}:${minor}`) ?? `char-${major}-${minor}`;
 }
 
 function inodeName(stat: Stats): string {
   return `inode-${stat.dev.toString(16)}-${stat.ino}`;
-}
-
-/** The socket behind a device number: an adapter that comes back as ttyUSB3 instead of ttyUSB0 is the same place. */
-function physicalPath(number: string): string | undefined {
-  let path: string;
-  try {
-    path = realpathSync(`/sys/dev/char/${number}`);
-  } catch {
-    return undefined; // no sysfs here, or a node without a driver
-  }
-  const withoutRoot = path.replace(/^\/sys\/devices\//, '');
-  if (!/\/usb\d+\//.test(path)) return withoutRoot;
-  const node = basename(path);
-  const port = dirname(dirname(path));
-  // usb-serial has `…/1-1:1.0/ttyUSB0/tty/ttyUSB0`, cdc-acm `…/1-1:1.0/tty/ttyACM0`: only the number changes.
-  if (basename(dirname(path)) !== 'tty') return withoutRoot;
-  const usbInterface = basename(port) === node ? dirname(port) : port;
-  return `${usbInterface.replace(/^\/sys\/devices\//, '')}#${portNumber(port)}`;
-}
-
-/** Which of several ttys behind one USB interface. */
-function portNumber(port: string): string {
-  try {
-    return readFileSync(`${port}/port_number`, 'latin1').trim();
-  } catch {
-    return '0'; // cdc-acm: one tty an interface
-  }
 }

@@ -4,7 +4,8 @@ import { readConfigFile } from '../base/config-file.ts';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { didYouMean, parse } from '../base/validate.ts';
-import { type Device, DevicePool } from '../wire/device.ts';
+import { type Device, DevicePool, type ProbeKind } from '../wire/device.ts';
+import { clashesIn } from './pool-clashes.ts';
 
 /** Source: what most UARTs boot with, and the only speed that Sai's own tools know. */
 const DEFAULT_BAUD_RATE = 115_200;
@@ -19,6 +20,19 @@ export interface PooledTty {
   readonly hangUpOnClose: boolean;
 }
 
+/** What has to be true of the USB device; numbers as sysfs writes them. */
+export interface PooledUsb {
+  readonly serial?: string;
+  readonly vid?: string;
+  readonly pid?: string;
+  readonly path?: string;
+}
+
+export interface PooledProbe {
+  readonly serial: string;
+  readonly kind: ProbeKind;
+}
+
 /** One device with every default filled in. */
 export interface PooledDevice {
   readonly name: string;
@@ -31,6 +45,8 @@ export interface PooledDevice {
   readonly env: Readonly<Record<string, string>>;
   /** `<url>/<target>`. */
   readonly jig: string | undefined;
+  readonly usb: PooledUsb | undefined;
+  readonly probe: PooledProbe | undefined;
   /** Undefined: the command decides. `Infinity`: for ever. */
   readonly waitMs: number | undefined;
   readonly maxLeaseMs: number | undefined;
@@ -54,20 +70,8 @@ export interface DeviceMatch {
 export async function loadPool(path: string): Promise<PooledDevice[]> {
   const config = parse(DevicePool, await readConfigFile(path), path);
   const devices = config.devices.map((device, index) => fillIn(device, `${path}: devices.${index}`));
-  for (const [index, device] of devices.entries()) {
-    if (devices.findIndex((other) => other.name === device.name) !== index) {
-      throw new RigError(
-        'config',
-        `${path}: devices.${index}.name: expected a name of its own, got ${JSON.stringify(device.name)} again`,
-      );
-    }
-    if (device.locks.length === 0 && !device.ttys.some((tty) => tty.locked)) {
-      throw new RigError(
-        'config',
-        `${path}: devices.${index}: expected at least one tty or one entry in locks, got nothing to lock`,
-      );
-    }
-  }
+  const [clash] = clashesIn(devices);
+  if (clash !== undefined) throw new RigError('config', `${path}: ${clash}`);
   return devices;
 }
 
@@ -107,6 +111,8 @@ function fillIn(device: Device, where: string): PooledDevice {
     locks: device.locks ?? [],
     env: device.env ?? {},
     jig: device.jig && `${device.jig.url.replace(/\/+$/, '')}/${device.jig.target}`,
+    usb: device.usb && fillInUsb(device.usb),
+    probe: device.probe,
     waitMs: durationMs('wait', parseWaitMs),
     maxLeaseMs: durationMs('maxLease', parseDurationMs),
   };
@@ -121,6 +127,15 @@ function fillInTty(tty: ConfiguredTty): PooledTty {
     baudRate: tty.rate ?? DEFAULT_BAUD_RATE,
     locked: tty.lock ?? true,
     hangUpOnClose: tty.hupcl ?? false,
+  };
+}
+
+function fillInUsb(usb: NonNullable<Device['usb']>): PooledUsb {
+  const number = (text: string): string => text.replace(/^0x/i, '').toLowerCase();
+  return {
+    ...usb,
+    ...(usb.vid === undefined ? {} : { vid: number(usb.vid) }),
+    ...(usb.pid === undefined ? {} : { pid: number(usb.pid) }),
   };
 }
 

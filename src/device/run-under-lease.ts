@@ -25,6 +25,7 @@ import type { Lease } from './lease.ts';
 import { readAncestorLeases, withoutAncestors } from './nested.ts';
 import { ttyGidOf } from './place.ts';
 import { type DeviceRequest, loadPool, matchDevices, type PooledDevice } from './pool.ts';
+import { takePortBlock } from './port-block.ts';
 import { acquire } from './queue.ts';
 import { type CommandEnd, runCommand } from './run-command.ts';
 import { openRunDir, type RunDir } from './run-dir.ts';
@@ -211,6 +212,7 @@ class DeviceRun {
     const { diagnostics } = this.#invocation;
     try {
       this.#signals.stop.throwIfAborted();
+      if (lease.device.probe) lease.keepPorts(takePortBlock(lease.runDir));
       return new Guard(lease, {
         program: this.#guardProgram,
         graceMs: this.#request.graceMs,

@@ -11,6 +11,10 @@ export const ENV = {
   deviceType: 'SAI_DEVICE_TYPE',
   /** `<url>/<target>` of the jig that holds the device's lines. */
   deviceJig: 'SAI_DEVICE_JIG',
+  /** Serial number of the device's debug probe. */
+  deviceProbeSerial: 'SAI_DEVICE_PROBE_SERIAL',
+  /** First of ten TCP ports that no other lease on this host gets. */
+  devicePortBase: 'SAI_DEVICE_PORT_BASE',
   /** The lease's folder: absolute, unique to the lease, gone with it. Also marks every process of the lease. */
   deviceLease: 'SAI_DEVICE_LEASE',
   /** Decimal number that outranks every older holder of the same device. */
