@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { splitDeviceNumber } from '../base/proc-locks.ts';
 
 /**
  * The files by which the kernel and the system show themselves: /sys, /proc, /dev, /etc. Read-only, and what is not
@@ -38,6 +39,12 @@ export class HostFiles {
     }
   }
 
+  /** `major:minor` of a character device. */
+  deviceNumber(path: string): string | undefined {
+    const stat = this.stat(path);
+    return stat?.isCharacterDevice() ? numberText(stat.rdev) : undefined;
+  }
+
   /** Without links. */
   real(path: string): string | undefined {
     try {
@@ -46,4 +53,10 @@ export class HostFiles {
       return undefined;
     }
   }
+}
+
+/** As sysfs writes it: `188:0`. */
+export function numberText(rdev: number): string {
+  const { major, minor } = splitDeviceNumber(rdev);
+  return `${major}:${minor}`;
 }

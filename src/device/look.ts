@@ -6,6 +6,7 @@ import { type FlockTable, readFlocks } from '../base/proc-locks.ts';
 import { isAlive } from '../base/process-table.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
+import { numberText } from './host-files.ts';
 import { leaseFilePath, readLeaseFile } from './lease-file.ts';
 import { type Place, type PlaceProblem, surveyPlaces } from './place.ts';
 import type { PooledDevice } from './pool.ts';
@@ -43,8 +44,11 @@ export function lookAt(
     if (pid !== undefined) return { state: 'foreign', places, pid };
   }
   // Last: a board that is held may show other numbers while its bootloader runs.
-  const wrong = identityProblem(device, places);
-  if (wrong) return { state: 'missing', problem: wrong };
+  const wrong = identityProblem(
+    device,
+    places.map(({ path, rdev }) => ({ path, number: numberText(rdev) })),
+  );
+  if (wrong !== undefined) return { state: 'missing', problem: { path: places[0]?.path ?? '', text: wrong } };
   return {
     state: 'free',
     places,

@@ -3,7 +3,7 @@
 import { readConfigFile } from '../base/config-file.ts';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
-import { didYouMean, parse } from '../base/validate.ts';
+import { didYouMean, parseAll } from '../base/validate.ts';
 import { type Device, DevicePool, type ProbeKind } from '../wire/device.ts';
 import { clashesIn } from './pool-clashes.ts';
 
@@ -68,11 +68,22 @@ export interface DeviceMatch {
 
 /** @throws {RigError} blame `config` with file, path inside it, expected, found */
 export async function loadPool(path: string): Promise<PooledDevice[]> {
-  const config = parse(DevicePool, await readConfigFile(path), path);
-  const devices = config.devices.map((device, index) => fillIn(device, `${path}: devices.${index}`));
-  const [clash] = clashesIn(devices);
-  if (clash !== undefined) throw new RigError('config', `${path}: ${clash}`);
+  const { devices, errors } = await readPool(path);
+  const [first] = errors;
+  if (first !== undefined) throw new RigError('config', first);
   return devices;
+}
+
+/** The devices, and a line for each thing that keeps the config from being used. @throws {RigError} when it cannot be read */
+export async function readPool(path: string): Promise<{ devices: PooledDevice[]; errors: string[] }> {
+  const config = parseAll(DevicePool, await readConfigFile(path), path);
+  if ('problems' in config) return { devices: [], errors: [...config.problems] };
+  const errors: string[] = [];
+  const devices = config.output.devices.map((device, index) => {
+    return fillIn(device, `${path}: devices.${index}`, (text) => errors.push(text));
+  });
+  errors.push(...clashesIn(devices).map((clash) => `${path}: ${clash}`));
+  return { devices, errors };
 }
 
 /**
@@ -90,14 +101,15 @@ export function matchDevices(pool: readonly PooledDevice[], request: DeviceReque
   return { devices: narrow(devices, request), prefix };
 }
 
-function fillIn(device: Device, where: string): PooledDevice {
+function fillIn(device: Device, where: string, complain: (text: string) => void): PooledDevice {
   const durationMs = (key: 'wait' | 'maxLease', parseMs: typeof parseWaitMs): number | undefined => {
     const text = device[key];
     if (text === undefined) return undefined;
     try {
       return parseMs(text, `${where}.${key}`);
     } catch (error) {
-      throw new RigError('config', reasonOf(error), { cause: error }); // not who typed the command
+      complain(reasonOf(error));
+      return undefined;
     }
   };
   const compatible = typeof device.compatible === 'string' ? device.compatible.split(',') : device.compatible;

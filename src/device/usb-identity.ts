@@ -1,37 +1,39 @@
 /** Whether a device is the board that the config means, as far as USB can tell. Opens nothing. */
 
-import { splitDeviceNumber } from '../base/proc-locks.ts';
 import { HostFiles } from './host-files.ts';
-import type { Place, PlaceProblem } from './place.ts';
 import type { PooledDevice, PooledProbe, PooledUsb } from './pool.ts';
 import { describeUsb, listUsbDevices, type UsbDevice, usbDeviceBehind } from './sysfs-usb.ts';
 import { isProbeOfKind } from './usb-ids.ts';
 
+/** What is locked for a device. */
+export interface LockedNode {
+  /** As configured. */
+  readonly path: string;
+  /** `major:minor`; undefined for what is no character device. */
+  readonly number: string | undefined;
+}
+
 /** Why this is not the board, or its probe is not there; undefined when all that the config says is so. */
 export function identityProblem(
-  device: PooledDevice,
-  places: readonly Place[],
+  device: Pick<PooledDevice, 'usb' | 'probe'>,
+  nodes: readonly LockedNode[],
   files: HostFiles = new HostFiles(),
-): PlaceProblem | undefined {
+): string | undefined {
   const { usb, probe } = device;
-  const text = (usb && usbProblem(usb, places, files)) ?? (probe && probeProblem(probe, files));
-  return text === undefined ? undefined : { path: places[0]?.path ?? '', text };
+  return (usb && usbProblem(usb, nodes, files)) ?? (probe && probeProblem(probe, files));
 }
 
 /** All that is wanted must be true of one USB device. */
-function usbProblem(wanted: PooledUsb, places: readonly Place[], files: HostFiles): string | undefined {
-  const behind = places.map((place) => ({ path: place.path, usb: usbDeviceOf(place, files) }));
+function usbProblem(wanted: PooledUsb, nodes: readonly LockedNode[], files: HostFiles): string | undefined {
+  const behind = nodes.map(({ path, number }) => ({
+    path,
+    usb: number === undefined ? undefined : usbDeviceBehind(number, files),
+  }));
   if (behind.some(({ usb }) => usb && isSame(wanted, usb))) return undefined;
   const found = behind.map(({ path, usb }) => `${usb ? describeUsb(usb) : 'none'} behind ${path}`);
   const expected = `expected the USB device with ${describeWanted(wanted)}`;
   const cure = elsewhere(wanted, files) ?? 'plug the right board in, or correct usb in the config';
   return `${expected}, found ${found.join(', ')}; ${cure}`;
-}
-
-function usbDeviceOf(place: Place, files: HostFiles): UsbDevice | undefined {
-  if (place.rdev === 0) return undefined; // no device node
-  const { major, minor } = splitDeviceNumber(place.rdev);
-  return usbDeviceBehind(`${major}:${minor}`, files);
 }
 
 function isSame(wanted: PooledUsb, usb: UsbDevice): boolean {

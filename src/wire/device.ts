@@ -12,11 +12,13 @@ const Duration = v.pipe(
   v.regex(/^\d+(?:\.\d+)?(?:ms|s|m|h)$/, 'expected a duration such as 300ms, 2s, 5m or 8h'),
 );
 
+/** Not the rig's own, and none of those that decide which programs run. */
 const EnvironmentName = v.pipe(
   v.string(),
-  v.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected the name of an environment variable'),
-  // The rig's own, and those that decide which programs run. A pattern, so that editors know it too.
-  v.regex(/^(?!SAI_|LD_|PATH$)/, 'expected a name other than SAI_*, LD_* and PATH'),
+  v.regex(
+    /^(?!SAI_|LD_|PATH$)[A-Za-z_][A-Za-z0-9_]*$/,
+    'expected the name of an environment variable other than SAI_*, LD_* and PATH',
+  ),
 );
 const EnvironmentValue = v.pipe(
   v.string(),

@@ -103,13 +103,17 @@ describe('a broken config is refused with the place and the cure:', () => {
     [
       'a variable of ours',
       { ...UNO, env: { SAI_DEVICE_NAME: 'x' } },
-      'expected a name other than SAI_*, LD_* and PATH',
+      'expected the name of an environment variable other than SAI_*, LD_* and PATH',
     ],
-    ['PATH', { ...UNO, env: { PATH: '/tmp' } }, 'expected a name other than SAI_*, LD_* and PATH'],
+    [
+      'PATH',
+      { ...UNO, env: { PATH: '/tmp' } },
+      'expected the name of an environment variable other than SAI_*, LD_* and PATH',
+    ],
     [
       'LD_PRELOAD',
       { ...UNO, env: { LD_PRELOAD: 'x.so' } },
-      'expected a name other than SAI_*, LD_* and PATH',
+      'expected the name of an environment variable other than SAI_*, LD_* and PATH',
     ],
     [
       'a variable without a name',

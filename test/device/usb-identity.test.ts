@@ -1,35 +1,12 @@
 import { expect, test } from 'vitest';
-import type { Place } from '../../src/device/place.ts';
 import type { PooledDevice } from '../../src/device/pool.ts';
-import { identityProblem } from '../../src/device/usb-identity.ts';
+import { identityProblem, type LockedNode } from '../../src/device/usb-identity.ts';
 import { CH340, CP2102, FakeHost, FT2232, STLINK, UNO } from '../peers/fake-host.ts';
 
 type Wanted = Partial<Pick<PooledDevice, 'usb' | 'probe'>>;
 
-function deviceWith({ usb, probe }: Wanted): PooledDevice {
-  return {
-    name: 'board1',
-    type: 'board',
-    answersTo: ['board1', 'board'],
-    tags: [],
-    ttys: [],
-    locks: [],
-    env: {},
-    jig: undefined,
-    usb,
-    probe,
-    waitMs: undefined,
-    maxLeaseMs: undefined,
-  };
-}
-
-/** A tty by its device number. */
-function place(path: string, major: number, minor: number): Place {
-  return { path, name: path, dev: 6, ino: 1, rdev: major * 256 + minor, tty: undefined };
-}
-
-const USB0 = place('/dev/ttyUSB0', 188, 0);
-const ACM0 = place('/dev/ttyACM0', 166, 0);
+const USB0 = { path: '/dev/ttyUSB0', number: '188:0' };
+const ACM0 = { path: '/dev/ttyACM0', number: '166:0' };
 
 function bench(): FakeHost {
   const host = new FakeHost();
@@ -39,8 +16,11 @@ function bench(): FakeHost {
   return host;
 }
 
-const problem = (wanted: Wanted, places: readonly Place[] = [USB0], host = bench()): string | undefined =>
-  identityProblem(deviceWith(wanted), places, host.files)?.text;
+const problem = (
+  { usb, probe }: Wanted,
+  nodes: readonly LockedNode[] = [USB0],
+  host = bench(),
+): string | undefined => identityProblem({ usb, probe }, nodes, host.files);
 
 test.each<[string, Wanted]>([
   ['nothing', {}],
@@ -75,8 +55,11 @@ test('a board that is plugged in somewhere else is said to be there', () => {
 test('a tty that is on no USB device, and a plain file, are not the board', () => {
   const host = bench();
   host.platformTty('ttyAMA0', '204:64');
-  const places = [place('/dev/ttyAMA0', 204, 64), { ...place('/tmp/lock', 0, 0), rdev: 0 }];
-  expect(problem({ usb: { path: '1-1.2' } }, places, host)).toBe(
+  const nodes = [
+    { path: '/dev/ttyAMA0', number: '204:64' },
+    { path: '/tmp/lock', number: undefined },
+  ];
+  expect(problem({ usb: { path: '1-1.2' } }, nodes, host)).toBe(
     'expected the USB device with path 1-1.2, found none behind /dev/ttyAMA0, none behind /tmp/lock; ' +
       'plug the right board in, or correct usb in the config',
   );

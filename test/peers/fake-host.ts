@@ -31,6 +31,13 @@ const CONTROLLER = '/sys/devices/pci0000:00/0000:00:14.0';
 const MAJORS = { USB: 188, ACM: 166 } as const;
 const USB_NODE_MAJOR = 189;
 
+/** Only root may make a device node: here a node is a file that says its number. */
+class FakeHostFiles extends HostFiles {
+  override deviceNumber(path: string): string | undefined {
+    return this.text(path);
+  }
+}
+
 export class FakeHost {
   readonly root = tempFolder();
   #usbCount = 0;
@@ -42,7 +49,7 @@ export class FakeHost {
   }
 
   get files(): HostFiles {
-    return new HostFiles(this.root);
+    return new FakeHostFiles(this.root);
   }
 
   folder(path: string): string {
@@ -74,7 +81,7 @@ export class FakeHost {
     this.file(`${folder}/dev`, `${number}\n`);
     this.link(`/sys/class/tty/${name}`, folder);
     this.link(`/sys/dev/char/${number}`, folder);
-    this.file(`/dev/${name}`, '');
+    this.file(`/dev/${name}`, number);
   }
 
   /** A process with that command line. */
@@ -126,7 +133,7 @@ export class FakeHost {
     this.link(`${ttyFolder}/device`, port);
     this.link(`/sys/class/tty/${name}`, ttyFolder);
     this.link(`/sys/dev/char/${number}`, ttyFolder);
-    this.file(`/dev/${name}`, '');
+    this.file(`/dev/${name}`, number);
     const port0 = isSerialDriver ? `-port${portNumber ?? 0}` : '';
     const [bus, ports] = usb.port.split('-');
     this.link(
