@@ -4,10 +4,13 @@ import { RigError, reasonOf } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
+import { checkConfig } from './check.ts';
+import { examineHost } from './doctor.ts';
 import type { Alias } from './environment.ts';
 import { listPool } from './list.ts';
 import { parseWaitMs } from './pool.ts';
 import { type DeviceOptions, type RunRequest, runUnderLease } from './run-under-lease.ts';
+import { scanForDevices } from './scan.ts';
 
 /** Sai's own place. */
 const DEFAULT_CONFIG = '/etc/sai/devices/conf';
@@ -22,11 +25,18 @@ Everything after the type belongs to the command:
   sai-device --no-wait uno true                    status 75 when none is free now
   sai-device --list --json                         who has what, without touching any
 
+From a bare machine to a listed device (docs/device-setup.md):
+  sai-device --scan > devices.json                 propose entries for the boards that are plugged in
+  sai-device --check --config devices.json         is the config right, and what would make it better?
+  sai-device --doctor                              what on this host is in the way, and the cure
+
 The command gets SAI_DEVICE_TTY0 (and 1, 2, ...), SAI_DEVICE_NAME, SAI_DEVICE_TYPE, SAI_DEVICE_JIG,
-SAI_DEVICE_LEASE, SAI_DEVICE_FENCE, SAI_FINDINGS and SAI_RUN_DIR.
+SAI_DEVICE_LEASE, SAI_DEVICE_FENCE, SAI_FINDINGS and SAI_RUN_DIR; a device with a probe also
+SAI_DEVICE_PROBE_SERIAL and SAI_DEVICE_PORT_BASE, the first of ten TCP ports that are this lease's.
 
 Status: that of the command; 64 usage, 74 device missing or gone, 75 none free in time or lease too long,
 78 config or unknown type, 126/127 command cannot start / not found, 128+signal when told to stop.
+Of --doctor: 78 the config is wrong, else 74 a tty is, else 69 something else on the host is.
 `;
 
 interface Flags {
@@ -39,6 +49,9 @@ interface Flags {
   grace: string;
   new?: boolean;
   list?: boolean;
+  check?: boolean;
+  scan?: boolean;
+  doctor?: boolean;
   json?: boolean;
   force?: boolean;
   optional?: boolean;
@@ -79,9 +92,29 @@ async function obey(command: Command, invocation: Invocation, guardProgram: stri
     config: flags.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG),
     force: flags.force ?? false,
   };
-  if (flags.list) return await listPool(options.config, flags.json ? 'json' : 'text', invocation);
-  if (flags.json) throw usage('--json: expected together with --list');
+  const looker = lookerOf(flags, command.args);
+  if (looker) return await looker(options.config, flags.json ? 'json' : 'text', invocation);
+  if (flags.json) throw usage('--json: expected together with --list, --check, --scan or --doctor');
   return await runUnderLease({ ...options, ...requestOf(command.args, flags) }, invocation, guardProgram);
+}
+
+/** Shows something, takes no device. */
+type Looker = (config: string, format: 'text' | 'json', invocation: Invocation) => Promise<number>;
+
+const LOOKERS = {
+  list: listPool,
+  check: checkConfig,
+  scan: scanForDevices,
+  doctor: examineHost,
+} as const satisfies Partial<Record<keyof Flags, Looker>>;
+
+function lookerOf(flags: Flags, words: readonly string[]): Looker | undefined {
+  const names = Object.keys(LOOKERS) as (keyof typeof LOOKERS)[];
+  const [wanted, another] = names.filter((name) => flags[name]);
+  if (wanted === undefined) return undefined;
+  if (another !== undefined) throw usage(`--${wanted}: expected alone, got --${another} too`);
+  if (words.length > 0) throw usage(`--${wanted}: expected no device type or command, got ${words[0]}`);
+  return LOOKERS[wanted];
 }
 
 function commandLine(): Command {
@@ -100,7 +133,10 @@ function commandLine(): Command {
       .option('--grace <duration>', 'time between TERM and KILL', DEFAULT_GRACE)
       .option('--new', 'take another device even when this command runs under a lease that would do')
       .option('--list', 'show all devices and who has them')
-      .option('--json', 'with --list: one JSON object a line')
+      .option('--check', 'say all that is wrong with the devices config, and what would make it better')
+      .option('--scan', 'propose a devices config for the boards that are plugged in')
+      .option('--doctor', 'say what on this host is in the way of boards, and the cure')
+      .option('--json', 'with --list, --check, --scan, --doctor: one JSON object a line')
       .option('--optional', 'a failure of sai-device itself leaves no finding in $SAI_FINDINGS')
       .option('--force', 'accept a run folder on a network or FUSE file system')
       .option('-q, --quiet', 'say only what failed')

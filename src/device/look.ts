@@ -48,7 +48,10 @@ export function lookAt(
     device,
     places.map(({ path, rdev }) => ({ path, number: numberText(rdev) })),
   );
-  if (wrong !== undefined) return { state: 'missing', problem: { path: places[0]?.path ?? '', text: wrong } };
+  if (wrong) {
+    const text = `${wrong.problem}; ${wrong.cure}`;
+    return { state: 'missing', problem: { path: places[0]?.path ?? '', text } };
+  }
   return {
     state: 'free',
     places,

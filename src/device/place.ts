@@ -1,9 +1,10 @@
 /** A place is one thing that can be locked: a tty, or another file that stands for a board. */
 
-import { accessSync, constants, readFileSync, type Stats, statSync } from 'node:fs';
+import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { errnoCode, reasonOf } from '../base/errors.ts';
 import { type FileId, splitDeviceNumber } from '../base/proc-locks.ts';
 import { statIfVisible } from '../base/visible-file.ts';
+import { permissionCure } from './permission.ts';
 import type { PooledDevice, PooledTty } from './pool.ts';
 import { physicalName } from './sysfs-usb.ts';
 
@@ -85,34 +86,8 @@ function problemOf(path: string, what: 'tty' | 'file', error: unknown): string {
   if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') {
     return `no such ${what}; plug the board in, or correct the config`;
   }
-  if (code === 'EACCES' || code === 'EPERM') return `no permission; ${cureOf(path, what)}`;
+  if (code === 'EACCES' || code === 'EPERM') return `no permission; ${permissionCure(path, what)}`;
   return `cannot be used: ${code ?? reasonOf(error)}; correct the config`;
-}
-
-function cureOf(path: string, what: 'tty' | 'file'): string {
-  const needed = what === 'tty' ? constants.S_IRGRP | constants.S_IWGRP : constants.S_IRGRP;
-  try {
-    const { gid, mode } = statSync(path);
-    // Who is in the group gains nothing then, and `root` is the wrong group to be in.
-    if (gid === 0 || (mode & needed) !== needed) {
-      return 'have a udev rule give it to a group of the users of the rig: GROUP="dialout", MODE="0660"';
-    }
-    const group = groupName(gid);
-    return `add this user to group ${group} (usermod -aG ${group} USER, then log in again)`;
-  } catch {
-    return 'make its folder accessible to this user';
-  }
-}
-
-function groupName(gid: number): string {
-  try {
-    const line = readFileSync('/etc/group', 'utf8')
-      .split('\n')
-      .find((each) => each.split(':')[2] === String(gid));
-    return line?.split(':')[0] ?? String(gid);
-  } catch {
-    return String(gid);
-  }
 }
 
 function nameOf(stat: Stats): string {

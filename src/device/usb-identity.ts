@@ -3,7 +3,7 @@
 import { HostFiles } from './host-files.ts';
 import type { PooledDevice, PooledProbe, PooledUsb } from './pool.ts';
 import { describeUsb, listUsbDevices, type UsbDevice, usbDeviceBehind } from './sysfs-usb.ts';
-import { isProbeOfKind } from './usb-ids.ts';
+import { isProbeOfKind, isProbeSerial } from './usb-ids.ts';
 
 /** What is locked for a device. */
 export interface LockedNode {
@@ -13,18 +13,28 @@ export interface LockedNode {
   readonly number: string | undefined;
 }
 
+/** What is wrong, and what to do. */
+export interface IdentityProblem {
+  readonly problem: string;
+  readonly cure: string;
+}
+
 /** Why this is not the board, or its probe is not there; undefined when all that the config says is so. */
 export function identityProblem(
   device: Pick<PooledDevice, 'usb' | 'probe'>,
   nodes: readonly LockedNode[],
   files: HostFiles = new HostFiles(),
-): string | undefined {
+): IdentityProblem | undefined {
   const { usb, probe } = device;
   return (usb && usbProblem(usb, nodes, files)) ?? (probe && probeProblem(probe, files));
 }
 
 /** All that is wanted must be true of one USB device. */
-function usbProblem(wanted: PooledUsb, nodes: readonly LockedNode[], files: HostFiles): string | undefined {
+function usbProblem(
+  wanted: PooledUsb,
+  nodes: readonly LockedNode[],
+  files: HostFiles,
+): IdentityProblem | undefined {
   const behind = nodes.map(({ path, number }) => ({
     path,
     usb: number === undefined ? undefined : usbDeviceBehind(number, files),
@@ -33,7 +43,7 @@ function usbProblem(wanted: PooledUsb, nodes: readonly LockedNode[], files: Host
   const found = behind.map(({ path, usb }) => `${usb ? describeUsb(usb) : 'none'} behind ${path}`);
   const expected = `expected the USB device with ${describeWanted(wanted)}`;
   const cure = elsewhere(wanted, files) ?? 'plug the right board in, or correct usb in the config';
-  return `${expected}, found ${found.join(', ')}; ${cure}`;
+  return { problem: `${expected}, found ${found.join(', ')}`, cure };
 }
 
 function isSame(wanted: PooledUsb, usb: UsbDevice): boolean {
@@ -53,20 +63,18 @@ function elsewhere(wanted: PooledUsb, files: HostFiles): string | undefined {
   return other && `it is at port ${other.path}: plug it in where it was, or correct ttys in the config`;
 }
 
-function probeProblem({ serial, kind }: PooledProbe, files: HostFiles): string | undefined {
+function probeProblem({ serial, kind }: PooledProbe, files: HostFiles): IdentityProblem | undefined {
   const there = listUsbDevices(files);
-  const withSerial = there.filter((usb) => usb.serial !== undefined && isSerial(usb.serial, serial, kind));
+  const withSerial = there.filter(
+    (usb) => usb.serial !== undefined && isProbeSerial(usb.serial, serial, kind),
+  );
   if (withSerial.some((usb) => isProbeOfKind(usb, kind))) return undefined;
   const expected = `expected the ${kind} probe with serial ${serial}`;
   const [other] = withSerial;
-  if (other) return `${expected}, found ${describeUsb(other)}; correct probe in the config`;
+  if (other) {
+    return { problem: `${expected}, found ${describeUsb(other)}`, cure: 'correct probe in the config' };
+  }
   const alike = there.filter((usb) => isProbeOfKind(usb, kind));
   const found = alike.length === 0 ? 'none' : `only ${alike.map((usb) => describeUsb(usb)).join(', ')}`;
-  return `${expected}, found ${found}; plug the probe in, or correct the config`;
-}
-
-/** A J-Link says its number with zeros in front, its tools without. */
-function isSerial(found: string, wanted: string, kind: PooledProbe['kind']): boolean {
-  const bare = (text: string): string => (kind === 'jlink' ? text.replace(/^0+/, '') : text);
-  return bare(found) === bare(wanted);
+  return { problem: `${expected}, found ${found}`, cure: 'plug the probe in, or correct the config' };
 }

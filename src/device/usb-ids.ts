@@ -34,6 +34,12 @@ export function isProbeOfKind(device: UsbDevice, kind: ProbeKind): boolean {
   return PROBE_IDS[kind].some((id) => matches(device, id));
 }
 
+/** Whether a probe's serial number is the one that is wanted: a J-Link's has zeros in front, in its tools none. */
+export function isProbeSerial(found: string, wanted: string, kind: ProbeKind): boolean {
+  const bare = (text: string): string => (kind === 'jlink' ? text.replace(/^0+/, '') : text);
+  return bare(found) === bare(wanted);
+}
+
 /** The kind of a device that is a probe whatever else it is; an FTDI chip is most often just an adapter. */
 export function probeKindOf(device: UsbDevice): ProbeKind | undefined {
   const kinds: readonly ProbeKind[] = ['stlink', 'jlink', 'cmsis-dap', 'esp-usb-jtag'];

@@ -16,11 +16,14 @@ function bench(): FakeHost {
   return host;
 }
 
-const problem = (
+function problem(
   { usb, probe }: Wanted,
   nodes: readonly LockedNode[] = [USB0],
   host = bench(),
-): string | undefined => identityProblem({ usb, probe }, nodes, host.files);
+): string | undefined {
+  const found = identityProblem({ usb, probe }, nodes, host.files);
+  return found && `${found.problem}; ${found.cure}`;
+}
 
 test.each<[string, Wanted]>([
   ['nothing', {}],

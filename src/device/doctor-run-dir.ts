@@ -1,0 +1,106 @@
+/** What is wrong with the folder that all users of a host share their leases and tickets in. */
+
+import { constants } from 'node:fs';
+import type { Ailment, Patient } from './doctor.ts';
+import type { ExaminedTty } from './doctor-ttys.ts';
+import type { HostFiles } from './host-files.ts';
+import { fileSystemOf } from './mounts.ts';
+import { groupOf, permissionCure } from './permission.ts';
+import { FALLBACK_PARENT, fallbackPathOf, SYSTEM_RUN_DIR } from './run-dir.ts';
+
+const TMPFILES_FOLDERS = [
+  '/etc/tmpfiles.d',
+  '/run/tmpfiles.d',
+  '/usr/local/lib/tmpfiles.d',
+  '/usr/lib/tmpfiles.d',
+];
+
+const INSTALL = 'install hardware/tmpfiles.d/sai-rig.conf, then as root: systemd-tmpfiles --create';
+
+/** Locks there are not this host's alone, or not locks at all. */
+const FOREIGN_FILE_SYSTEM = /^(?:nfs.*|cifs|smb.*|fuse.*|9p|ceph)$/;
+
+/** Source: inode(7). */
+const STICKY = 0o1000;
+const SETGID = 0o2000;
+
+const unavailable = (problem: string, cure: string): Ailment => ({ blame: 'unavailable', problem, cure });
+
+export function ailmentsOfRunDir(ttys: readonly ExaminedTty[], patient: Patient): Ailment[] {
+  const { runDir, files } = patient;
+  if (runDir !== undefined && !runDir.startsWith('/')) {
+    const problem = `SAI_RUN_DIR: expected an absolute path, got ${JSON.stringify(runDir)}`;
+    return [{ blame: 'config', problem, cure: 'correct it, or unset it' }];
+  }
+  const ttyGid = ttys.map(({ path }) => files.stat(path)?.gid).find((gid) => gid !== undefined);
+  if (runDir !== undefined) return files.stat(runDir) ? aboutFolder(runDir, ttyGid, patient) : [];
+  if (files.stat(SYSTEM_RUN_DIR)) {
+    return [...aboutFolder(SYSTEM_RUN_DIR, ttyGid, patient), ...aboutNextBoot(files)];
+  }
+  return aboutFallback(ttyGid, patient);
+}
+
+function aboutFallback(ttyGid: number | undefined, patient: Patient): Ailment[] {
+  const { files, mayUse } = patient;
+  if (ttyGid === undefined) return [unavailable(`${SYSTEM_RUN_DIR} is missing`, INSTALL)];
+  const path = fallbackPathOf(ttyGid);
+  const mayMake = files.stat(FALLBACK_PARENT) !== undefined && mayUse(FALLBACK_PARENT);
+  const instead =
+    files.stat(path) || mayMake
+      ? `${path} serves instead, for ttys of one group only`
+      : 'there is no queue, and nobody sees who holds a board';
+  const there = files.stat(path) ? aboutFolder(path, ttyGid, patient) : [];
+  return [unavailable(`${SYSTEM_RUN_DIR} is missing: ${instead}`, INSTALL), ...there];
+}
+
+function aboutFolder(path: string, ttyGid: number | undefined, { files, mayUse, login }: Patient): Ailment[] {
+  const stat = files.stat(path);
+  if (!stat?.isDirectory())
+    return [unavailable(`${path}: expected a folder, found another kind of file`, `rm ${path}`)];
+  const found: Ailment[] = [];
+  const fileSystem = fileSystemOf(files.real(path) ?? path, files) ?? '';
+  if (FOREIGN_FILE_SYSTEM.test(fileSystem)) {
+    found.push(
+      unavailable(
+        `${path}: expected a local file system for leases, found ${fileSystem}`,
+        'set SAI_RUN_DIR to a local folder',
+      ),
+    );
+  }
+  for (const folder of [path, `${path}/leases`, `${path}/queue`]) {
+    if (!files.stat(folder) || mayUse(folder)) continue;
+    found.push(unavailable(`${folder}: no permission to write`, permissionCure(folder, 'tty', login, files)));
+    break;
+  }
+  const { mode, gid } = stat;
+  // A folder of one user alone needs neither.
+  if ((mode & (constants.S_IWGRP | constants.S_IWOTH)) !== 0) {
+    const chmod = `chmod 3775 ${path}`;
+    if ((mode & STICKY) === 0) {
+      found.push(unavailable(`${path}: any user can remove the leases of others: it is not sticky`, chmod));
+    }
+    if ((mode & SETGID) === 0) {
+      found.push(
+        unavailable(`${path}: leases of one user are closed to others: it does not pass on its group`, chmod),
+      );
+    }
+  }
+  if (ttyGid !== undefined && ttyGid !== gid && ttyGid !== 0) {
+    const [tty, own] = [groupOf(ttyGid, files).name, groupOf(gid, files).name];
+    found.push(
+      unavailable(
+        `${path}: expected group ${tty}, as the ttys have, found ${own}`,
+        `chgrp -R ${tty} ${path}`,
+      ),
+    );
+  }
+  return found;
+}
+
+/** /run is empty after a boot. */
+function aboutNextBoot(files: HostFiles): Ailment[] {
+  const made = TMPFILES_FOLDERS.flatMap((folder) =>
+    files.names(folder).map((name) => `${folder}/${name}`),
+  ).some((path) => path.endsWith('.conf') && /^\S+\s+\/run\/sai(?:\s|$)/m.test(files.text(path) ?? ''));
+  return made ? [] : [unavailable(`${SYSTEM_RUN_DIR} is gone after the next boot`, INSTALL)];
+}
