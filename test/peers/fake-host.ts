@@ -1,6 +1,6 @@
 /** A root folder with the /sys, /dev, /proc, /etc and /run of a host with USB adapters, laid out as the kernel and udev do. */
 
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { HostFiles } from '../../src/device/host-files.ts';
 import { tempFolder } from '../temp-folder.ts';
@@ -60,6 +60,10 @@ export class FakeHost {
   file(path: string, text: string): void {
     this.folder(dirname(path));
     writeFileSync(join(this.root, path), text);
+  }
+
+  remove(path: string): void {
+    rmSync(join(this.root, path), { recursive: true });
   }
 
   /** Relative, as the kernel and udev make them. */
