@@ -95,7 +95,10 @@ export class Acquisition {
     const { runDir, command, parent } = this.wanted;
     const { places } = view;
     const result = tryLockDevice(places, runDir);
-    if (result.lock) return beginLease({ device, places, lock: result.lock, runDir, command, parent });
+    if (result.lock) {
+      const holdings = [{ role: undefined, device }] as const;
+      return beginLease({ holdings: [...holdings], places, lock: result.lock, runDir, command, parent });
+    }
     this.#obstacles.set(device.name, this.#obstacle(result.by, places));
     if (result.by === 'foreigner' && holderOf(places) === undefined) this.#pause(device);
     return undefined;

@@ -1,21 +1,18 @@
 import { Command, CommanderError } from 'commander';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
+import { oneLine } from '../base/one-line.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
 import { checkConfig } from './check.ts';
+import { DEFAULT_CONFIG, DEFAULT_GRACE_MS } from './defaults.ts';
 import { examineHost } from './doctor.ts';
 import type { Alias } from './environment.ts';
 import { listPool } from './list.ts';
 import { parseWaitMs } from './pool.ts';
-import { type DeviceOptions, type RunRequest, runUnderLease } from './run-under-lease.ts';
+import { type RunRequest, runUnderLease } from './run-under-lease.ts';
 import { scanForDevices } from './scan.ts';
-
-/** Sai's own place. */
-const DEFAULT_CONFIG = '/etc/sai/devices/conf';
-
-const DEFAULT_GRACE = '5s';
 
 const EXAMPLES = `
 Everything after the type belongs to the command:
@@ -46,7 +43,7 @@ interface Flags {
   /** False: `--no-wait`. */
   wait?: string | false;
   maxLease?: string;
-  grace: string;
+  grace?: string;
   new?: boolean;
   list?: boolean;
   check?: boolean;
@@ -88,14 +85,11 @@ async function obey(command: Command, invocation: Invocation, guardProgram: stri
   }
   const flags = command.opts<Flags>();
   diagnostics.verbosity = flags.quiet ? 'quiet' : flags.verbose ? 'verbose' : 'normal';
-  const options: DeviceOptions = {
-    config: flags.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG),
-    force: flags.force ?? false,
-  };
+  const config = flags.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG);
   const looker = lookerOf(flags, command.args);
-  if (looker) return await looker(options.config, flags.json ? 'json' : 'text', invocation);
+  if (looker) return await looker(config, flags.json ? 'json' : 'text', invocation);
   if (flags.json) throw usage('--json: expected together with --list, --check, --scan or --doctor');
-  return await runUnderLease({ ...options, ...requestOf(command.args, flags) }, invocation, guardProgram);
+  return await runUnderLease(requestOf(command.args, flags, config), invocation, guardProgram);
 }
 
 /** Shows something, takes no device. */
@@ -130,7 +124,7 @@ function commandLine(): Command {
       .option('--wait <duration>', 'longest wait: 30s, 10m, forever (default: 2h)')
       .option('--no-wait', 'fail at once, with status 75, when none is free')
       .option('--max-lease <duration>', 'end the command after that long, with status 75 (default: 8h)')
-      .option('--grace <duration>', 'time between TERM and KILL', DEFAULT_GRACE)
+      .option('--grace <duration>', 'time between TERM and KILL (default: 5s)')
       .option('--new', 'take another device even when this command runs under a lease that would do')
       .option('--list', 'show all devices and who has them')
       .option('--check', 'say all that is wrong with the devices config, and what would make it better')
@@ -149,7 +143,7 @@ function commandLine(): Command {
   );
 }
 
-function requestOf(words: readonly string[], flags: Flags): RunRequest {
+function requestOf(words: readonly string[], flags: Flags, config: string): RunRequest {
   const [type, ...rest] = words;
   if (type === undefined) throw usage('expected a device type and a command, got neither');
   if (type.includes('=')) throw usage(`expected a device type, got ${JSON.stringify(type)}`);
@@ -163,6 +157,8 @@ function requestOf(words: readonly string[], flags: Flags): RunRequest {
   if (!hasDashes && program.startsWith('-'))
     throw usage(`expected a command after type ${type}, got ${program}; options go before the type`);
   return {
+    config,
+    force: flags.force ?? false,
     type,
     name: flags.name,
     tags: flags.tag,
@@ -171,8 +167,9 @@ function requestOf(words: readonly string[], flags: Flags): RunRequest {
     args,
     waitMs: waitMsOf(flags.wait),
     maxLeaseMs: flags.maxLease === undefined ? undefined : parseDurationMs(flags.maxLease, '--max-lease'),
-    graceMs: parseDurationMs(flags.grace, '--grace'),
+    graceMs: flags.grace === undefined ? DEFAULT_GRACE_MS : parseDurationMs(flags.grace, '--grace'),
     joins: !flags.new,
+    purpose: oneLine([program, ...args].join(' ')),
     optional: flags.optional ?? false,
   };
 }

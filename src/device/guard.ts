@@ -40,7 +40,7 @@ export class Guard {
     if (this.#child.pid === undefined) {
       throw new RigError(
         'unavailable',
-        `${lease.record.device}: cannot start the guard of the lease; see ulimit -u`,
+        `${lease.device.name}: cannot start the guard of the lease; see ulimit -u`,
       );
     }
   }

@@ -6,17 +6,26 @@ import { dirname, join } from 'node:path';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { readProcess } from '../base/process-table.ts';
 import { tryFlock } from '../native/flock.ts';
-import { LEASE_RECORD_FILE, type LeaseRecord } from '../wire/lease.ts';
+import { LEASE_RECORD_FILE, type LeasedDevice, type LeaseRecord } from '../wire/lease.ts';
 import { readLeaseFile, readLiveLease } from './lease-file.ts';
 import { released, writeLeaseRecord } from './lease-record.ts';
 import type { Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
-import type { PortBlock } from './port-block.ts';
+import { type PortBlock, takePortBlock } from './port-block.ts';
 import { type RunDir, wakeWaiters } from './run-dir.ts';
 import type { DeviceLock } from './tty-lock.ts';
 
-export interface LeaseRequest {
+/** A device of a lease, and what `--and` calls it. */
+interface Holding {
+  /** Undefined for the device that `SAI_DEVICE_…` tells of. */
+  readonly role: string | undefined;
   readonly device: PooledDevice;
+}
+
+export interface LeaseRequest {
+  /** The first is the one without a role. */
+  readonly holdings: readonly [Holding, ...Holding[]];
+  /** Of all devices. */
   readonly places: readonly Place[];
   readonly lock: DeviceLock;
   readonly runDir: RunDir | undefined;
@@ -26,44 +35,46 @@ export interface LeaseRequest {
   readonly parent: string | undefined;
 }
 
-/** A held device. Ends by `release`, or with the last of holder and guard. */
+/** One held device, or several that were taken together. Ends by `release`, or with the last of holder and guard. */
 export class Lease {
   readonly record: LeaseRecord;
-  readonly device: PooledDevice;
+  readonly holdings: LeaseRequest['holdings'];
   readonly #lock: DeviceLock;
   readonly #recordFd: number;
   readonly #runDir: RunDir | undefined;
-  #portBlock: PortBlock | undefined;
+  readonly #portBlocks: readonly PortBlock[];
   #released = false;
 
-  constructor(request: LeaseRequest, record: LeaseRecord, recordFd: number) {
+  constructor(
+    request: LeaseRequest,
+    record: LeaseRecord,
+    recordFd: number,
+    portBlocks: readonly PortBlock[],
+  ) {
     this.record = record;
-    this.device = request.device;
+    this.holdings = request.holdings;
     this.#lock = request.lock;
     this.#runDir = request.runDir;
     this.#recordFd = recordFd;
+    this.#portBlocks = portBlocks;
   }
 
   /** What keeps the lease alive in whoever inherits it; no stream ever gets one. */
   get descriptors(): { readonly leaseFiles: readonly number[]; readonly others: readonly number[] } {
     return {
       leaseFiles: this.#lock.leaseDescriptors,
-      others: [
-        this.#recordFd,
-        ...(this.#portBlock ? [this.#portBlock.fd] : []),
-        ...this.#lock.nodeDescriptors,
-      ],
+      others: [this.#recordFd, ...this.#portBlocks.map(({ fd }) => fd), ...this.#lock.nodeDescriptors],
     };
   }
 
-  /** First of the ten TCP ports that are this lease's; undefined for a device without a probe. */
-  get portBase(): number | undefined {
-    return this.#portBlock?.base;
+  /** The device that was asked for by type. */
+  get device(): PooledDevice {
+    return this.holdings[0].device;
   }
 
-  /** From now on the block ends with the lease; before a guard inherits the descriptors. */
-  keepPorts(block: PortBlock): void {
-    this.#portBlock = block;
+  /** Where findings go when nobody outside wants them: gone with the lease. */
+  get findingsFile(): string {
+    return join(this.record.folder, 'findings.jsonl');
   }
 
   get runDir(): RunDir | undefined {
@@ -86,7 +97,7 @@ export class Lease {
       // The locks decide, not the records; and what the command made unremovable does not change its status.
     }
     closeSync(this.#recordFd);
-    if (this.#portBlock) closeSync(this.#portBlock.fd);
+    for (const { fd } of this.#portBlocks) closeSync(fd);
     this.#lock.release();
     wakeWaiters(this.#runDir);
   }
@@ -95,12 +106,20 @@ export class Lease {
 /**
  * Turns locks into a lease. The locks are let go when that fails.
  *
- * @throws {RigError} blame `unavailable` when it cannot be written down (disk full)
+ * @throws {RigError} blame `unavailable` when it cannot be written down (disk full), or no TCP ports are free for a probe
  */
 export function beginLease(request: LeaseRequest): Lease {
   const { places, lock, runDir } = request;
   let folder: string | undefined;
+  const portBlocks: PortBlock[] = [];
   try {
+    const hold = (holding: Holding): LeasedDevice => {
+      const ports = holding.device.probe && takePortBlock(runDir);
+      if (ports) portBlocks.push(ports);
+      return leasedDevice(holding, ports?.base);
+    };
+    const [first, ...others] = request.holdings;
+    const devices: LeaseRecord['devices'] = [hold(first), ...others.map((each) => hold(each))];
     const previous = runDir ? places.map((place) => readLeaseFile(runDir, place)) : [];
     const fence = Math.max(Date.now() * 1000, ...previous.map((record) => (record?.fence ?? 0) + 1));
     folder = makeFolder(runDir, fence);
@@ -110,13 +129,15 @@ export function beginLease(request: LeaseRequest): Lease {
     );
     fchmodSync(recordFd, 0o600);
     tryFlock(recordFd);
-    const record = recordOf(request, folder, fence);
+    const record = recordOf(request, devices, folder, fence);
     for (const fd of [recordFd, ...lock.leaseDescriptors]) writeLeaseRecord(fd, record);
     for (const old of previous) removeLeftover(runDir, old);
-    return new Lease(request, record, recordFd);
+    return new Lease(request, record, recordFd, portBlocks);
   } catch (error) {
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    for (const { fd } of portBlocks) closeSync(fd);
     lock.release();
+    if (error instanceof RigError) throw error;
     const where = runDir?.leases ?? tmpdir();
     throw new RigError('unavailable', `${where}: cannot write down the lease: ${reasonOf(error)}`, {
       cause: error,
@@ -129,19 +150,16 @@ function makeFolder(runDir: RunDir | undefined, fence: number): string {
   return mkdtempSync(join(runDir.leases, `${fence}-`)); // pid and time alone could be those of another container
 }
 
-function recordOf(request: LeaseRequest, folder: string, fence: number): LeaseRecord {
-  const { device, command, parent } = request;
+function recordOf(
+  { command, parent }: LeaseRequest,
+  devices: LeaseRecord['devices'],
+  folder: string,
+  fence: number,
+): LeaseRecord {
   return {
-    version: 1,
+    version: 2,
     folder,
-    device: device.name,
-    type: device.type,
-    answersTo: [...device.answersTo],
-    ttys: device.ttys.map(({ path, name, baudRate }) => ({
-      path,
-      baudRate,
-      ...(name === undefined ? {} : { name }),
-    })),
+    devices,
     holderPid: process.pid,
     holderStartTicks: readProcess(process.pid)?.startTicks ?? 0,
     user: userName(),
@@ -149,6 +167,23 @@ function recordOf(request: LeaseRequest, folder: string, fence: number): LeaseRe
     sinceMs: Date.now(),
     fence,
     ...(parent === undefined ? {} : { parent }),
+  };
+}
+
+function leasedDevice({ role, device }: Holding, portBase: number | undefined): LeasedDevice {
+  const { name, type, answersTo, ttys, jig, probe } = device;
+  return {
+    ...(role === undefined ? {} : { role }),
+    name,
+    type,
+    answersTo: [...answersTo],
+    ttys: ttys.map(({ path, name, baudRate }) => ({
+      path,
+      baudRate,
+      ...(name === undefined ? {} : { name }),
+    })),
+    ...(jig === undefined ? {} : { jig }),
+    ...(probe && portBase !== undefined ? { probe: { serial: probe.serial, portBase } } : {}),
   };
 }
 

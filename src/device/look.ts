@@ -89,7 +89,8 @@ export function describeHolder(device: PooledDevice, view: DeviceView): string {
       const { record } = view;
       if (!record || record.releasedAtMs !== undefined) return `${device.name} is being taken`;
       const since = new Date(record.sinceMs).toTimeString().slice(0, 8);
-      const whose = record.device === device.name ? '' : ` as ${oneLine(record.device)}`;
+      const names = record.devices.map(({ name }) => name);
+      const whose = names.includes(device.name) ? '' : ` as ${oneLine(names.join(' and '))}`;
       return `${device.name} is held${whose} by pid ${record.holderPid} (${oneLine(record.command)}) of ${oneLine(record.user)} since ${since}`;
     }
   }
