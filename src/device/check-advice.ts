@@ -92,8 +92,11 @@ function aboutLocks(device: PooledDevice, before: readonly PooledDevice[], files
     const advice: string[] = [];
     if (files.stat(path) === undefined) advice.push(`${path} is not there now`);
     if (USB_NODE.test(path)) {
+      const number = files.deviceNumber(path);
+      const serial = (number && usbDeviceBehind(number, files)?.serial) ?? 'SERIAL';
       advice.push(
-        `${path} is another device after the next plugging; have a udev rule make a link, and lock that`,
+        `${path} is another device after the next plugging; write /dev/sai/probe-${serial}, ` +
+          'a link that hardware/udev/70-sai-rig.rules makes for a probe',
       );
     }
     if (device.ttys.some((tty) => tty.path === path))

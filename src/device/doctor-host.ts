@@ -64,7 +64,7 @@ function aboutModemManager(
 ): Ailment[] {
   const manager = programs.find(({ name }) => name === 'ModemManager');
   if (!manager) return [];
-  const probed = ttys.filter(({ usb, number }) => usb && !isIgnored(number, files)).map(({ label }) => label);
+  const probed = ttys.filter((tty) => tty.usb && !isIgnored(tty, files)).map(({ label }) => label);
   if (probed.length === 0) return [];
   return [
     unavailable(
@@ -74,9 +74,14 @@ function aboutModemManager(
   ];
 }
 
-/** Source: systemd's udev database, one file a device; ModemManager's ID_MM_DEVICE_IGNORE. */
-function isIgnored(number: string | undefined, files: HostFiles): boolean {
-  return /^E:ID_MM_DEVICE_IGNORE=1$/m.test(files.text(`/run/udev/data/c${number}`) ?? '');
+/**
+ * Source: ModemManager's documentation, "Port and device detection": the one is asked of the USB device, the other of
+ * the tty; systemd's udev database has a file for each device number.
+ */
+function isIgnored({ number, usb }: ExaminedTty, files: HostFiles): boolean {
+  const isSet = (name: string, of: string | undefined): boolean =>
+    files.text(`/run/udev/data/c${of}`)?.split('\n').includes(`E:${name}=1`) ?? false;
+  return isSet('ID_MM_PORT_IGNORE', number) || isSet('ID_MM_DEVICE_IGNORE', files.text(`${usb?.folder}/dev`));
 }
 
 function aboutBrltty(ttys: readonly ExaminedTty[], programs: readonly Program[]): Ailment[] {

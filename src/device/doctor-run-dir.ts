@@ -32,13 +32,39 @@ export function ailmentsOfRunDir(ttys: readonly ExaminedTty[], patient: Patient)
     const problem = `SAI_RUN_DIR: expected an absolute path, got ${JSON.stringify(runDir)}`;
     return [{ blame: 'config', problem, cure: 'correct it, or unset it' }];
   }
-  const ttyGid = ttys.map(({ path }) => files.stat(path)?.gid).find((gid) => gid !== undefined);
+  const ttyGid = ttyGidOf(ttys, files);
   if (runDir !== undefined) return files.stat(runDir) ? aboutFolder(runDir, ttyGid, patient) : [];
   if (files.stat(SYSTEM_RUN_DIR)) {
     return [...aboutFolder(SYSTEM_RUN_DIR, ttyGid, patient), ...aboutNextBoot(files)];
   }
   return aboutFallback(ttyGid, patient);
 }
+
+/** What was looked at, for people who ask why. */
+export function factsOfRunDir(ttys: readonly ExaminedTty[], { runDir, files }: Patient): string[] {
+  const ttyGid = ttyGidOf(ttys, files);
+  const fallback = ttyGid === undefined ? [] : [fallbackPathOf(ttyGid)];
+  const candidates = runDir === undefined ? [SYSTEM_RUN_DIR, ...fallback] : [runDir];
+  const path = candidates.find((each) => files.stat(each));
+  const stat = path === undefined ? undefined : files.stat(path);
+  if (path === undefined || !stat) return ['run folder: none yet'];
+  const mode = (stat.mode & 0o7777).toString(8);
+  const fileSystem = fileSystemOf(files.real(path) ?? path, files) ?? 'unknown';
+  const facts = [
+    `run folder: ${path}, mode ${mode}, group ${groupOf(stat.gid, files).name}, on ${fileSystem}`,
+  ];
+  const level = Number(files.text('/proc/sys/fs/protected_regular') ?? 0);
+  if (level > 0) {
+    // Ours open what is there without O_CREAT. Source: Linux Documentation/admin-guide/sysctl/fs.rst.
+    facts.push(
+      `fs.protected_regular=${level}: flock(1) is refused on lease files of other users; the commands of the rig are not`,
+    );
+  }
+  return facts;
+}
+
+const ttyGidOf = (ttys: readonly ExaminedTty[], files: HostFiles): number | undefined =>
+  ttys.map(({ path }) => files.stat(path)?.gid).find((gid) => gid !== undefined);
 
 function aboutFallback(ttyGid: number | undefined, patient: Patient): Ailment[] {
   const { files, mayUse } = patient;

@@ -5,7 +5,7 @@ import { type Blame, RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { ENV } from '../wire/env.ts';
 import { ailmentsOfHost } from './doctor-host.ts';
-import { ailmentsOfRunDir } from './doctor-run-dir.ts';
+import { ailmentsOfRunDir, factsOfRunDir } from './doctor-run-dir.ts';
 import { ailmentsOfTtys, type ExaminedTty } from './doctor-ttys.ts';
 import { HostFiles } from './host-files.ts';
 import { userName } from './lease.ts';
@@ -38,15 +38,16 @@ const WORST_FIRST = ['config', 'hardware', 'unavailable'] as const;
 export async function examineHost(
   config: string,
   format: 'text' | 'json',
-  { env, print }: Invocation,
+  { env, print, diagnostics }: Invocation,
 ): Promise<number> {
-  const ailments = await diagnose({
+  const { ailments, facts } = await diagnose({
     config,
     runDir: env[ENV.runDir] || undefined,
     login: { name: userName(), gids: [process.getgid?.() ?? 0, ...(process.getgroups?.() ?? [])] },
     mayUse,
     files: new HostFiles(),
   });
+  for (const fact of facts) diagnostics.detail(fact);
   for (const ailment of ailments) {
     const { problem, cure } = ailment;
     print(format === 'json' ? `${JSON.stringify(ailment)}\n` : `problem: ${problem}; cure: ${cure}\n`);
@@ -60,18 +61,23 @@ export async function examineHost(
   return 0;
 }
 
-/** Everything that is wrong, as far as it can be seen. */
-export async function diagnose(patient: Patient): Promise<Ailment[]> {
+/** Everything that is wrong, as far as it can be seen, and what may explain more. */
+export async function diagnose(
+  patient: Patient,
+): Promise<{ readonly ailments: readonly Ailment[]; readonly facts: readonly string[] }> {
   const { config, files } = patient;
   const { devices, ailments } = await readConfig(config);
   // Before there is a config: whatever is plugged in.
   const ttys = devices.length > 0 ? configuredTtys(devices, files) : pluggedTtys(files);
-  return [
-    ...ailments,
-    ...ailmentsOfTtys(devices, ttys, patient),
-    ...ailmentsOfHost(ttys, files),
-    ...ailmentsOfRunDir(ttys, patient),
-  ];
+  return {
+    ailments: [
+      ...ailments,
+      ...ailmentsOfTtys(devices, ttys, patient),
+      ...ailmentsOfHost(ttys, files),
+      ...ailmentsOfRunDir(ttys, patient),
+    ],
+    facts: factsOfRunDir(ttys, patient),
+  };
 }
 
 async function readConfig(config: string): Promise<{ devices: PooledDevice[]; ailments: Ailment[] }> {

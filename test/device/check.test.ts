@@ -154,7 +154,8 @@ describe('advice:', () => {
       ),
     ).toEqual([
       `devices.0.locks.0: ${node} is not there now`,
-      `devices.0.locks.0: ${node} is another device after the next plugging; have a udev rule make a link, and lock that`,
+      `devices.0.locks.0: ${node} is another device after the next plugging; write /dev/sai/probe-SERIAL, ` +
+        'a link that hardware/udev/70-sai-rig.rules makes for a probe',
       `devices.0.locks.1: ${UNO_BY_PATH} is one of its ttys, and locked as such`,
       `devices.1.locks.1: ${UNO_BY_PATH} belongs to uno1 too: while one of them is held, nobody gets the other`,
       'devices.2.locks.0: /dev belongs to esp1 too: while one of them is held, nobody gets the other',

@@ -46,8 +46,8 @@ class Bench {
     writeFileSync(this.config, JSON.stringify({ devices }));
   }
 
-  async findings(): Promise<Ailment[]> {
-    return await diagnose(this.patient);
+  async findings(): Promise<readonly Ailment[]> {
+    return (await diagnose(this.patient)).ailments;
   }
 }
 
@@ -59,7 +59,16 @@ async function onlyFinding(bench: Bench): Promise<Ailment | undefined> {
 }
 
 test('on a host on which nothing is wrong nothing is found', async () => {
-  expect(await new Bench().findings()).toEqual([]);
+  const bench = new Bench();
+  bench.host.file('/proc/sys/fs/protected_regular', '2\n');
+  bench.host.file('/etc/group', `lab:x:${bench.host.files.stat('/run/sai')?.gid}:\n`);
+  expect(await diagnose(bench.patient)).toEqual({
+    ailments: [],
+    facts: [
+      'run folder: /run/sai, mode 3775, group lab, on ext4',
+      'fs.protected_regular=2: flock(1) is refused on lease files of other users; the commands of the rig are not',
+    ],
+  });
 });
 
 describe('config:', () => {
@@ -199,15 +208,19 @@ describe('ttys:', () => {
 });
 
 describe('the host:', () => {
-  test('ModemManager, unless udev tells it to leave the ttys alone', async () => {
+  test.each([
+    ['the tty', '166:0', 'ID_MM_PORT_IGNORE'],
+    ['its USB device', '189:2', 'ID_MM_DEVICE_IGNORE'],
+  ])('ModemManager, unless udev tells it to leave %s alone', async (_what, number, name) => {
     const bench = new Bench();
     bench.host.process(512, '/usr/sbin/ModemManager');
+    bench.host.file('/run/udev/data/c166:0', 'I:1234\nE:ID_BUS=usb\n');
     expect(await onlyFinding(bench)).toEqual({
       blame: 'unavailable',
       problem: `ModemManager (pid 512) writes to what is plugged in, to see whether it is a modem: uno1: ${UNO_BY_PATH}`,
       cure: 'install hardware/udev/70-sai-rig.rules, or: systemctl mask --now ModemManager',
     });
-    bench.host.file('/run/udev/data/c166:0', 'I:1234\nE:ID_BUS=usb\nE:ID_MM_DEVICE_IGNORE=1\nG:systemd\n');
+    bench.host.file(`/run/udev/data/c${number}`, `I:1234\nE:ID_BUS=usb\nE:${name}=1\nG:systemd\n`);
     expect(await bench.findings()).toEqual([]);
   });
 

@@ -41,7 +41,7 @@ test('the example in conf/ is valid, and shows every key', async () => {
   expect(uno?.usb).toEqual({ serial: '75834353930351F0B1C0', vid: '2341', pid: '0043', path: '1-1.2' });
   expect(nrf).toMatchObject({
     ttys: [],
-    locks: ['/dev/bus/usb/001/004'],
+    locks: ['/dev/sai/probe-000683456789'],
     probe: { serial: '000683456789', kind: 'jlink' },
   });
 });

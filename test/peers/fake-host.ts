@@ -116,7 +116,9 @@ export class FakeHost {
     for (const [name, text] of Object.entries(texts)) this.file(`${folder}/${name}`, `${text}\n`);
     if (this.files.real(link) !== undefined) return;
     this.link(link, folder);
-    this.link(`/sys/dev/char/${USB_NODE_MAJOR}:${this.#usbCount++}`, folder);
+    const number = `${USB_NODE_MAJOR}:${this.#usbCount++}`;
+    this.file(`${folder}/dev`, `${number}\n`);
+    this.link(`/sys/dev/char/${number}`, folder);
   }
 
   #tty(device: string, usb: FakeUsbDevice, tty: FakeTty): void {
