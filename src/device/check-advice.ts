@@ -3,8 +3,8 @@
 import { basename } from 'node:path';
 import type { HostFiles } from './host-files.ts';
 import type { PooledDevice } from './pool.ts';
-import { isById, isNamedByOrder, linksTo } from './serial-links.ts';
-import { listUsbDevices, type UsbDevice, usbDeviceBehind } from './sysfs-usb.ts';
+import { doubtOfIdentity, isById, isNamedByOrder, linksTo } from './serial-links.ts';
+import { listUsbDevices, usbDeviceBehind } from './sysfs-usb.ts';
 import { identityProblem } from './usb-identity.ts';
 import { UNKNOWN_TYPE } from './usb-ids.ts';
 
@@ -22,6 +22,7 @@ export function adviceOn(devices: readonly PooledDevice[], files: HostFiles): st
       }),
       ...aboutTtyNames(device),
       ...aboutLocks(device, devices.slice(0, index), files),
+      ...aboutProbe(device, devices.slice(0, index)),
       ...aboutIdentity(device, files),
     ].map((text) => `devices.${index}${text}`);
   });
@@ -57,19 +58,6 @@ function aboutPath(path: string, files: HostFiles): string[] {
   const doubt = usb && doubtOfIdentity(usb, listUsbDevices(files));
   if (doubt !== undefined) advice.push(`${path} ${doubt}; write ${byPath}`);
   return advice;
-}
-
-/** Why a by-id link may lead to another adapter of the same make. */
-export function doubtOfIdentity(usb: UsbDevice, all: readonly UsbDevice[]): string | undefined {
-  if (usb.serial === undefined) return 'leads to any adapter of its make, because they have no serial number';
-  const twin = all.find(
-    (each) =>
-      each.path !== usb.path && each.vid === usb.vid && each.pid === usb.pid && each.serial === usb.serial,
-  );
-  return (
-    twin &&
-    `leads to one of two adapters with serial number ${usb.serial}, at ports ${usb.path} and ${twin.path}`
-  );
 }
 
 function aboutTtyNames({ ttys }: PooledDevice): string[] {
@@ -109,6 +97,15 @@ function aboutLocks(device: PooledDevice, before: readonly PooledDevice[], files
     }
     return advice.map((text) => `.locks.${index}: ${text}`);
   });
+}
+
+/** The probe itself is not locked: two debug servers would fight for it. */
+function aboutProbe({ probe }: PooledDevice, before: readonly PooledDevice[]): string[] {
+  const other = before.find((each) => probe && each.probe?.serial === probe.serial);
+  if (!probe || !other) return [];
+  return [
+    `.probe: ${other.name} has it too; list /dev/sai/probe-${probe.serial} in locks of both, so that one waits for the other`,
+  ];
 }
 
 function aboutIdentity(device: PooledDevice, files: HostFiles): string[] {

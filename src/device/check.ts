@@ -48,13 +48,10 @@ export async function checkConfig(
 /** Opens nothing but the config and sysfs. */
 export async function examineConfig(config: string, files = new HostFiles()): Promise<ConfigReport> {
   const { devices, errors } = await readOrRefuse(config);
-  const all = [...errors, ...[...jigErrors(devices), ...placeErrors(devices, files)].map(at)];
-  function at(text: string): string {
-    return `${config}: ${text}`;
-  }
+  const located = (texts: readonly string[]): string[] => texts.map((text) => `${config}: ${text}`);
   return {
-    errors: all,
-    advice: adviceOn(devices, files).map(at),
+    errors: [...errors, ...located([...jigErrors(devices), ...placeErrors(devices, files)])],
+    advice: located(adviceOn(devices, files)),
     deviceCount: devices.length,
     ttyCount: devices.reduce((count, { ttys }) => count + ttys.length, 0),
   };

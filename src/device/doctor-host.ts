@@ -1,8 +1,7 @@
 /** What on the host gets in the way of ttys: programs that probe or use them, stale lock files, an old kernel. */
 
 import { basename } from 'node:path';
-import type { Ailment } from './doctor.ts';
-import type { ExaminedTty } from './doctor-ttys.ts';
+import type { Ailment, ExaminedNode } from './ailment.ts';
 import type { HostFiles } from './host-files.ts';
 
 /** Source: Node.js 20 BUILDING.md, "Platform list": what it runs on at all. */
@@ -22,8 +21,9 @@ interface Program {
 
 const unavailable = (problem: string, cure: string): Ailment => ({ blame: 'unavailable', problem, cure });
 
-export function ailmentsOfHost(ttys: readonly ExaminedTty[], files: HostFiles): Ailment[] {
+export function ailmentsOfHost(examined: readonly ExaminedNode[], files: HostFiles): Ailment[] {
   const programs = programsOf(files);
+  const ttys = examined.filter(({ what }) => what === 'tty');
   const nodes = new Set(ttys.map(({ node }) => node).filter((node) => node !== undefined));
   return [
     ...aboutKernel(files),
@@ -58,7 +58,7 @@ function aboutKernel(files: HostFiles): Ailment[] {
 }
 
 function aboutModemManager(
-  ttys: readonly ExaminedTty[],
+  ttys: readonly ExaminedNode[],
   programs: readonly Program[],
   files: HostFiles,
 ): Ailment[] {
@@ -78,13 +78,13 @@ function aboutModemManager(
  * Source: ModemManager's documentation, "Port and device detection": the one is asked of the USB device, the other of
  * the tty; systemd's udev database has a file for each device number.
  */
-function isIgnored({ number, usb }: ExaminedTty, files: HostFiles): boolean {
+function isIgnored({ number, usb }: ExaminedNode, files: HostFiles): boolean {
   const isSet = (name: string, of: string | undefined): boolean =>
     files.text(`/run/udev/data/c${of}`)?.split('\n').includes(`E:${name}=1`) ?? false;
   return isSet('ID_MM_PORT_IGNORE', number) || isSet('ID_MM_DEVICE_IGNORE', files.text(`${usb?.folder}/dev`));
 }
 
-function aboutBrltty(ttys: readonly ExaminedTty[], programs: readonly Program[]): Ailment[] {
+function aboutBrltty(ttys: readonly ExaminedNode[], programs: readonly Program[]): Ailment[] {
   const brltty = programs.find(({ name }) => name === 'brltty');
   if (!brltty || !ttys.some(({ usb, node }) => usb || node === undefined)) return [];
   return [

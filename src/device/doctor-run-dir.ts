@@ -1,8 +1,7 @@
 /** What is wrong with the folder that all users of a host share their leases and tickets in. */
 
 import { constants } from 'node:fs';
-import type { Ailment, Patient } from './doctor.ts';
-import type { ExaminedTty } from './doctor-ttys.ts';
+import type { Ailment, ExaminedNode, Patient } from './ailment.ts';
 import type { HostFiles } from './host-files.ts';
 import { fileSystemOf } from './mounts.ts';
 import { groupOf, permissionCure } from './permission.ts';
@@ -26,13 +25,13 @@ const SETGID = 0o2000;
 
 const unavailable = (problem: string, cure: string): Ailment => ({ blame: 'unavailable', problem, cure });
 
-export function ailmentsOfRunDir(ttys: readonly ExaminedTty[], patient: Patient): Ailment[] {
+export function ailmentsOfRunDir(nodes: readonly ExaminedNode[], patient: Patient): Ailment[] {
   const { runDir, files } = patient;
   if (runDir !== undefined && !runDir.startsWith('/')) {
     const problem = `SAI_RUN_DIR: expected an absolute path, got ${JSON.stringify(runDir)}`;
     return [{ blame: 'config', problem, cure: 'correct it, or unset it' }];
   }
-  const ttyGid = ttyGidOf(ttys, files);
+  const ttyGid = ttyGidOf(nodes, files);
   if (runDir !== undefined) return files.stat(runDir) ? aboutFolder(runDir, ttyGid, patient) : [];
   if (files.stat(SYSTEM_RUN_DIR)) {
     return [...aboutFolder(SYSTEM_RUN_DIR, ttyGid, patient), ...aboutNextBoot(files)];
@@ -41,8 +40,8 @@ export function ailmentsOfRunDir(ttys: readonly ExaminedTty[], patient: Patient)
 }
 
 /** What was looked at, for people who ask why. */
-export function factsOfRunDir(ttys: readonly ExaminedTty[], { runDir, files }: Patient): string[] {
-  const ttyGid = ttyGidOf(ttys, files);
+export function factsOfRunDir(nodes: readonly ExaminedNode[], { runDir, files }: Patient): string[] {
+  const ttyGid = ttyGidOf(nodes, files);
   const fallback = ttyGid === undefined ? [] : [fallbackPathOf(ttyGid)];
   const candidates = runDir === undefined ? [SYSTEM_RUN_DIR, ...fallback] : [runDir];
   const path = candidates.find((each) => files.stat(each));
@@ -63,14 +62,17 @@ export function factsOfRunDir(ttys: readonly ExaminedTty[], { runDir, files }: P
   return facts;
 }
 
-const ttyGidOf = (ttys: readonly ExaminedTty[], files: HostFiles): number | undefined =>
-  ttys.map(({ path }) => files.stat(path)?.gid).find((gid) => gid !== undefined);
+const ttyGidOf = (nodes: readonly ExaminedNode[], files: HostFiles): number | undefined =>
+  nodes
+    .filter(({ what }) => what === 'tty')
+    .map(({ path }) => files.stat(path)?.gid)
+    .find((gid) => gid !== undefined);
 
 function aboutFallback(ttyGid: number | undefined, patient: Patient): Ailment[] {
   const { files, mayUse } = patient;
   if (ttyGid === undefined) return [unavailable(`${SYSTEM_RUN_DIR} is missing`, INSTALL)];
   const path = fallbackPathOf(ttyGid);
-  const mayMake = files.stat(FALLBACK_PARENT) !== undefined && mayUse(FALLBACK_PARENT);
+  const mayMake = files.stat(FALLBACK_PARENT) !== undefined && mayUse(FALLBACK_PARENT, 'tty');
   const instead =
     files.stat(path) || mayMake
       ? `${path} serves instead, for ttys of one group only`
@@ -94,7 +96,7 @@ function aboutFolder(path: string, ttyGid: number | undefined, { files, mayUse, 
     );
   }
   for (const folder of [path, `${path}/leases`, `${path}/queue`]) {
-    if (!files.stat(folder) || mayUse(folder)) continue;
+    if (!files.stat(folder) || mayUse(folder, 'tty')) continue;
     found.push(unavailable(`${folder}: no permission to write`, permissionCure(folder, 'tty', login, files)));
     break;
   }

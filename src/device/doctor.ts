@@ -1,35 +1,17 @@
 /** `sai-device --doctor`: what on this host keeps boards from being used, or will one night. Opens no tty, takes no lock. */
 
 import { accessSync, constants } from 'node:fs';
-import { type Blame, RigError } from '../base/errors.ts';
+import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { ENV } from '../wire/env.ts';
+import type { Ailment, ExaminedNode, NodeKind, Patient } from './ailment.ts';
 import { ailmentsOfHost } from './doctor-host.ts';
+import { ailmentsOfNodes } from './doctor-nodes.ts';
 import { ailmentsOfRunDir, factsOfRunDir } from './doctor-run-dir.ts';
-import { ailmentsOfTtys, type ExaminedTty } from './doctor-ttys.ts';
 import { HostFiles } from './host-files.ts';
 import { userName } from './lease.ts';
-import type { Login } from './permission.ts';
 import { type PooledDevice, readPool } from './pool.ts';
 import { listUsbTtys, usbDeviceBehind } from './sysfs-usb.ts';
-
-/** One thing that is wrong. */
-export interface Ailment {
-  /** `config`: what was written down; `hardware`: the ttys; `unavailable`: the host around them. */
-  readonly blame: Blame & ('config' | 'hardware' | 'unavailable');
-  readonly problem: string;
-  readonly cure: string;
-}
-
-export interface Patient {
-  readonly config: string;
-  /** `$SAI_RUN_DIR`. */
-  readonly runDir: string | undefined;
-  readonly login: Login;
-  /** Whether this login may read and write there. */
-  readonly mayUse: (path: string) => boolean;
-  readonly files: HostFiles;
-}
 
 /** Decides the exit status: without a config there is nothing to use, without ttys nothing to be in the way of. */
 const WORST_FIRST = ['config', 'hardware', 'unavailable'] as const;
@@ -68,15 +50,15 @@ export async function diagnose(
   const { config, files } = patient;
   const { devices, ailments } = await readConfig(config);
   // Before there is a config: whatever is plugged in.
-  const ttys = devices.length > 0 ? configuredTtys(devices, files) : pluggedTtys(files);
+  const nodes = devices.length > 0 ? configuredNodes(devices, files) : pluggedTtys(files);
   return {
     ailments: [
       ...ailments,
-      ...ailmentsOfTtys(devices, ttys, patient),
-      ...ailmentsOfHost(ttys, files),
-      ...ailmentsOfRunDir(ttys, patient),
+      ...ailmentsOfNodes(devices, nodes, patient),
+      ...ailmentsOfHost(nodes, files),
+      ...ailmentsOfRunDir(nodes, patient),
     ],
-    facts: factsOfRunDir(ttys, patient),
+    facts: factsOfRunDir(nodes, patient),
   };
 }
 
@@ -95,27 +77,28 @@ async function readConfig(config: string): Promise<{ devices: PooledDevice[]; ai
   }
 }
 
-function configuredTtys(devices: readonly PooledDevice[], files: HostFiles): ExaminedTty[] {
-  return devices.flatMap((device) =>
-    device.ttys.map(({ path }) => examined(`${device.name}: `, path, files)),
-  );
+function configuredNodes(devices: readonly PooledDevice[], files: HostFiles): ExaminedNode[] {
+  return devices.flatMap(({ name, ttys, locks }) => [
+    ...ttys.map(({ path }) => examined('tty', `${name}: ${path}`, path, files)),
+    ...locks.map((path) => examined('file', `${name}: ${path}`, path, files)),
+  ]);
 }
 
-function pluggedTtys(files: HostFiles): ExaminedTty[] {
+function pluggedTtys(files: HostFiles): ExaminedNode[] {
   return listUsbTtys(files)
-    .map(({ name }) => examined('', `/dev/${name}`, files))
+    .map(({ name }) => examined('tty', `/dev/${name}`, `/dev/${name}`, files))
     .filter(({ node }) => node !== undefined);
 }
 
-function examined(of: string, path: string, files: HostFiles): ExaminedTty {
+function examined(what: NodeKind, label: string, path: string, files: HostFiles): ExaminedNode {
   const number = files.deviceNumber(path);
   const usb = number === undefined ? undefined : usbDeviceBehind(number, files);
-  return { label: `${of}${path}`, path, node: files.real(path), number, usb };
+  return { what, label, path, node: files.real(path), number, usb };
 }
 
-function mayUse(path: string): boolean {
+function mayUse(path: string, what: NodeKind): boolean {
   try {
-    accessSync(path, constants.R_OK | constants.W_OK);
+    accessSync(path, what === 'tty' ? constants.R_OK | constants.W_OK : constants.R_OK);
     return true;
   } catch {
     return false; // the whole question

@@ -5,7 +5,7 @@ import { statIfVisible } from '../base/visible-file.ts';
 import type { Device } from '../wire/device.ts';
 import { HostFiles } from './host-files.ts';
 import { loadPool, type PooledDevice } from './pool.ts';
-import { linksTo, type SerialLinks } from './serial-links.ts';
+import { linkedTtys, linksTo, type SerialLinks } from './serial-links.ts';
 import { describeUsb, listUsbDevices, listUsbTtys, type UsbDevice } from './sysfs-usb.ts';
 import { guessBoard, isProbeSerial, probeKindOf, UNKNOWN_TYPE } from './usb-ids.ts';
 
@@ -50,15 +50,19 @@ export async function scanForDevices(
   return 0;
 }
 
-/** By USB device: those with ttys, in the order of their ports, then probes without any. */
+/** USB devices with ttys, in the order of their ports; ttys of the machine itself that udev links; probes without any. */
 export function scan(pool: readonly PooledDevice[], files = new HostFiles()): Found[] {
-  return [...boardsWithTtys(pool, files), ...bareProbes(pool, files)];
+  const names = new Set(pool.map(({ name }) => name));
+  return [
+    ...boardsWithTtys(pool, names, files),
+    ...ttysOfTheMachine(pool, names, files),
+    ...bareProbes(pool, files),
+  ];
 }
 
-function boardsWithTtys(pool: readonly PooledDevice[], files: HostFiles): Found[] {
+function boardsWithTtys(pool: readonly PooledDevice[], names: Set<string>, files: HostFiles): Found[] {
   const usbTtys = listUsbTtys(files);
   const boards = new Map(usbTtys.map(({ usb }) => [usb.path, usb]));
-  const names = new Set(pool.map(({ name }) => name));
   return [...boards.values()].map((usb) => {
     const ttys = usbTtys
       .filter((each) => each.usb.path === usb.path)
@@ -75,6 +79,21 @@ function boardsWithTtys(pool: readonly PooledDevice[], files: HostFiles): Found[
       remarks: entry ? remarksOn(entry, usb, fresh, files) : [],
     };
   });
+}
+
+/** A UART of the machine, such as a Raspberry Pi's: what is at its other end nobody can see. */
+function ttysOfTheMachine(pool: readonly PooledDevice[], names: Set<string>, files: HostFiles): Found[] {
+  const onUsb = new Set(listUsbTtys(files).map(({ name }) => `/dev/${name}`));
+  return linkedTtys(files)
+    .filter(({ node }) => !onUsb.has(node))
+    .map(({ node, byPath }) => {
+      const listedAs = pool.filter((device) => hasTty(device, node, files)).map(({ name }) => name);
+      const what = `${node}: UART of this machine`;
+      if (listedAs.length > 0) return { what, listedAs, entry: undefined, remarks: [] };
+      const name = freeName(UNKNOWN_TYPE, names);
+      const entry = { name, type: UNKNOWN_TYPE, description: what, ttys: [byPath] };
+      return { what, listedAs, entry, remarks: ['write what board is at its other end, if any'] };
+    });
 }
 
 function bareProbes(pool: readonly PooledDevice[], files: HostFiles): Found[] {

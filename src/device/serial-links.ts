@@ -1,6 +1,7 @@
 /** The names that udev gives a tty besides the kernel's: where it is plugged in, and what it says it is. */
 
 import type { HostFiles } from './host-files.ts';
+import type { UsbDevice } from './sysfs-usb.ts';
 
 const BY_PATH = '/dev/serial/by-path';
 const BY_ID = '/dev/serial/by-id';
@@ -25,5 +26,29 @@ export function linksTo(name: string, files: HostFiles): SerialLinks {
   return { byPath: find(BY_PATH), byId: find(BY_ID) };
 }
 
+/** Every tty that has a by-path link, once. */
+export function linkedTtys(files: HostFiles): { readonly node: string; readonly byPath: string }[] {
+  const found = new Map<string, string>();
+  for (const name of files.names(BY_PATH)) {
+    const byPath = `${BY_PATH}/${name}`;
+    const node = files.real(byPath);
+    if (node !== undefined && !found.has(node)) found.set(node, byPath);
+  }
+  return [...found].map(([node, byPath]) => ({ node, byPath }));
+}
+
 export const isNamedByOrder = (path: string): boolean => BY_ORDER.test(path);
 export const isById = (path: string): boolean => path.startsWith(`${BY_ID}/`);
+
+/** Why a by-id link may lead to another adapter of the same make. */
+export function doubtOfIdentity(usb: UsbDevice, all: readonly UsbDevice[]): string | undefined {
+  if (usb.serial === undefined) return 'leads to any adapter of its make, because they have no serial number';
+  const twin = all.find(
+    (each) =>
+      each.path !== usb.path && each.vid === usb.vid && each.pid === usb.pid && each.serial === usb.serial,
+  );
+  return (
+    twin &&
+    `leads to one of two adapters with serial number ${usb.serial}, at ports ${usb.path} and ${twin.path}`
+  );
+}

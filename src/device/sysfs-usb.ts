@@ -7,6 +7,7 @@
  */
 
 import { basename, dirname } from 'node:path';
+import { oneLine } from '../base/one-line.ts';
 import { HostFiles } from './host-files.ts';
 
 const DEVICES = '/sys/devices/';
@@ -80,7 +81,7 @@ export function listUsbTtys(files: HostFiles = new HostFiles()): UsbTty[] {
 export function describeUsb({ manufacturer, product, vid, pid, serial, path }: UsbDevice): string {
   const name = [manufacturer, product].filter((part) => part !== undefined).join(' ');
   const identity = `${vid}:${pid}, ${serial === undefined ? 'no serial' : `serial ${serial}`}, port ${path}`;
-  return name === '' ? identity : `${name} (${identity})`;
+  return oneLine(name === '' ? identity : `${name} (${identity})`); // whoever made the device wrote it
 }
 
 function physicalPath(path: string, files: HostFiles): string {

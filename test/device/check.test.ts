@@ -162,6 +162,14 @@ describe('advice:', () => {
     ]);
   });
 
+  test('a probe that two devices have, which no lock of theirs keeps apart', async () => {
+    const probe = { serial: 'X1', kind: 'jlink' };
+    const advice = await adviceOn({ ...GOOD, probe }, { name: 'nrf1', type: 'nrf', locks: ['/dev'], probe });
+    expect(advice).toContain(
+      'devices.1.probe: uno1 has it too; list /dev/sai/probe-X1 in locks of both, so that one waits for the other',
+    );
+  });
+
   test('a board that is not the one that is meant', async () => {
     const [advice] = await adviceOn({ ...GOOD, usb: { serial: '0001' } });
     expect(advice).toMatch(

@@ -1,7 +1,8 @@
 import { chmodSync, chownSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Ailment, diagnose, type Patient } from '../../src/device/doctor.ts';
+import type { Ailment, Patient } from '../../src/device/ailment.ts';
+import { diagnose } from '../../src/device/doctor.ts';
 import { CH340, CP2102, FakeHost, FT2232, UNO } from '../peers/fake-host.ts';
 import { needsRoot } from '../peers/needs.ts';
 import { tempFolder } from '../temp-folder.ts';
@@ -120,6 +121,20 @@ describe('ttys:', () => {
       problem: 'uno1: /dev/none: no such tty',
       cure: 'plug the board in, or correct the config; see --scan',
     });
+  });
+
+  test('a lock that is not there, one that may not be read, and a file that is no tty', async () => {
+    const bench = new Bench();
+    bench.host.link('/dev/plain', '/dev/nothing-but-a-folder');
+    bench.host.folder('/dev/nothing-but-a-folder');
+    bench.host.folder('/srv/lock');
+    bench.list({ name: 'x1', type: 'x', ttys: ['/dev/plain'], locks: ['/dev/none', '/srv/lock'] });
+    bench.patient = { ...bench.patient, mayUse: (path, what) => path !== '/srv/lock' || what !== 'file' };
+    expect((await bench.findings()).map(({ blame, problem }) => [blame, problem])).toEqual([
+      ['config', 'x1: /dev/plain: expected a tty, found another kind of file'],
+      ['hardware', 'x1: /dev/none: no such file'],
+      ['hardware', 'x1: /srv/lock: no permission'],
+    ]);
   });
 
   test.for([

@@ -131,6 +131,29 @@ test('a probe without a tty is named for the device that it debugs, until that h
   expect(scan(pool, host.files)).toMatchObject([{ listedAs: ['nrf1'], remarks: [] }]);
 });
 
+test('a UART of the machine itself is proposed where udev links it', async () => {
+  const host = new FakeHost();
+  host.platformTty('ttyAMA0', '204:64');
+  host.platformTty('ttyAMA1', '204:65');
+  const link = '/dev/serial/by-path/platform-fe201000.serial';
+  host.link(link, '/dev/ttyAMA0');
+  expect(scan([], host.files)).toEqual([
+    {
+      what: '/dev/ttyAMA0: UART of this machine',
+      listedAs: [],
+      entry: {
+        name: 'unknown-1',
+        type: 'unknown',
+        description: '/dev/ttyAMA0: UART of this machine',
+        ttys: [link],
+      },
+      remarks: ['write what board is at its other end, if any'],
+    },
+  ]);
+  const pool = await poolOf({ name: 'gps', type: 'gps', ttys: ['/dev/ttyAMA0'] });
+  expect(scan(pool, host.files)).toMatchObject([{ listedAs: ['gps'], remarks: [] }]);
+});
+
 test('nothing is found on a host without USB', () => {
   expect(scan([], new FakeHost().files)).toEqual([]);
 });

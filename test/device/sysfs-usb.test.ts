@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
-import { listUsbDevices, listUsbTtys, physicalName, usbDeviceBehind } from '../../src/device/sysfs-usb.ts';
+import {
+  describeUsb,
+  listUsbDevices,
+  listUsbTtys,
+  physicalName,
+  usbDeviceBehind,
+} from '../../src/device/sysfs-usb.ts';
 import { CH340, CP2102, FakeHost, FT2232, STLINK, UNO } from '../peers/fake-host.ts';
 
 test.each([
@@ -75,6 +81,13 @@ test('all that is plugged in is listed, and all ttys of it, in the order of thei
     ['ttyUSB0', '1-1.10'],
     ['ttyACM1', '2-1'],
   ]);
+});
+
+test('what a USB device calls itself cannot write to a terminal', () => {
+  const host = new FakeHost();
+  host.plug({ ...CH340, product: 'evil\u001b[2J\nname' }, { name: 'ttyUSB0' });
+  const [tty] = listUsbTtys(host.files);
+  expect(tty && describeUsb(tty.usb)).toBe('evil [2J name (1a86:7523, no serial, port 1-1.3)');
 });
 
 test('a host without USB, or without sysfs, has no USB devices', () => {

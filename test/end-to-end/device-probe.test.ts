@@ -40,6 +40,21 @@ test('a tty that is on another USB device than the config says (74) is named wit
   });
 });
 
+test('a board that is held is waited for, whatever its USB identity says meanwhile', async () => {
+  await using bench = new Bench();
+  const holder = bench.start(['uno', 'sh', '-c', 'echo up; exec cat']);
+  await holder.prints(/up/);
+  const device = { name: 'uno1', type: 'uno', ttys: [bench.board.ttyPath], usb: { serial: 'x' } };
+  bench.configure({ devices: [device] });
+  expect((await bench.run(['--no-wait', 'uno', 'true'])).status).toBe(75);
+  expect((await bench.run(['--list'])).stdout).toMatch(/^uno1 is held by /);
+  holder.closeInput();
+  await holder.ended;
+  expect((await bench.run(['--list'])).stdout).toMatch(
+    /^uno1 is not usable: expected the USB device with serial x, /,
+  );
+});
+
 /** Starts sai-device where /sys is that of a host with the probe. */
 function withProbe(context: TestContext, bench: Bench): (...args: string[]) => Started {
   needsRoot(context, 'to put a /sys of its own in the place of the real one');

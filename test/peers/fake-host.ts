@@ -81,7 +81,7 @@ export class FakeHost {
 
   /** A tty of the board itself, as the UART of a Raspberry Pi. */
   platformTty(name: string, number: string): void {
-    const folder = `/sys/devices/platform/soc/fe201000.serial/tty/${name}`;
+    const folder = `/sys/devices/platform/soc/${name === 'ttyAMA0' ? 'fe201000' : 'fe201400'}.serial/tty/${name}`;
     this.file(`${folder}/dev`, `${number}\n`);
     this.link(`/sys/class/tty/${name}`, folder);
     this.link(`/sys/dev/char/${number}`, folder);

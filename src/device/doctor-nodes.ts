@@ -1,58 +1,59 @@
-/** What is wrong with the ttys: not there, not permitted, not the host's own, not the board that is meant. */
+/** What is wrong with ttys and locks: not there, not permitted, not the host's own, not the board that is meant. */
 
 import { basename } from 'node:path';
-import { doubtOfIdentity } from './check-advice.ts';
-import type { Ailment, Patient } from './doctor.ts';
+import type { Ailment, ExaminedNode, Patient } from './ailment.ts';
 import type { HostFiles } from './host-files.ts';
 import { fileSystemOf } from './mounts.ts';
 import { permissionCure } from './permission.ts';
 import type { PooledDevice } from './pool.ts';
-import { isById, isNamedByOrder, linksTo } from './serial-links.ts';
+import { doubtOfIdentity, isById, isNamedByOrder, linksTo } from './serial-links.ts';
 import { listUsbDevices, type UsbDevice } from './sysfs-usb.ts';
 import { identityProblem } from './usb-identity.ts';
-
-/** A tty of the config, or one that is plugged in. */
-export interface ExaminedTty {
-  /** `uno1: /dev/ttyUSB0`. */
-  readonly label: string;
-  readonly path: string;
-  /** Without links; undefined when it is not there. */
-  readonly node: string | undefined;
-  /** `major:minor`. */
-  readonly number: string | undefined;
-  readonly usb: UsbDevice | undefined;
-}
 
 /** Milliseconds; the driver's default is 16. Source: Linux drivers/usb/serial/ftdi_sio.c. */
 const GOOD_LATENCY_MS = 1;
 
-export function ailmentsOfTtys(
+const hardware = (problem: string, cure: string): Ailment => ({ blame: 'hardware', problem, cure });
+
+export function ailmentsOfNodes(
   devices: readonly PooledDevice[],
-  ttys: readonly ExaminedTty[],
-  { login, mayUse, files }: Patient,
+  nodes: readonly ExaminedNode[],
+  patient: Patient,
 ): Ailment[] {
+  const { files } = patient;
   const usbDevices = listUsbDevices(files);
-  const hardware = (problem: string, cure: string): Ailment => ({ blame: 'hardware', problem, cure });
-  const ofTtys = ttys.flatMap((tty) => {
-    const { label, path, node } = tty;
-    if (node === undefined) {
-      return [hardware(`${label}: no such tty`, 'plug the board in, or correct the config; see --scan')];
-    }
-    const found: Ailment[] = [];
-    if (!mayUse(path))
-      found.push(hardware(`${label}: no permission`, permissionCure(path, 'tty', login, files)));
-    const fileSystem = foreignFileSystem(node, files);
-    if (fileSystem !== undefined) {
-      found.push(
-        hardware(
-          `${label}: a device node of its own, on ${fileSystem}: locks on it do not keep out who uses the host's`,
-          `bind-mount the host's instead: -v /dev:/dev, or -v ${node}:${node}; and share /run/sai`,
-        ),
-      );
-    }
-    return [...found, ...aboutAdapter(tty, usbDevices, devices.length > 0, files)];
-  });
-  return [...ofTtys, ...aboutIdentities(devices, files)];
+  return [
+    ...nodes.flatMap((each) => [
+      ...aboutAccess(each, patient),
+      ...aboutAdapter(each, usbDevices, devices.length > 0, files),
+    ]),
+    ...aboutIdentities(devices, files),
+  ];
+}
+
+function aboutAccess({ what, label, path, node, number }: ExaminedNode, patient: Patient): Ailment[] {
+  const { login, mayUse, files } = patient;
+  if (node === undefined) {
+    return [hardware(`${label}: no such ${what}`, 'plug the board in, or correct the config; see --scan')];
+  }
+  if (what === 'tty' && number === undefined) {
+    const problem = `${label}: expected a tty, found another kind of file`;
+    return [{ blame: 'config', problem, cure: 'correct the config; see --scan' }];
+  }
+  const found: Ailment[] = [];
+  if (!mayUse(path, what)) {
+    found.push(hardware(`${label}: no permission`, permissionCure(path, what, login, files)));
+  }
+  const fileSystem = number === undefined ? undefined : foreignFileSystem(node, files);
+  if (fileSystem !== undefined) {
+    found.push(
+      hardware(
+        `${label}: a device node of its own, on ${fileSystem}: locks on it do not keep out who uses the host's`,
+        `bind-mount the host's instead: -v /dev:/dev, or -v ${node}:${node}; and share /run/sai`,
+      ),
+    );
+  }
+  return found;
 }
 
 /** Only devtmpfs is one and the same for the whole host. A pty is nobody else's anyway. */
@@ -62,7 +63,7 @@ function foreignFileSystem(node: string, files: HostFiles): string | undefined {
 }
 
 function aboutAdapter(
-  { label, path, node = '', usb }: ExaminedTty,
+  { label, path, node = '', usb }: ExaminedNode,
   usbDevices: readonly UsbDevice[],
   isConfigured: boolean,
   files: HostFiles,
@@ -96,8 +97,6 @@ function aboutIdentities(devices: readonly PooledDevice[], files: HostFiles): Ai
     if (paths.some((path) => files.stat(path) === undefined)) return []; // said already
     const nodes = paths.map((path) => ({ path, number: files.deviceNumber(path) }));
     const wrong = identityProblem(device, nodes, files);
-    return wrong
-      ? [{ blame: 'hardware' as const, problem: `${device.name}: ${wrong.problem}`, cure: wrong.cure }]
-      : [];
+    return wrong ? [hardware(`${device.name}: ${wrong.problem}`, wrong.cure)] : [];
   });
 }
