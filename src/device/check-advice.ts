@@ -87,8 +87,9 @@ function aboutLocks(device: PooledDevice, before: readonly PooledDevice[], files
           'a link that hardware/udev/70-sai-rig.rules makes for a probe',
       );
     }
-    if (device.ttys.some((tty) => tty.path === path))
+    if (device.ttys.some((tty) => tty.path === path)) {
       advice.push(`${path} is one of its ttys, and locked as such`);
+    }
     const others = before.filter(
       ({ locks, ttys }) => locks.includes(path) || ttys.some((tty) => tty.path === path),
     );

@@ -75,8 +75,8 @@ function aboutModemManager(
 }
 
 /**
- * Source: ModemManager's documentation, "Port and device detection": the one is asked of the USB device, the other of
- * the tty; systemd's udev database has a file for each device number.
+ * Source: ModemManager-tags.h: the one tag is asked of the tty, the other of the USB device. systemd's udev database has
+ * a file for each device number.
  */
 function isIgnored({ number, usb }: ExaminedNode, files: HostFiles): boolean {
   const isSet = (name: string, of: string | undefined): boolean =>

@@ -19,6 +19,9 @@ const INSTALL = 'install hardware/tmpfiles.d/sai-rig.conf, then as root: systemd
 /** Locks there are not this host's alone, or not locks at all. */
 const FOREIGN_FILE_SYSTEM = /^(?:nfs.*|cifs|smb.*|fuse.*|9p|ceph)$/;
 
+/** The group of ttys. Source: Debian base-passwd, group.master. */
+const DIALOUT = 20;
+
 /** Source: inode(7). */
 const STICKY = 0o1000;
 const SETGID = 0o2000;
@@ -83,8 +86,9 @@ function aboutFallback(ttyGid: number | undefined, patient: Patient): Ailment[] 
 
 function aboutFolder(path: string, ttyGid: number | undefined, { files, mayUse, login }: Patient): Ailment[] {
   const stat = files.stat(path);
-  if (!stat?.isDirectory())
+  if (!stat?.isDirectory()) {
     return [unavailable(`${path}: expected a folder, found another kind of file`, `rm ${path}`)];
+  }
   const found: Ailment[] = [];
   const fileSystem = fileSystemOf(files.real(path) ?? path, files) ?? '';
   if (FOREIGN_FILE_SYSTEM.test(fileSystem)) {
@@ -95,10 +99,15 @@ function aboutFolder(path: string, ttyGid: number | undefined, { files, mayUse, 
       ),
     );
   }
-  for (const folder of [path, `${path}/leases`, `${path}/queue`]) {
-    if (!files.stat(folder) || mayUse(folder, 'tty')) continue;
-    found.push(unavailable(`${folder}: no permission to write`, permissionCure(folder, 'tty', login, files)));
-    break;
+  const closed = [path, `${path}/leases`, `${path}/queue`].find(
+    (folder) => files.stat(folder) && !mayUse(folder, 'tty'),
+  );
+  if (closed !== undefined) {
+    const { gid: group = 0, mode: rights = 0 } = files.stat(closed) ?? {};
+    const isShared = group !== 0 && (rights & constants.S_IWGRP) !== 0;
+    const share = `chgrp ${groupOf(ttyGid || DIALOUT, files).name} ${closed} && chmod 3775 ${closed}`;
+    const cure = isShared ? permissionCure(closed, 'tty', login, files) : share;
+    found.push(unavailable(`${closed}: no permission to write`, cure));
   }
   const { mode, gid } = stat;
   // A folder of one user alone needs neither.

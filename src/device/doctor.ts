@@ -66,14 +66,20 @@ async function readConfig(config: string): Promise<{ devices: PooledDevice[]; ai
   const ailment = (problem: string, cure: string): Ailment => ({ blame: 'config', problem, cure });
   try {
     const { devices, errors } = await readPool(config);
-    const broken = errors.map((problem) => ailment(problem, 'sai-device --check says when it is right'));
+    const broken = errors.map((problem) =>
+      ailment(problem, 'correct it; sai-device --check says when it is right'),
+    );
     const isEmpty = errors.length === 0 && devices.length === 0;
     const empty = ailment(`${config} lists no devices`, 'sai-device --scan proposes entries');
     return { devices, ailments: isEmpty ? [empty] : broken };
   } catch (error) {
     if (!(error instanceof RigError)) throw error;
-    const cure = 'write one, from what sai-device --scan proposes, or name another with --config';
-    return { devices: [], ailments: [ailment(error.message.replace(/; write one .*$/, ''), cure)] };
+    const [problem = '', advice] = error.message.split('; write one ');
+    const cure =
+      advice === undefined
+        ? 'correct it; sai-device --check says when it is right'
+        : 'write one, from what sai-device --scan proposes, or name another with --config';
+    return { devices: [], ailments: [ailment(problem, cure)] };
   }
 }
 

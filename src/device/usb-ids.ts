@@ -7,8 +7,7 @@ import type { UsbDevice } from './sysfs-usb.ts';
 type UsbId = string;
 
 /**
- * Source: OpenOCD contrib/60-openocd.rules (stlink, jlink, cmsis-dap, ftdi); OpenOCD tcl/interface/esp_usb_jtag.cfg and
- * esp_usb_bridge.cfg (esp-usb-jtag).
+ * Source: OpenOCD tcl/interface/stlink.cfg, esp_usb_jtag.cfg and esp_usb_bridge.cfg; contrib/60-openocd.rules (the rest).
  */
 const PROBE_IDS: Readonly<Record<ProbeKind, readonly UsbId[]>> = {
   stlink: [
@@ -20,12 +19,16 @@ const PROBE_IDS: Readonly<Record<ProbeKind, readonly UsbId[]>> = {
     '0483:374f',
     '0483:3752',
     '0483:3753',
+    '0483:3754',
+    '0483:3755',
+    '0483:3757',
   ],
   jlink: ['1366:'],
   // And whatever calls itself so: CMSIS-DAP is told by the product's name, not by a number.
   'cmsis-dap': ['04b4:f138'],
   'esp-usb-jtag': ['303a:1001', '303a:1002'],
-  ftdi: ['0403:'],
+  // Olimex builds its own on FTDI chips.
+  ftdi: ['0403:', '15ba:0003', '15ba:0004', '15ba:002a', '15ba:002b'],
 };
 
 /** Whether that is such a probe. */

@@ -339,7 +339,12 @@ describe('the run folder:', () => {
   test('one that this login may not write to', async () => {
     const bench = new Bench();
     bench.patient = { ...bench.patient, mayUse: (path) => path !== '/run/sai/queue' };
-    expect(await onlyFinding(bench)).toMatchObject({ problem: '/run/sai/queue: no permission to write' });
+    chmodSync(join(bench.host.root, 'run/sai/queue'), 0o755);
+    expect(await onlyFinding(bench)).toEqual({
+      blame: 'unavailable',
+      problem: '/run/sai/queue: no permission to write',
+      cure: expect.stringMatching(/^chgrp \w+ \/run\/sai\/queue && chmod 3775 \/run\/sai\/queue$/),
+    });
   });
 
   test('one of another group than the ttys', async (context) => {

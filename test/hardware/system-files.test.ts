@@ -6,6 +6,10 @@ import { expect, test } from 'vitest';
 import { diagnose } from '../../src/device/doctor.ts';
 import { HostFiles } from '../../src/device/host-files.ts';
 import { openRunDir } from '../../src/device/run-dir.ts';
+import { listUsbDevices } from '../../src/device/sysfs-usb.ts';
+import { isProbeOfKind } from '../../src/device/usb-ids.ts';
+import type { ProbeKind } from '../../src/wire/device.ts';
+import { CP2102, FakeHost, type FakeUsbDevice, FT2232, STLINK } from '../peers/fake-host.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
 import { tempFolder } from '../temp-folder.ts';
 
@@ -65,6 +69,33 @@ test('udev takes the rules', (context) => {
   context.skip(isKnown !== 0, 'needs udevadm of systemd 254 or newer, which has verify');
   const { status, stdout, stderr } = spawnSync('udevadm', ['verify', RULES], { encoding: 'utf8' });
   expect(status, stdout + stderr).toBe(0);
+});
+
+/** Whether a rule is for a USB device of those numbers, by udev's patterns. */
+function isFor(rule: string, { vid, pid, product = '' }: FakeUsbDevice): boolean {
+  const facts: Record<string, string> = { idVendor: vid, idProduct: pid, product };
+  return [...rule.matchAll(/ATTR\{(\w+)\}=="([^"]*)"/g)].every(([, name = '', glob = '']) =>
+    new RegExp(`^(?:${glob.replaceAll('*', '.*')})$`).test(facts[name] ?? ''),
+  );
+}
+
+test.each<[ProbeKind, FakeUsbDevice]>([
+  ['stlink', STLINK],
+  ['stlink', { port: '1-1', vid: '0483', pid: '3757' }],
+  ['jlink', { port: '1-1', vid: '1366', pid: '0105' }],
+  ['cmsis-dap', { port: '1-1', vid: '2e8a', pid: '000c', product: 'Debug Probe (CMSIS-DAP)' }],
+  ['esp-usb-jtag', { port: '1-1', vid: '303a', pid: '1001' }],
+  ['esp-usb-jtag', { port: '1-1', vid: '303a', pid: '1002' }],
+  ['ftdi', FT2232],
+  ['ftdi', { port: '1-1', vid: '15ba', pid: '002b' }],
+])('the rules know a probe of kind %s, as sai-device does: %j', (kind, probe) => {
+  const host = new FakeHost();
+  host.plug(probe);
+  const device = listUsbDevices(host.files).find(({ path }) => path === probe.port);
+  expect(device && isProbeOfKind(device, kind)).toBe(true);
+  const rules = statementsOf(RULES).filter((line) => line.endsWith('ENV{SAI_PROBE}="1"'));
+  expect(rules.filter((rule) => isFor(rule, probe))).toHaveLength(1);
+  expect(rules.filter((rule) => isFor(rule, CP2102))).toEqual([]);
 });
 
 test('every rule is a list of matches and assignments that ends nowhere else than in its label', () => {
