@@ -9,7 +9,7 @@ import { ailmentsOfHost } from './doctor-host.ts';
 import { ailmentsOfNodes } from './doctor-nodes.ts';
 import { ailmentsOfRunDir, factsOfRunDir } from './doctor-run-dir.ts';
 import { HostFiles } from './host-files.ts';
-import { userName } from './lease.ts';
+import { ownLogin } from './permission.ts';
 import { type PooledDevice, readPool } from './pool.ts';
 import { listUsbTtys, usbDeviceBehind } from './sysfs-usb.ts';
 
@@ -25,7 +25,7 @@ export async function examineHost(
   const { ailments, facts } = await diagnose({
     config,
     runDir: env[ENV.runDir] || undefined,
-    login: { name: userName(), gids: [process.getgid?.() ?? 0, ...(process.getgroups?.() ?? [])] },
+    login: ownLogin(),
     mayUse,
     files: new HostFiles(),
   });

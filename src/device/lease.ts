@@ -1,10 +1,11 @@
 /** Holding a device: its locks, the record of who holds it, and the folder that the command's tools share. */
 
 import { closeSync, constants, existsSync, fchmodSync, mkdtempSync, openSync, rmSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { readProcess } from '../base/process-table.ts';
+import { userName } from '../base/user-name.ts';
 import { tryFlock } from '../native/flock.ts';
 import { LEASE_RECORD_FILE, type LeasedDevice, type LeaseRecord } from '../wire/lease.ts';
 import { readLeaseFile, readLiveLease } from './lease-file.ts';
@@ -185,15 +186,6 @@ function leasedDevice({ role, device }: Holding, portBase: number | undefined): 
     ...(jig === undefined ? {} : { jig }),
     ...(probe && portBase !== undefined ? { probe: { serial: probe.serial, portBase } } : {}),
   };
-}
-
-/** Login name, or the number of a user without one, as in many containers. */
-export function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return String(process.getuid?.() ?? 'unknown');
-  }
 }
 
 /** Holder and guard of the last lease were both killed at once: its folder is of no use to anybody. */

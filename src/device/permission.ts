@@ -1,6 +1,7 @@
 /** What gives a user the permission that a node denies. */
 
 import { constants } from 'node:fs';
+import { userName } from '../base/user-name.ts';
 import { HostFiles } from './host-files.ts';
 
 /** Who asks. */
@@ -10,11 +11,16 @@ export interface Login {
   readonly gids: readonly number[];
 }
 
-/** The cure for the user of this process, or for `login`. */
+/** Of this process. */
+export function ownLogin(): Login {
+  return { name: userName(), gids: [process.getgid?.() ?? 0, ...(process.getgroups?.() ?? [])] };
+}
+
+/** What to do so that `login` may read and write a tty, or read a file. */
 export function permissionCure(
   path: string,
   what: 'tty' | 'file',
-  login: Login | undefined = undefined,
+  login: Login = ownLogin(),
   files: HostFiles = new HostFiles(),
 ): string {
   const needed = what === 'tty' ? constants.S_IRGRP | constants.S_IWGRP : constants.S_IRGRP;
@@ -26,10 +32,10 @@ export function permissionCure(
     return 'have a udev rule give it to a group of the users of the rig: GROUP="dialout", MODE="0660"';
   }
   const group = groupOf(gid, files);
-  if (login && group.members.includes(login.name) && !login.gids.includes(gid)) {
+  if (group.members.includes(login.name) && !login.gids.includes(gid)) {
     return `${login.name} is in group ${group.name}, which this login is older than: log in again`;
   }
-  return `add this user to group ${group.name} (usermod -aG ${group.name} ${login?.name ?? 'USER'}, then log in again)`;
+  return `add this user to group ${group.name} (usermod -aG ${group.name} ${login.name}, then log in again)`;
 }
 
 /** Source: group(5). */

@@ -132,7 +132,7 @@ describe('refused at once, with one line:', () => {
   });
 
   test.for([
-    [20, 0o060, 'add this user to group \\S+ \\(usermod -aG [^\\n]+\\)'],
+    [20, 0o060, 'add this user to group \\S+ \\(usermod -aG \\S+ nobody, then log in again\\)'],
     [20, 0o600, 'have a udev rule give it to a group of the users of the rig: [^\\n]+'],
     [0, 0o060, 'have a udev rule give it to a group of the users of the rig: [^\\n]+'],
   ] as const)(
