@@ -6,13 +6,16 @@ import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
 import { checkConfig } from './check.ts';
+import { checkDaemonPattern } from './daemons.ts';
 import { DEFAULT_CONFIG, DEFAULT_GRACE_MS } from './defaults.ts';
 import { examineHost } from './doctor.ts';
 import type { Alias } from './environment.ts';
 import { listPool } from './list.ts';
 import { parseWaitMs } from './pool.ts';
+import { quarantine, releaseFromQuarantine } from './quarantine.ts';
 import { type RunRequest, runUnderLease } from './run-under-lease.ts';
 import { scanForDevices } from './scan.ts';
+import { watchPool } from './watch.ts';
 
 const EXAMPLES = `
 Everything after the type belongs to the command:
@@ -21,6 +24,9 @@ Everything after the type belongs to the command:
   sai-device --wait 10m --tag rev2 uno ./flash.sh  wait ten minutes for one that has the tag
   sai-device --no-wait uno true                    status 75 when none is free now
   sai-device --list --json                         who has what, without touching any
+  sai-device --watch                               the same, live; Ctrl-C ends it
+  sai-device --quarantine uno-1 --reason 'flashes one time in two'
+  sai-device --keep-daemons adb phone ./test.sh    an adb server that the test starts may stay
 
 From a bare machine to a listed device (docs/device-setup.md):
   sai-device --scan > devices.json                 propose entries for the boards that are plugged in
@@ -45,10 +51,15 @@ interface Flags {
   maxLease?: string;
   grace?: string;
   new?: boolean;
+  keepDaemons: string[];
   list?: boolean;
+  watch?: boolean;
   check?: boolean;
   scan?: boolean;
   doctor?: boolean;
+  quarantine?: string;
+  reason?: string;
+  release?: string;
   json?: boolean;
   force?: boolean;
   optional?: boolean;
@@ -86,29 +97,29 @@ async function obey(command: Command, invocation: Invocation, guardProgram: stri
   const flags = command.opts<Flags>();
   diagnostics.verbosity = flags.quiet ? 'quiet' : flags.verbose ? 'verbose' : 'normal';
   const config = flags.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG);
-  const looker = lookerOf(flags, command.args);
-  if (looker) return await looker(config, flags.json ? 'json' : 'text', invocation);
-  if (flags.json) throw usage('--json: expected together with --list, --check, --scan or --doctor');
+  const force = flags.force ?? false;
+  const format = flags.json ? 'json' : 'text';
+  switch (taskOf(flags, command.args)) {
+    case 'list':
+      return await listPool(config, format, invocation);
+    case 'watch':
+      return await watchPool(config, format, invocation);
+    case 'check':
+      return await checkConfig(config, format, invocation);
+    case 'scan':
+      return await scanForDevices(config, format, invocation);
+    case 'doctor':
+      return await examineHost(config, format, invocation);
+    case 'quarantine': {
+      const { quarantine: name = '', reason = '' } = flags;
+      return await quarantine({ config, force, name, reason }, invocation);
+    }
+    case 'release':
+      return await releaseFromQuarantine({ config, force, name: flags.release ?? '' }, invocation);
+    case 'run':
+      break;
+  }
   return await runUnderLease(requestOf(command.args, flags, config), invocation, guardProgram);
-}
-
-/** Shows something, takes no device. */
-type Looker = (config: string, format: 'text' | 'json', invocation: Invocation) => Promise<number>;
-
-const LOOKERS = {
-  list: listPool,
-  check: checkConfig,
-  scan: scanForDevices,
-  doctor: examineHost,
-} as const satisfies Partial<Record<keyof Flags, Looker>>;
-
-function lookerOf(flags: Flags, words: readonly string[]): Looker | undefined {
-  const names = Object.keys(LOOKERS) as (keyof typeof LOOKERS)[];
-  const [wanted, another] = names.filter((name) => flags[name]);
-  if (wanted === undefined) return undefined;
-  if (another !== undefined) throw usage(`--${wanted}: expected alone, got --${another} too`);
-  if (words.length > 0) throw usage(`--${wanted}: expected no device type or command, got ${words[0]}`);
-  return LOOKERS[wanted];
 }
 
 function commandLine(): Command {
@@ -126,11 +137,21 @@ function commandLine(): Command {
       .option('--max-lease <duration>', 'end the command after that long, with status 75 (default: 8h)')
       .option('--grace <duration>', 'time between TERM and KILL (default: 5s)')
       .option('--new', 'take another device even when this command runs under a lease that would do')
-      .option('--list', 'show all devices and who has them')
+      .option(
+        '--keep-daemons <name>',
+        'leave daemons of that name running when the command ends, such as adb or "ccache*"; may be repeated',
+        collect,
+        [],
+      )
+      .option('--list', 'show all devices, who has them, and who is next')
+      .option('--watch', 'the same, and again whenever something changes')
       .option('--check', 'say all that is wrong with the devices config, and what would make it better')
       .option('--scan', 'propose a devices config for the boards that are plugged in')
       .option('--doctor', 'say what on this host is in the way of boards, and the cure')
-      .option('--json', 'with --list, --check, --scan, --doctor: one JSON object a line')
+      .option('--json', 'with --list, --watch, --check, --scan, --doctor: one JSON object a line')
+      .option('--quarantine <name>', 'let nobody have that device from now on; needs --reason')
+      .option('--reason <text>', 'with --quarantine: why, for everybody who wants the device')
+      .option('--release <name>', 'end a quarantine')
       .option('--optional', 'a failure of sai-device itself leaves no finding in $SAI_FINDINGS')
       .option('--force', 'accept a run folder on a network or FUSE file system')
       .option('-q, --quiet', 'say only what failed')
@@ -141,6 +162,34 @@ function commandLine(): Command {
       .exitOverride()
       .configureOutput({ writeOut: () => {}, writeErr: () => {} })
   );
+}
+
+/** Each but `run` has a flag of its name. */
+const TASKS = ['list', 'watch', 'check', 'scan', 'doctor', 'quarantine', 'release'] as const;
+type Task = 'run' | (typeof TASKS)[number];
+
+/** Those that show something, line by line. */
+const LOOKING: readonly Task[] = ['list', 'watch', 'check', 'scan', 'doctor'];
+
+/** @throws {RigError} blame `usage` for flags that do not go together */
+function taskOf(flags: Flags, words: readonly string[]): Task {
+  const tasks = TASKS.filter((each) => flags[each] !== undefined);
+  const [task = 'run', other] = tasks;
+  if (other) throw usage(`expected one of --${task} and --${other}, got both`);
+  const [word] = words;
+  if (word !== undefined && (task === 'quarantine' || task === 'release'))
+    throw usage(`--${task}: expected one name and no command, got ${JSON.stringify(word)}`);
+  if (word !== undefined && (task === 'check' || task === 'scan' || task === 'doctor'))
+    throw usage(`--${task}: expected no device type or command, got ${JSON.stringify(word)}`);
+  if (flags.json && !LOOKING.includes(task)) {
+    const names = LOOKING.map((each) => `--${each}`);
+    throw usage(`--json: expected together with ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`);
+  }
+  if (flags.reason !== undefined && task !== 'quarantine')
+    throw usage('--reason: expected together with --quarantine');
+  if (task === 'quarantine' && (flags.reason ?? '').trim() === '')
+    throw usage('--quarantine: expected --reason TEXT, for everybody who wants the device');
+  return task;
 }
 
 function requestOf(words: readonly string[], flags: Flags, config: string): RunRequest {
@@ -168,6 +217,7 @@ function requestOf(words: readonly string[], flags: Flags, config: string): RunR
     waitMs: waitMsOf(flags.wait),
     maxLeaseMs: flags.maxLease === undefined ? undefined : parseDurationMs(flags.maxLease, '--max-lease'),
     graceMs: flags.grace === undefined ? DEFAULT_GRACE_MS : parseDurationMs(flags.grace, '--grace'),
+    keepDaemons: flags.keepDaemons.map((each) => checkDaemonPattern(each)),
     joins: !flags.new,
     purpose: oneLine([program, ...args].join(' ')),
     optional: flags.optional ?? false,

@@ -63,17 +63,17 @@ describe('refused at once, with one line:', () => {
     [
       'a flag that lacks another',
       ['--json', 'uno', ...RAN],
-      '--json: expected together with --list, --check, --scan or --doctor; see sai-device --help',
+      '--json: expected together with --list, --watch, --check, --scan or --doctor; see sai-device --help',
     ],
     [
       'two ways of looking',
       ['--check', '--list'],
-      '--list: expected alone, got --check too; see sai-device --help',
+      'expected one of --list and --check, got both; see sai-device --help',
     ],
     [
       'looking with a command',
       ['--scan', 'uno', ...RAN],
-      '--scan: expected no device type or command, got uno; see sai-device --help',
+      '--scan: expected no device type or command, got "uno"; see sai-device --help',
     ],
   ])('%s (64)', async (_name, args, evidence) => {
     await using bench = new Bench();

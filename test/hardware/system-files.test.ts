@@ -53,7 +53,7 @@ test('systemd-tmpfiles makes the run folder as sai-device wants it, and as --doc
   });
   expect(ailments.map(({ problem }) => problem)).toEqual([expect.stringContaining('/no/such/conf')]);
   const path = join(root, 'run/sai');
-  expect(openRunDir({ configured: path, ttyGid: DIALOUT, force: false })).toEqual({
+  expect(openRunDir({ configured: path, ttyGid: DIALOUT, force: false })).toMatchObject({
     runDir: { path, leases: join(path, 'leases'), queue: join(path, 'queue') },
   });
 });
