@@ -5,11 +5,13 @@ import { oneLine } from '../base/one-line.ts';
 import { type FlockTable, readFlocks } from '../base/proc-locks.ts';
 import { isLeaseHeld } from '../tty/held-leases.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
+import { numberText } from './host-files.ts';
 import { findLeaseOf, leaseFilePath, readLeaseFile } from './lease-file.ts';
 import { type Place, type PlaceProblem, surveyPlaces } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
 import { type Quarantine, type RigState, readState } from './state.ts';
+import { identityProblem } from './usb-identity.ts';
 
 export type DeviceView =
   | {
@@ -53,6 +55,15 @@ export function lookAt(
   if (elsewhere) return { state: 'held', places, record: elsewhere };
   const quarantine = state.devices.get(device.name)?.quarantine;
   if (quarantine) return { state: 'quarantined', places, quarantine };
+  // Last: a board that is held may show other numbers while its bootloader runs.
+  const wrong = identityProblem(
+    device,
+    places.map(({ path, rdev }) => ({ path, number: numberText(rdev) })),
+  );
+  if (wrong) {
+    const text = `${wrong.problem}; ${wrong.cure}`;
+    return { state: 'missing', problem: { path: places[0]?.path ?? '', text } };
+  }
   return {
     state: 'free',
     places,

@@ -1,11 +1,13 @@
 import { once } from 'node:events';
-import { closeSync } from 'node:fs';
+import { closeSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { beginLease, type Lease } from '../../src/device/lease.ts';
 import { lendSocketPath } from '../../src/device/lend-protocol.ts';
 import { LendServer } from '../../src/device/lend-server.ts';
 import { surveyPlaces } from '../../src/device/place.ts';
+import { loadPool } from '../../src/device/pool.ts';
 import { openRunDir, type RunDir } from '../../src/device/run-dir.ts';
 import { TtyKeeper } from '../../src/device/tty-keeper.ts';
 import { tryLockDevice } from '../../src/device/tty-lock.ts';
@@ -24,32 +26,20 @@ afterEach(() => {
   for (const fd of [board.masterFd, board.ttyFd]) closeSync(fd);
 });
 
-function leaseOf(runDir: RunDir | undefined): Lease {
-  const tty = { path: board.ttyPath, name: undefined, baudRate: 9600, locked: true, hangUpOnClose: false };
-  const device = {
-    name: 'uno1',
-    type: 'uno',
-    answersTo: ['uno'],
-    tags: [],
-    ttys: [tty],
-    locks: [],
-    env: {},
-    jig: undefined,
-    waitMs: undefined,
-    maxLeaseMs: undefined,
-    reappearMs: 0,
-    lend: 'asked',
-  } as const;
-  const places = surveyPlaces(device).places ?? [];
+async function leaseOf(runDir: RunDir | undefined): Promise<Lease> {
+  const config = join(tempFolder(), 'conf');
+  writeFileSync(config, JSON.stringify({ devices: [{ name: 'uno1', type: 'uno', ttys: [board.ttyPath] }] }));
+  const [device] = await loadPool(config);
+  const places = (device && surveyPlaces(device).places) ?? [];
   const { lock } = tryLockDevice(places, runDir);
-  if (!lock) throw new Error('nobody else knows the pty');
+  if (!lock || !device) throw new Error('nobody else knows the pty');
   const holdings = [{ role: undefined, device }] as const;
   return beginLease({ holdings: [...holdings], places, lock, runDir, command: 'true', parent: undefined });
 }
 
 /** A lease, and who lends its ttys; both over at the end of the test. */
-function lendingLease(runDir: RunDir | undefined): Disposable & { readonly lease: Lease } {
-  const lease = leaseOf(runDir);
+async function lendingLease(runDir: RunDir | undefined): Promise<Disposable & { readonly lease: Lease }> {
+  const lease = await leaseOf(runDir);
   const options = { guard: { relieve: () => true }, detail: () => {} };
   const keeper = new TtyKeeper(lease, options);
   const server = new LendServer(lease, { keeper, say: () => {} });
@@ -82,7 +72,7 @@ const sharedFolder = (): RunDir => {
 };
 
 test('a second tool is lent the ttys when the first one has given them back, or is gone', async () => {
-  using lending = lendingLease(sharedFolder());
+  using lending = await lendingLease(sharedFolder());
   const first = await asking(lending.lease);
   expect(await answerTo(first)).toEqual({ answer: 'lent' });
   expect(isLocked(board.ttyPath)).toBe(false);
@@ -99,7 +89,7 @@ test('a second tool is lent the ttys when the first one has given them back, or 
 });
 
 test('a tool that has gone before its turn is passed over', async () => {
-  using lending = lendingLease(sharedFolder());
+  using lending = await lendingLease(sharedFolder());
   const first = await asking(lending.lease);
   await answerTo(first);
   (await asking(lending.lease)).destroy();
@@ -115,7 +105,7 @@ test.each([
   ['another version', '{"version":2,"ask":"lend"}'],
   ['more than any request', 'x'.repeat(20_000)],
 ])('a request that is %s is refused, and nothing is lent', async (_what, line) => {
-  using lending = lendingLease(sharedFolder());
+  using lending = await lendingLease(sharedFolder());
   const socket = await asking(lending.lease, line);
   expect(await answerTo(socket)).toMatchObject({ answer: 'refused' });
   expect(isLocked(board.ttyPath)).toBe(true);
@@ -123,7 +113,7 @@ test.each([
 });
 
 test('nothing is lent without a shared run folder: nobody else would know of the lease', async () => {
-  using lending = lendingLease(undefined);
+  using lending = await lendingLease(undefined);
   const socket = await asking(lending.lease);
   expect(await answerTo(socket)).toEqual({
     answer: 'refused',

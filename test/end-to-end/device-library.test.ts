@@ -47,8 +47,8 @@ test('a lease tells what was taken, keeps others out, and lets go at the end of 
 
 test('a wait is told of, ends with the device, and stands in the same queue as the command', async () => {
   await using bench = new Bench();
-  const holder = bench.start(['uno', 'cat']);
-  await until(() => isLocked(bench.board.ttyPath), 'the command has the device');
+  const holder = bench.start(['uno', 'sh', '-c', 'echo up; exec cat']);
+  await holder.prints(/up/);
   const said: string[] = [];
   const wait = acquire({ type: 'uno' }, { env: bench.env, onWait: (text) => said.push(text) });
   await until(() => said.length > 0, 'the wait is told of');
@@ -56,7 +56,7 @@ test('a wait is told of, ends with the device, and stands in the same queue as t
   await behind.says(/position 2/);
   holder.closeInput();
   const lease = await wait;
-  expect(said[0]).toMatch(/^waiting for a device of type uno, position 1: uno1 is held by pid \d+ \(cat\)/);
+  expect(said[0]).toMatch(/^waiting for a device of type uno, position 1: uno1 is held by pid \d+ \(sh -c echo up; exec cat\)/);
   await lease.release();
   expect((await behind.ended).stdout).toBe('after you\n');
 });
