@@ -56,7 +56,9 @@ test('a wait is told of, ends with the device, and stands in the same queue as t
   await behind.says(/position 2/);
   holder.closeInput();
   const lease = await wait;
-  expect(said[0]).toMatch(/^waiting for a device of type uno, position 1: uno1 is held by pid \d+ \(sh -c echo up; exec cat\)/);
+  expect(said[0]).toMatch(
+    /^waiting for a device of type uno, position 1: uno1 is held by pid \d+ \(sh -c echo up; exec cat\)/,
+  );
   await lease.release();
   expect((await behind.ended).stdout).toBe('after you\n');
 });
