@@ -2,8 +2,9 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { readProcessTable, withDescendants } from '../../src/base/process-table.ts';
 import { tryFlock, unlock } from '../../src/native/flock.ts';
-import { Bench, guardsOf, type Started, until } from '../peers/bench.ts';
+import { Bench, guardsOf, type Started } from '../peers/bench.ts';
 import { seededRandom } from '../peers/seeded-random.ts';
+import { until } from '../until.ts';
 
 const ROUNDS = 50;
 const LOOK_EVERY_MS = 5;

@@ -5,16 +5,12 @@ import { closeSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { readProcessEnvironment, readProcessTable } from '../../src/base/process-table.ts';
 import { openPty, type PtyPair } from '../../src/native/pty.ts';
+import { until } from '../until.ts';
 
 export const SAI_DEVICE = fileURLToPath(new URL('../../bin/sai-device', import.meta.url));
-
-/** For conditions that raise no event; only ever an upper bound. */
-const PATIENCE_MS = 20_000;
-const LOOK_EVERY_MS = 10;
 
 export interface Ended {
   readonly status: number | null;
@@ -183,14 +179,5 @@ export function commandLineOf(pid: number): string {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
   } catch {
     return ''; // ended meanwhile
-  }
-}
-
-/** Waits for something that raises no event. @throws when it does not come true */
-export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
-    await delay(LOOK_EVERY_MS);
   }
 }
