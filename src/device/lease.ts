@@ -1,13 +1,14 @@
 /** Holding a device: its locks, the record of who holds it, and the folder that the command's tools share. */
 
-import { closeSync, constants, existsSync, fchmodSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { closeSync, constants, fchmodSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { readProcess } from '../base/process-table.ts';
 import { tryFlock } from '../native/flock.ts';
 import { LEASE_RECORD_FILE, type LeaseRecord } from '../wire/lease.ts';
-import { readLeaseFile, readLiveLease } from './lease-file.ts';
+import { removeAbandonedLeases } from './abandoned-leases.ts';
+import { readLeaseFile } from './lease-file.ts';
 import { released, writeLeaseRecord } from './lease-record.ts';
 import type { Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
@@ -95,7 +96,7 @@ export function beginLease(request: LeaseRequest): Lease {
     tryFlock(recordFd);
     const record = recordOf(request, folder, fence);
     for (const fd of [recordFd, ...lock.leaseDescriptors]) writeLeaseRecord(fd, record);
-    for (const old of previous) removeLeftover(runDir, old);
+    if (runDir) removeAbandonedLeases(runDir, previous);
     return new Lease(request, record, recordFd);
   } catch (error) {
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
@@ -141,17 +142,5 @@ export function userName(): string {
     return userInfo().username;
   } catch {
     return String(process.getuid?.() ?? 'unknown');
-  }
-}
-
-/** Holder and guard of the last lease were both killed at once: its folder is of no use to anybody. */
-function removeLeftover(runDir: RunDir | undefined, record: LeaseRecord | undefined): void {
-  if (!runDir || !record || record.releasedAtMs !== undefined) return;
-  const { folder } = record;
-  if (dirname(folder) !== runDir.leases || !existsSync(folder) || readLiveLease(folder)) return;
-  try {
-    rmSync(folder, { recursive: true, force: true });
-  } catch {
-    // another user's: it stays until that user, or a reboot, removes it
   }
 }

@@ -197,7 +197,11 @@ class Run {
 
   async #endLeftovers(): Promise<void> {
     await endTree({
-      scan: () => (this.#strays().length === 0 ? [] : this.#tree()), // the table is only read when there are any
+      scan: () => {
+        const strays = this.#strays();
+        this.#options.custody?.guard.know(strays); // we may be killed before they have ended
+        return strays.length === 0 ? [] : this.#tree(); // the table is only read when there are any
+      },
       graceMs: this.#options.graceMs,
       hurry: this.#hurry.signal,
       onForbidden: (pids) =>
