@@ -6,7 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { readProcessEnvironment, readProcessTable } from '../../src/base/process-table.ts';
+import {
+  readChildPids,
+  readProcess,
+  readProcessEnvironment,
+  readProcessTable,
+} from '../../src/base/process-table.ts';
 import { openPty, type PtyPair } from '../../src/native/pty.ts';
 import { until } from '../until.ts';
 
@@ -70,6 +75,19 @@ export class Started {
 
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
+  }
+
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  hasPrinted(pattern: RegExp): boolean {
+    return pattern.test(this.#stdout);
+  }
+
+  /** For a command that reads its input line by line. */
+  type(text: string): void {
+    this.#child.stdin.write(text);
   }
 
   /** End of input: what a command that reads to the end waits for. */
@@ -171,6 +189,15 @@ export function guardsOf(of: string | number): number[] {
         : commandLineOf(pid).includes(of);
     })
     .map(({ pid }) => pid);
+}
+
+/** The living guard of one holder; undefined before it is started, while it is replaced, and at the end. */
+export function guardOf(holderPid: number): number | undefined {
+  return (readChildPids(holderPid) ?? []).find(
+    (pid) =>
+      readProcess(pid)?.state !== 'Z' &&
+      readProcessEnvironment(pid).includes(`SAI_DEVICE_GUARD=${holderPid}`),
+  );
 }
 
 /** With a NUL after each argument; empty once it has ended. */
