@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { readProcessTable, withDescendants } from '../../src/base/process-table.ts';
 import { until } from '../until.ts';
 import { Bench, commandLineOf, guardOf, guardsOf, type Started } from './bench.ts';
-import { LeaseObserver, OVERLAP, witnessed } from './lease-observer.ts';
+import { LeaseObserver, OVERLAP, TOLD, witnessed } from './lease-observer.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
 export const VICTIMS = ['holder', 'guard', 'child', 'waiter'] as const;
@@ -50,11 +50,6 @@ const SIZE = 3;
 /** A node that has installed no handler yet dies of TERM. */
 const LOOK_FOR_HOLDER_MS = 1;
 const PATIENCE_MS = 20_000;
-
-/** Reads whether to leave something behind that does not obey TERM, and ends. */
-const SCRIPT = `echo up; read -r how
-  case $how in stray) (trap "" TERM; exec sleep 1000) & esac
-  echo down`;
 
 /** One has the device, or is about to; the others wait for it. */
 export class Crowd implements AsyncDisposable {
@@ -107,7 +102,7 @@ export class Crowd implements AsyncDisposable {
   }
 
   #start(): Started {
-    return this.bench.start(['--grace', '100ms', 'uno', ...witnessed(this.#witness, ['sh', '-c', SCRIPT])]);
+    return this.bench.start(['--grace', '100ms', 'uno', ...witnessed(this.#witness, ['sh', '-c', TOLD])]);
   }
 
   async #holderAt(stage: Strike['stage']): Promise<Started> {
@@ -131,22 +126,11 @@ export class Crowd implements AsyncDisposable {
   async #holder(): Promise<Started> {
     const deadline = performance.now() + PATIENCE_MS;
     for (;;) {
-      const pid = this.#recordedPid();
+      const pid = recordedHolderPid(this.bench);
       const holder = this.#members.find((each) => each.pid === pid && !each.hasEnded);
       if (holder) return holder;
       if (performance.now() > deadline) throw new Error('waited in vain for one to take the device');
       await delay(LOOK_FOR_HOLDER_MS);
-    }
-  }
-
-  #recordedPid(): number | undefined {
-    try {
-      const file = readdirSync(this.bench.runDir).find((name) => name.endsWith('.lease'));
-      const text = readFileSync(join(this.bench.runDir, file ?? ''), 'utf8');
-      const { holderPid, releasedAtMs } = JSON.parse(text) as { holderPid: number; releasedAtMs?: number };
-      return releasedAtMs === undefined ? holderPid : undefined;
-    } catch {
-      return undefined; // nobody has taken it yet
     }
   }
 
@@ -208,15 +192,27 @@ export class Crowd implements AsyncDisposable {
 }
 
 /** Between fork and exec nobody can tell child from guard; so a look before is not enough. */
-function isGuardOrUnborn(pid: number, holderPid: number): boolean {
+export function isGuardOrUnborn(pid: number, holderPid: number): boolean {
   return commandLineOf(pid) === commandLineOf(holderPid) || guardsOf(holderPid).includes(pid);
 }
 
-function commandOf(holder: Started): number[] {
+export function commandOf(holder: Started): number[] {
   const guard = guardOf(holder.pid);
   return withDescendants(readProcessTable(), [holder.pid])
     .filter(({ pid, state }) => pid !== holder.pid && pid !== guard && state !== 'Z')
     .map(({ pid }) => pid);
+}
+
+/** Whom the lease file of a bench of one board names; undefined while nobody has it. */
+export function recordedHolderPid(bench: Bench): number | undefined {
+  try {
+    const file = readdirSync(bench.runDir).find((name) => name.endsWith('.lease'));
+    const text = readFileSync(join(bench.runDir, file ?? ''), 'utf8');
+    const { holderPid, releasedAtMs } = JSON.parse(text) as { holderPid: number; releasedAtMs?: number };
+    return releasedAtMs === undefined ? holderPid : undefined;
+  } catch {
+    return undefined; // nobody has taken it yet
+  }
 }
 
 interface Blow {

@@ -10,6 +10,11 @@ const LOOK_EVERY_MS = 5;
 /** Status of a command that found another one of its kind alive. */
 export const OVERLAP = 99;
 
+/** A command for `sh` that says when it is up, reads whether to leave behind what does not obey TERM, and ends. */
+export const TOLD = `echo up; read -r how
+  case $how in stray) (trap "" TERM; exec sleep 1000) & esac
+  echo down`;
+
 /** A command that holds the witness for its life; all that it starts inherits it. */
 export function witnessed(witness: string, command: readonly string[]): string[] {
   return ['flock', '--no-fork', '-n', '-E', String(OVERLAP), witness, ...command];
