@@ -1,9 +1,18 @@
 /** A bench for sai-device: boards that are ptys, a config, a run folder of its own, and the built command. */
 
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import {
@@ -33,8 +42,9 @@ export class Started {
   #stdout = '';
   #stderr = '';
 
-  constructor(args: readonly string[], env: NodeJS.ProcessEnv) {
-    this.#child = spawn(process.execPath, [SAI_DEVICE, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+  constructor(words: readonly string[], env: NodeJS.ProcessEnv) {
+    const [program = '', ...args] = words;
+    this.#child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
     this.pid = this.#child.pid ?? 0;
     this.#child.stdin.on('error', () => {}); // it ended first
     this.#child.stdout.on('data', (chunk: Buffer) => this.#heard(() => (this.#stdout += chunk.toString())));
@@ -148,7 +158,12 @@ export class Bench implements AsyncDisposable {
   }
 
   start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
-    const started = new Started(args, { ...this.env, ...env });
+    return this.startIn([], args, env);
+  }
+
+  /** Behind the words of another program, such as `unshare --mount`, that becomes sai-device or its parent. */
+  startIn(words: readonly string[], args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
+    const started = new Started([...words, process.execPath, SAI_DEVICE, ...args], { ...this.env, ...env });
     this.#started.push(started);
     return started;
   }
@@ -163,9 +178,20 @@ export class Bench implements AsyncDisposable {
 
   /** Folders of leases, and tickets, that somebody left behind. */
   leftBehind(): string[] {
-    return [...readdirSync(join(this.runDir, 'leases')), ...readdirSync(join(this.runDir, 'queue'))].filter(
-      (name) => name !== 'wake',
-    );
+    return this.#leftBehind().map((path) => basename(path));
+  }
+
+  /** Makes it look as if that had been long ago: what is fresh might still be in the making. */
+  ageLeftBehind(): void {
+    for (const path of this.#leftBehind()) utimesSync(path, 1, 1);
+  }
+
+  #leftBehind(): string[] {
+    return ['leases', 'queue']
+      .map((name) => join(this.runDir, name))
+      .filter((folder) => existsSync(folder))
+      .flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)))
+      .filter((path) => basename(path) !== 'wake');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
