@@ -163,7 +163,12 @@ export class Bench implements AsyncDisposable {
 
   /** Behind the words of another program, such as `unshare --mount`, that becomes sai-device or its parent. */
   startIn(words: readonly string[], args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
-    const started = new Started([...words, process.execPath, SAI_DEVICE, ...args], { ...this.env, ...env });
+    return this.startWords([...words, process.execPath, SAI_DEVICE, ...args], env);
+  }
+
+  /** Any command, with this bench in its environment. */
+  startWords(words: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
+    const started = new Started(words, { ...this.env, ...env });
     this.#started.push(started);
     return started;
   }
