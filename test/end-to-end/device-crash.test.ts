@@ -23,6 +23,7 @@ import {
   TOLD,
   witnessed,
 } from '../peers/lease-observer.ts';
+import { needsProgram } from '../peers/needs.ts';
 import { until } from '../until.ts';
 
 /** What ignores TERM lives that long. */
@@ -237,4 +238,28 @@ describe.concurrent('a daemon does not keep the device, nor outlive the lease, w
     expect(isTtyFree(bench.board.ttyPath) && areLeaseFilesFree(bench)).toBe(true);
     expect(bench.leftBehind()).toEqual([]);
   });
+});
+
+test('whatever sai-device opens, it opens so that a child started at that moment does not get it', async (context) => {
+  needsProgram(context, 'strace');
+  await using bench = new Bench();
+  const holder = bench.start(['uno', 'sh', '-c', 'echo up; read -r how']);
+  await holder.prints(/up/);
+  // A waiter, whose turn comes: it also watches the queue and draws a ticket.
+  const trace = bench.file('trace');
+  const calls =
+    'open,openat,creat,socket,socketpair,accept4,pipe,pipe2,epoll_create,epoll_create1,eventfd,eventfd2,inotify_init,inotify_init1,dup,dup2,dup3';
+  const waiter = bench.startIn(['strace', '-qq', `--trace=${calls}`, `--output=${trace}`], ['uno', 'true']);
+  await waiter.says(/position 1/);
+  holder.closeInput();
+  context.expect(await waiter.ended).toMatchObject({ status: 0 });
+  // Without -f it is the main thread alone, not a child before its exec; C is called there, and nowhere else. Node
+  // reads files of the machine (openssl.cnf, its own maps) without the flag, and closes them before it does anything.
+  const opened = readFileSync(trace, 'utf8')
+    .split('\n')
+    .filter((line) => / = \d+$/.test(line) && !/"\/(?:etc|usr|proc\/self)\/[^"]*", O_RDONLY\)/.test(line));
+  for (const kind of [bench.board.ttyPath, '.lease"', '/queue/', 'inotify_init']) {
+    context.expect(opened.filter((line) => line.includes(kind))).not.toEqual([]);
+  }
+  context.expect(opened.filter((line) => !line.includes('_CLOEXEC'))).toEqual([]);
 });

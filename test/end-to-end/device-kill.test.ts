@@ -34,15 +34,22 @@ test(`through ${STRIKES} kills, at every stage, no command outlives its lease, a
     const least = Math.min(...hits.values());
     return random.pick(CELLS.filter((cell) => hits.get(nameOf(cell)) === least));
   };
+  let hasFailed = false;
   const faults = await Promise.all(
     Array.from({ length: CROWDS }, async () => {
       await using crowd = new Crowd(random);
-      while (sum() < STRIKES && crowd.faults.length === 0) {
-        const hit = await crowd.suffer(next());
-        if (hit) hits.set(nameOf(hit), (hits.get(nameOf(hit)) ?? 0) + 1);
+      try {
+        while (sum() < STRIKES && !hasFailed) {
+          const hit = await crowd.suffer(next());
+          if (hit) hits.set(nameOf(hit), (hits.get(nameOf(hit)) ?? 0) + 1);
+          hasFailed ||= crowd.faults.length > 0;
+        }
+        await crowd.disperse();
+        return crowd.faults;
+      } catch (error) {
+        hasFailed = true;
+        return [...crowd.faults, String(error)];
       }
-      await crowd.disperse();
-      return crowd.faults;
     }),
   );
   const tally = Object.fromEntries(hits);

@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { readProcessTable, withDescendants } from '../../src/base/process-table.ts';
+import { readProcessEnvironment, readProcessTable, withDescendants } from '../../src/base/process-table.ts';
 import { until } from '../until.ts';
 import { Bench, commandLineOf, guardOf, guardsOf, type Started } from './bench.ts';
 import { LeaseObserver, OVERLAP, TOLD, witnessed } from './lease-observer.ts';
@@ -47,17 +47,16 @@ const END_SIGNALS: readonly (NodeJS.Signals | null)[] = ['SIGKILL', 'SIGTERM', '
 
 const SIZE = 3;
 
-/** A node that has installed no handler yet dies of TERM. */
 const LOOK_FOR_HOLDER_MS = 1;
 const PATIENCE_MS = 20_000;
 
 /** One has the device, or is about to; the others wait for it. */
 export class Crowd implements AsyncDisposable {
-  /** What is not as it has to be, apart from what the observer saw. */
+  /** What ended as nothing of it may end. */
   readonly faults: string[] = [];
-  readonly bench = new Bench();
-  readonly #witness = this.bench.file('witness');
-  readonly #observer = new LeaseObserver(this.bench.board.ttyPath, this.#witness);
+  readonly #bench = new Bench();
+  readonly #witness = this.#bench.file('witness');
+  readonly #observer = new LeaseObserver(this.#bench.board.ttyPath, this.#witness);
   readonly #random: SeededRandom;
   readonly #told = new Set<Started>();
   #members: readonly Started[] = [];
@@ -66,7 +65,11 @@ export class Crowd implements AsyncDisposable {
     this.#random = random;
   }
 
-  /** What was hit, and when; undefined when the stage had passed, or nobody was there to be hit. */
+  /**
+   * What was hit, and when; undefined when the stage had passed, or nobody was there to be hit.
+   *
+   * @throws when a command lives while the device is free, or nobody takes it
+   */
   async suffer(wanted: Strike): Promise<Strike | undefined> {
     while (this.#members.length < SIZE) this.#members = [...this.#members, this.#start()];
     const holder = await this.#holderAt(wanted.stage);
@@ -90,7 +93,7 @@ export class Crowd implements AsyncDisposable {
   async disperse(): Promise<void> {
     for (const each of this.#members) each.kill('SIGTERM');
     for (const each of this.#members) await this.#bury(each);
-    const next = await this.bench.run(['uno', ...witnessed(this.#witness, ['echo', 'ran'])]);
+    const next = await this.#bench.run(['uno', ...witnessed(this.#witness, ['echo', 'ran'])]);
     if (next.status !== 0 || next.stdout !== 'ran\n') this.faults.push(`the next: ${JSON.stringify(next)}`);
     await until(() => this.#observer.look(), 'the observer sees the device free');
     this.faults.push(...this.#observer.violations);
@@ -98,11 +101,13 @@ export class Crowd implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#observer[Symbol.dispose]();
-    await this.bench[Symbol.asyncDispose]();
+    // After a failure: what outlived its lease keeps the output of a member open.
+    for (const pid of processesUnder(`SAI_RUN_DIR=${this.#bench.runDir}`)) signalIfThere(pid, 'SIGKILL');
+    await this.#bench[Symbol.asyncDispose]();
   }
 
   #start(): Started {
-    return this.bench.start(['--grace', '100ms', 'uno', ...witnessed(this.#witness, ['sh', '-c', TOLD])]);
+    return this.#bench.start(['--grace', '100ms', 'uno', ...witnessed(this.#witness, ['sh', '-c', TOLD])]);
   }
 
   async #holderAt(stage: Strike['stage']): Promise<Started> {
@@ -126,7 +131,7 @@ export class Crowd implements AsyncDisposable {
   async #holder(): Promise<Started> {
     const deadline = performance.now() + PATIENCE_MS;
     for (;;) {
-      const pid = recordedHolderPid(this.bench);
+      const pid = recordedHolderPid(this.#bench);
       const holder = this.#members.find((each) => each.pid === pid && !each.hasEnded);
       if (holder) return holder;
       if (performance.now() > deadline) throw new Error('waited in vain for one to take the device');
@@ -183,12 +188,19 @@ export class Crowd implements AsyncDisposable {
   }
 
   async #bury(member: Started): Promise<void> {
-    const ended = await member.ended;
+    const ended = await Promise.race([member.ended, this.#observer.violation]);
     const { status, signal, stderr } = ended;
     const isFine = status === null ? END_SIGNALS.includes(signal) : STATUSES.includes(status);
     if (!isFine || status === OVERLAP || /bug/.test(stderr)) this.faults.push(JSON.stringify(ended));
     this.#members = this.#members.filter((each) => each !== member);
   }
+}
+
+/** Pids of those that have this entry in their environment. */
+function processesUnder(entry: string): number[] {
+  return readProcessTable()
+    .filter(({ pid }) => readProcessEnvironment(pid).includes(entry))
+    .map(({ pid }) => pid);
 }
 
 /** Between fork and exec nobody can tell child from guard; so a look before is not enough. */

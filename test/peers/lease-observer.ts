@@ -26,14 +26,19 @@ export function witnessed(witness: string, command: readonly string[]): string[]
  */
 export class LeaseObserver implements Disposable {
   readonly violations: string[] = [];
+  /** Rejects at the first. */
+  readonly violation: Promise<never>;
   readonly #ttyFd: number;
   readonly #witnessFd: number;
   readonly #timer: NodeJS.Timeout;
   #looks = 0;
+  #reject: (reason: Error) => void = () => {};
 
   constructor(ttyPath: string, witness: string) {
     this.#ttyFd = openTty(ttyPath);
     this.#witnessFd = openSync(witness, constants.O_RDONLY | constants.O_CREAT);
+    this.violation = new Promise((_resolve, reject) => (this.#reject = reject));
+    this.violation.catch(() => {}); // not everybody waits for it
     this.#timer = setInterval(() => this.look(), LOOK_EVERY_MS);
   }
 
@@ -47,9 +52,14 @@ export class LeaseObserver implements Disposable {
     if (!tryFlock(this.#ttyFd)) return false;
     this.#looks += 1;
     if (tryFlock(this.#witnessFd)) unlock(this.#witnessFd);
-    else this.violations.push(`free while a command lives, after ${Math.round(performance.now())} ms`);
+    else this.#violate(`free while a command lives, after ${Math.round(performance.now())} ms`);
     unlock(this.#ttyFd);
     return true;
+  }
+
+  #violate(text: string): void {
+    this.violations.push(text);
+    this.#reject(new Error(text));
   }
 
   [Symbol.dispose](): void {
