@@ -1,18 +1,18 @@
 import { Command, CommanderError } from 'commander';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
+import { oneLine } from '../base/one-line.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
+import { checkDaemonPattern } from './daemons.ts';
+import { DEFAULT_CONFIG, DEFAULT_GRACE_MS } from './defaults.ts';
 import type { Alias } from './environment.ts';
 import { listPool } from './list.ts';
 import { parseWaitMs } from './pool.ts';
-import { type DeviceOptions, type RunRequest, runUnderLease } from './run-under-lease.ts';
-
-/** Sai's own place. */
-const DEFAULT_CONFIG = '/etc/sai/devices/conf';
-
-const DEFAULT_GRACE = '5s';
+import { quarantine, releaseFromQuarantine } from './quarantine.ts';
+import { type RunRequest, runUnderLease } from './run-under-lease.ts';
+import { watchPool } from './watch.ts';
 
 const EXAMPLES = `
 Everything after the type belongs to the command:
@@ -21,6 +21,9 @@ Everything after the type belongs to the command:
   sai-device --wait 10m --tag rev2 uno ./flash.sh  wait ten minutes for one that has the tag
   sai-device --no-wait uno true                    status 75 when none is free now
   sai-device --list --json                         who has what, without touching any
+  sai-device --watch                               the same, live; Ctrl-C ends it
+  sai-device --quarantine uno-1 --reason 'flashes one time in two'
+  sai-device --keep-daemons adb phone ./test.sh    an adb server that the test starts may stay
 
 The command gets SAI_DEVICE_TTY0 (and 1, 2, ...), SAI_DEVICE_NAME, SAI_DEVICE_TYPE, SAI_DEVICE_JIG,
 SAI_DEVICE_LEASE, SAI_DEVICE_FENCE, SAI_FINDINGS and SAI_RUN_DIR.
@@ -36,9 +39,14 @@ interface Flags {
   /** False: `--no-wait`. */
   wait?: string | false;
   maxLease?: string;
-  grace: string;
+  grace?: string;
   new?: boolean;
+  keepDaemons: string[];
   list?: boolean;
+  watch?: boolean;
+  quarantine?: string;
+  reason?: string;
+  release?: string;
   json?: boolean;
   force?: boolean;
   optional?: boolean;
@@ -75,13 +83,24 @@ async function obey(command: Command, invocation: Invocation, guardProgram: stri
   }
   const flags = command.opts<Flags>();
   diagnostics.verbosity = flags.quiet ? 'quiet' : flags.verbose ? 'verbose' : 'normal';
-  const options: DeviceOptions = {
-    config: flags.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG),
-    force: flags.force ?? false,
-  };
-  if (flags.list) return await listPool(options.config, flags.json ? 'json' : 'text', invocation);
-  if (flags.json) throw usage('--json: expected together with --list');
-  return await runUnderLease({ ...options, ...requestOf(command.args, flags) }, invocation, guardProgram);
+  const config = flags.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG);
+  const force = flags.force ?? false;
+  const format = flags.json ? 'json' : 'text';
+  switch (taskOf(flags, command.args)) {
+    case 'list':
+      return await listPool(config, format, invocation);
+    case 'watch':
+      return await watchPool(config, format, invocation);
+    case 'quarantine': {
+      const { quarantine: name = '', reason = '' } = flags;
+      return await quarantine({ config, force, name, reason }, invocation);
+    }
+    case 'release':
+      return await releaseFromQuarantine({ config, force, name: flags.release ?? '' }, invocation);
+    case 'run':
+      break;
+  }
+  return await runUnderLease(requestOf(command.args, flags, config), invocation, guardProgram);
 }
 
 function commandLine(): Command {
@@ -97,10 +116,23 @@ function commandLine(): Command {
       .option('--wait <duration>', 'longest wait: 30s, 10m, forever (default: 2h)')
       .option('--no-wait', 'fail at once, with status 75, when none is free')
       .option('--max-lease <duration>', 'end the command after that long, with status 75 (default: 8h)')
-      .option('--grace <duration>', 'time between TERM and KILL', DEFAULT_GRACE)
+      .option('--grace <duration>', 'time between TERM and KILL (default: 5s)')
       .option('--new', 'take another device even when this command runs under a lease that would do')
-      .option('--list', 'show all devices and who has them')
-      .option('--json', 'with --list: one JSON object a line')
+      .option(
+        '--keep-daemons <name>',
+        'leave daemons of that name running when the command ends, such as adb or "ccache*"; may be repeated',
+        collect,
+        [],
+      )
+      .option('--list', 'show all devices, who has them, and who is next')
+      .option('--watch', 'the same, and again whenever something changes')
+      .option(
+        '--json',
+        'with --list or --watch: one JSON object a line, and then for each device that changed',
+      )
+      .option('--quarantine <name>', 'let nobody have that device from now on; needs --reason')
+      .option('--reason <text>', 'with --quarantine: why, for everybody who wants the device')
+      .option('--release <name>', 'end a quarantine')
       .option('--optional', 'a failure of sai-device itself leaves no finding in $SAI_FINDINGS')
       .option('--force', 'accept a run folder on a network or FUSE file system')
       .option('-q, --quiet', 'say only what failed')
@@ -113,7 +145,28 @@ function commandLine(): Command {
   );
 }
 
-function requestOf(words: readonly string[], flags: Flags): RunRequest {
+type Task = 'run' | 'list' | 'watch' | 'quarantine' | 'release';
+
+/** @throws {RigError} blame `usage` for flags that do not go together */
+function taskOf(flags: Flags, words: readonly string[]): Task {
+  const tasks = (['list', 'watch', 'quarantine', 'release'] as const).filter(
+    (each) => flags[each] !== undefined,
+  );
+  const [task = 'run', other] = tasks;
+  if (other) throw usage(`expected one of --${task} and --${other}, got both`);
+  const [word] = words;
+  if (word !== undefined && (task === 'quarantine' || task === 'release'))
+    throw usage(`--${task}: expected one name and no command, got ${JSON.stringify(word)}`);
+  if (flags.json && task !== 'list' && task !== 'watch')
+    throw usage('--json: expected together with --list or --watch');
+  if (flags.reason !== undefined && task !== 'quarantine')
+    throw usage('--reason: expected together with --quarantine');
+  if (task === 'quarantine' && (flags.reason ?? '').trim() === '')
+    throw usage('--quarantine: expected --reason TEXT, for everybody who wants the device');
+  return task;
+}
+
+function requestOf(words: readonly string[], flags: Flags, config: string): RunRequest {
   const [type, ...rest] = words;
   if (type === undefined) throw usage('expected a device type and a command, got neither');
   if (type.includes('=')) throw usage(`expected a device type, got ${JSON.stringify(type)}`);
@@ -127,6 +180,8 @@ function requestOf(words: readonly string[], flags: Flags): RunRequest {
   if (!hasDashes && program.startsWith('-'))
     throw usage(`expected a command after type ${type}, got ${program}; options go before the type`);
   return {
+    config,
+    force: flags.force ?? false,
     type,
     name: flags.name,
     tags: flags.tag,
@@ -135,8 +190,10 @@ function requestOf(words: readonly string[], flags: Flags): RunRequest {
     args,
     waitMs: waitMsOf(flags.wait),
     maxLeaseMs: flags.maxLease === undefined ? undefined : parseDurationMs(flags.maxLease, '--max-lease'),
-    graceMs: parseDurationMs(flags.grace, '--grace'),
+    graceMs: flags.grace === undefined ? DEFAULT_GRACE_MS : parseDurationMs(flags.grace, '--grace'),
+    keepDaemons: flags.keepDaemons.map((each) => checkDaemonPattern(each)),
     joins: !flags.new,
+    purpose: oneLine([program, ...args].join(' ')),
     optional: flags.optional ?? false,
   };
 }

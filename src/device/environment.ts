@@ -1,7 +1,8 @@
 /** What the command of a lease finds in its environment. */
 
 import { RigError } from '../base/errors.ts';
-import { ENV, ttyVariable } from '../wire/env.ts';
+import { ENV, roleVariables, ttyVariable } from '../wire/env.ts';
+import type { LeasedDevice } from '../wire/lease.ts';
 import type { Lease } from './lease.ts';
 
 /** `NAME=<ttyIndex>` of the command line. */
@@ -15,26 +16,59 @@ export interface EnvironmentOptions {
   readonly findings: string;
 }
 
-/** `outer` plus the device; what an outer lease says of its own ttys is gone. */
+/** `outer` plus the devices; what an outer lease says of its own is gone. */
 export function environmentOf(
   outer: NodeJS.ProcessEnv,
   lease: Lease,
   { alias, findings }: EnvironmentOptions,
 ): NodeJS.ProcessEnv {
-  const { record, device, runDir } = lease;
-  const kept = Object.entries(outer).filter(([name]) => !/^SAI_DEVICE_(?:TTY\d+|JIG)$/.test(name));
+  const { record, holdings, runDir } = lease;
+  const [first, ...others] = record.devices;
   return {
-    ...Object.fromEntries(kept),
-    ...device.env,
-    ...Object.fromEntries(record.ttys.map(({ path }, index) => [ttyVariable(index), path])),
-    [ENV.deviceName]: record.device,
-    [ENV.deviceType]: record.type,
+    ...withoutDevice(outer),
+    // Of two devices that set the same name, the one asked for first wins.
+    ...Object.assign({}, ...[...holdings].reverse().map(({ device }) => device.env)),
+    ...Object.assign({}, ...others.map((each) => variablesOfRole(each))),
+    ...variablesOfDevice(first),
     [ENV.deviceLease]: record.folder,
     [ENV.deviceFence]: String(record.fence),
     [ENV.findings]: findings,
-    ...(device.jig === undefined ? {} : { [ENV.deviceJig]: device.jig }),
     ...(runDir === undefined ? {} : { [ENV.runDir]: runDir.path }),
-    ...aliasOf(alias, record.ttys),
+    ...aliasOf(alias, first.ttys),
+  };
+}
+
+/** `outer` of a command that joins a lease, for the device of it that its request meant. */
+export function environmentOfMember(
+  outer: NodeJS.ProcessEnv,
+  device: LeasedDevice,
+  alias: Alias | undefined,
+): NodeJS.ProcessEnv {
+  return { ...withoutDevice(outer), ...variablesOfDevice(device), ...aliasOf(alias, device.ttys) };
+}
+
+function withoutDevice(outer: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(outer).filter(([name]) => !/^SAI_DEVICE_(?:TTY\d+|JIG)$/.test(name)),
+  );
+}
+
+function variablesOfDevice({ name, type, ttys, jig }: LeasedDevice): NodeJS.ProcessEnv {
+  return {
+    ...Object.fromEntries(ttys.map(({ path }, index) => [ttyVariable(index), path])),
+    [ENV.deviceName]: name,
+    [ENV.deviceType]: type,
+    ...(jig === undefined ? {} : { [ENV.deviceJig]: jig }),
+  };
+}
+
+function variablesOfRole({ role, name, type, ttys, jig }: LeasedDevice): NodeJS.ProcessEnv {
+  const variables = roleVariables(role ?? '');
+  return {
+    ...Object.fromEntries(ttys.map(({ path }, index) => [variables.tty(index), path])),
+    [variables.name]: name,
+    [variables.type]: type,
+    ...(jig === undefined ? {} : { [variables.jig]: jig }),
   };
 }
 

@@ -6,17 +6,27 @@ import { join } from 'node:path';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { readProcess } from '../base/process-table.ts';
 import { tryFlock } from '../native/flock.ts';
-import { LEASE_RECORD_FILE, type LeaseRecord } from '../wire/lease.ts';
+import { LEASE_RECORD_FILE, type LeasedDevice, type LeaseRecord } from '../wire/lease.ts';
 import { removeAbandonedLeases } from './abandoned-leases.ts';
 import { readLeaseFile } from './lease-file.ts';
 import { released, writeLeaseRecord } from './lease-record.ts';
 import type { Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import { type RunDir, wakeWaiters } from './run-dir.ts';
+import { readState } from './state.ts';
 import type { DeviceLock } from './tty-lock.ts';
 
-export interface LeaseRequest {
+/** A device of a lease, and what `--and` calls it. */
+interface Holding {
+  /** Undefined for the device that `SAI_DEVICE_…` tells of. */
+  readonly role: string | undefined;
   readonly device: PooledDevice;
+}
+
+export interface LeaseRequest {
+  /** The first is the one without a role. */
+  readonly holdings: readonly [Holding, ...Holding[]];
+  /** Of all devices. */
   readonly places: readonly Place[];
   readonly lock: DeviceLock;
   readonly runDir: RunDir | undefined;
@@ -26,10 +36,10 @@ export interface LeaseRequest {
   readonly parent: string | undefined;
 }
 
-/** A held device. Ends by `release`, or with the last of holder and guard. */
+/** One held device, or several that were taken together. Ends by `release`, or with the last of holder and guard. */
 export class Lease {
   readonly record: LeaseRecord;
-  readonly device: PooledDevice;
+  readonly holdings: LeaseRequest['holdings'];
   readonly #lock: DeviceLock;
   readonly #recordFd: number;
   readonly #runDir: RunDir | undefined;
@@ -37,7 +47,7 @@ export class Lease {
 
   constructor(request: LeaseRequest, record: LeaseRecord, recordFd: number) {
     this.record = record;
-    this.device = request.device;
+    this.holdings = request.holdings;
     this.#lock = request.lock;
     this.#runDir = request.runDir;
     this.#recordFd = recordFd;
@@ -49,6 +59,16 @@ export class Lease {
       leaseFiles: this.#lock.leaseDescriptors,
       others: [this.#recordFd, ...this.#lock.nodeDescriptors],
     };
+  }
+
+  /** The device that was asked for by type. */
+  get device(): PooledDevice {
+    return this.holdings[0].device;
+  }
+
+  /** Where findings go when nobody outside wants them: gone with the lease. */
+  get findingsFile(): string {
+    return join(this.record.folder, 'findings.jsonl');
   }
 
   get runDir(): RunDir | undefined {
@@ -86,7 +106,12 @@ export function beginLease(request: LeaseRequest): Lease {
   let folder: string | undefined;
   try {
     const previous = runDir ? places.map((place) => readLeaseFile(runDir, place)) : [];
-    const fence = Math.max(Date.now() * 1000, ...previous.map((record) => (record?.fence ?? 0) + 1));
+    const { devices: known } = readState(runDir); // also of a board that is at another USB port now
+    const fences = [
+      ...request.holdings.map(({ device }) => known.get(device.name)?.fence ?? 0),
+      ...previous.map((record) => record?.fence ?? 0),
+    ];
+    const fence = Math.max(Date.now() * 1000, ...fences.map((each) => each + 1));
     folder = makeFolder(runDir, fence);
     const recordFd = openSync(
       join(folder, LEASE_RECORD_FILE),
@@ -114,18 +139,12 @@ function makeFolder(runDir: RunDir | undefined, fence: number): string {
 }
 
 function recordOf(request: LeaseRequest, folder: string, fence: number): LeaseRecord {
-  const { device, command, parent } = request;
+  const { holdings, command, parent } = request;
+  const [first, ...others] = holdings;
   return {
-    version: 1,
+    version: 2,
     folder,
-    device: device.name,
-    type: device.type,
-    answersTo: [...device.answersTo],
-    ttys: device.ttys.map(({ path, name, baudRate }) => ({
-      path,
-      baudRate,
-      ...(name === undefined ? {} : { name }),
-    })),
+    devices: [leasedDevice(first), ...others.map((each) => leasedDevice(each))],
     holderPid: process.pid,
     holderStartTicks: readProcess(process.pid)?.startTicks ?? 0,
     user: userName(),
@@ -133,6 +152,22 @@ function recordOf(request: LeaseRequest, folder: string, fence: number): LeaseRe
     sinceMs: Date.now(),
     fence,
     ...(parent === undefined ? {} : { parent }),
+  };
+}
+
+function leasedDevice({ role, device }: Holding): LeasedDevice {
+  const { name, type, answersTo, ttys, jig } = device;
+  return {
+    ...(role === undefined ? {} : { role }),
+    name,
+    type,
+    answersTo: [...answersTo],
+    ttys: ttys.map(({ path, name, baudRate }) => ({
+      path,
+      baudRate,
+      ...(name === undefined ? {} : { name }),
+    })),
+    ...(jig === undefined ? {} : { jig }),
   };
 }
 

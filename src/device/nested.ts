@@ -30,7 +30,10 @@ export function withoutAncestors(
   const others = devices.filter((device) => !ancestors.some((lease) => isSame(lease, device)));
   if (others.length > 0) return others;
   const held = ancestors.filter((lease) => devices.some((device) => isSame(lease, device)));
-  const names = held.map((lease) => `${lease.device} by pid ${lease.holderPid} (${lease.command})`);
+  const names = held.map(
+    ({ devices, holderPid, command }) =>
+      `${devices.map(({ name }) => name).join(' and ')} by pid ${holderPid} (${command})`,
+  );
   throw new RigError(
     'busy',
     `every device of type ${type} is held by a sai-device that this command runs under: ${names.join('; ')}; ` +
@@ -39,5 +42,5 @@ export function withoutAncestors(
 }
 
 function isSame(lease: LeaseRecord, device: PooledDevice): boolean {
-  return lease.device === device.name && lease.type === device.type;
+  return lease.devices.some(({ name, type }) => name === device.name && type === device.type);
 }

@@ -1,10 +1,9 @@
 /** What `sai-device <type> <command>` does: gets a device, runs the command, says what came of it. */
 
-import { join } from 'node:path';
+import { describeProcess } from '../base/describe-process.ts';
 import { formatDuration } from '../base/duration.ts';
-import { RigError } from '../base/errors.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
 import { EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
-import { oneLine } from '../base/one-line.ts';
 import { refusalOf } from '../base/program.ts';
 import { type Invocation, Stopped } from '../base/run-main.ts';
 import {
@@ -18,47 +17,30 @@ import { openSender } from '../logproxy/open-sender.ts';
 import { becomeSubreaper } from '../native/process.ts';
 import { ENV } from '../wire/env.ts';
 import type { Finding } from '../wire/finding.ts';
-import type { LeaseRecord } from '../wire/lease.ts';
-import { type Alias, aliasOf, environmentOf } from './environment.ts';
+import type { DaemonPatterns } from './daemons.ts';
+import { DEFAULT_MAX_LEASE_MS } from './defaults.ts';
+import { aliasOf, environmentOf, environmentOfMember } from './environment.ts';
 import { Guard } from './guard.ts';
+import { rememberLease } from './history.ts';
 import type { Lease } from './lease.ts';
-import { readAncestorLeases, withoutAncestors } from './nested.ts';
-import { ttyGidOf } from './place.ts';
-import { type DeviceRequest, loadPool, matchDevices, type PooledDevice } from './pool.ts';
-import { acquire } from './queue.ts';
-import { type CommandEnd, runCommand } from './run-command.ts';
-import { openRunDir, type RunDir } from './run-dir.ts';
+import { type Reservation, type Reserved, reserve } from './reserve.ts';
+import { type CommandEnd, type Custody, runCommand } from './run-command.ts';
 import { SignalDesk } from './signals.ts';
 
-const DEFAULT_WAIT_MS = 2 * 3_600_000;
-const DEFAULT_MAX_LEASE_MS = 8 * 3_600_000;
-
-const FINDINGS_FILE = 'findings.jsonl';
-
-export interface DeviceOptions {
-  readonly config: string;
-  /** Accept a run folder on a network file system. */
-  readonly force: boolean;
-}
-
-export interface RunRequest extends DeviceRequest {
-  readonly alias: Alias | undefined;
+export interface RunRequest extends Reservation {
   readonly program: string;
   readonly args: readonly string[];
-  /** Undefined: as the devices say, else two hours. 0: do not wait. */
-  readonly waitMs: number | undefined;
   /** Undefined: as the device says, else eight hours. */
   readonly maxLeaseMs: number | undefined;
   readonly graceMs: number;
-  /** Under a lease that would do, run there. */
-  readonly joins: boolean;
+  readonly keepDaemons: DaemonPatterns;
   /** Leave no finding about a failure of our own. */
   readonly optional: boolean;
 }
 
 /** The status of the command, or of what kept it from running to its end. */
 export async function runUnderLease(
-  request: RunRequest & DeviceOptions,
+  request: RunRequest,
   invocation: Invocation,
   guardProgram: string,
 ): Promise<number> {
@@ -71,90 +53,35 @@ export async function runUnderLease(
 }
 
 class DeviceRun {
-  readonly #request: RunRequest & DeviceOptions;
+  readonly #request: RunRequest;
   readonly #invocation: Invocation;
   readonly #guardProgram: string;
   readonly #signals = new SignalDesk();
-  #pool: readonly PooledDevice[] = [];
   /** The last line that we said about a failure of our own. */
   #failure = '';
 
-  constructor(request: RunRequest & DeviceOptions, invocation: Invocation, guardProgram: string) {
+  constructor(request: RunRequest, invocation: Invocation, guardProgram: string) {
     this.#request = request;
     this.#invocation = invocation;
     this.#guardProgram = guardProgram;
   }
 
   async status(): Promise<number> {
-    const { program, type, joins } = this.#request;
-    const { env } = this.#invocation;
-    const ancestors = readAncestorLeases(env[ENV.deviceLease]);
-    const own = ancestors[0];
-    if (own && joins && this.#isSureToJoin(own)) return await this.#join(own);
-    const devices = await this.#match();
-    if (own && joins && devices.some((each) => each.name === own.device)) return await this.#join(own);
+    const { program, type } = this.#request;
+    const { env, diagnostics } = this.#invocation;
     const refusal = refusalOf(program, env);
     if (refusal) return this.#notStarted(refusal.status, refusal.text, env[ENV.findings]);
-    return await this.#reserve(withoutAncestors(devices, ancestors, type), own);
-  }
-
-  /** The lease itself says that it serves the request: no config needed, as in a container that has none. */
-  #isSureToJoin(lease: LeaseRecord): boolean {
-    const { type, name, tags } = this.#request;
-    return (
-      lease.answersTo.includes(type) && tags.length === 0 && (name === undefined || name === lease.device)
-    );
-  }
-
-  async #match(): Promise<readonly PooledDevice[]> {
-    const { config, alias, type } = this.#request;
-    this.#pool = await loadPool(config);
-    const { devices, prefix } = matchDevices(this.#pool, this.#request);
-    if (prefix !== undefined) {
-      this.#invocation.diagnostics.say(
-        `no device is of type ${type}; taking ${prefix}, which it begins with`,
-      );
-    }
-    if (!alias) return devices;
-    const withTty = devices.filter((device) => device.ttys.length > alias.ttyIndex);
-    if (withTty.length === 0) aliasOf(alias, devices[0]?.ttys ?? []);
-    return withTty;
-  }
-
-  async #join(lease: LeaseRecord): Promise<number> {
-    const { program, args, alias, graceMs } = this.#request;
-    const { env, diagnostics } = this.#invocation;
-    this.#signals.stop.throwIfAborted();
-    diagnostics.detail(`runs under the lease of ${lease.device} that it was started in`);
-    const end = await runCommand(
-      { program, args, env: { ...env, ...aliasOf(alias, lease.ttys) } },
-      { custody: undefined, signals: this.#signals, graceMs, say: (text) => diagnostics.say(text) },
-    );
-    if (end.cause !== 'not started') return end.status;
-    return this.#notStarted(end.status, `${program}: ${end.detail}`, env[ENV.findings]);
-  }
-
-  async #reserve(devices: readonly PooledDevice[], parent: LeaseRecord | undefined): Promise<number> {
-    const { program, args, type } = this.#request;
-    const { diagnostics } = this.#invocation;
-    const runDir = this.#openRunDir();
     becomeSubreaper();
-    const wanted = {
-      devices,
-      type,
-      command: oneLine([program, ...args].join(' ')),
-      parent: parent?.folder,
-      runDir,
-    };
-    const log = await openSender(this.#invocation.env, ENV.logproxy);
+    const log = await openSender(env, ENV.logproxy);
     try {
-      log?.send(Buffer.from(`sai-device: queueing for device compatible with '${type}'\n`));
-      const lease = await acquire(wanted, {
-        waitMs: this.#waitMs(devices),
+      const { lease, joined } = await reserve(this.#request, {
+        env,
         stop: this.#signals.stop,
         say: (text) => diagnostics.say(text),
+        onQueue: () => log?.send(Buffer.from(`sai-device: queueing for device compatible with '${type}'\n`)),
       });
-      const acquired = `acquired device '${lease.record.device}' (${lease.record.type})`;
+      if (joined) return await this.#runAsMember(joined);
+      const acquired = `acquired device '${lease.device.name}' (${lease.device.type})`;
       diagnostics.detail(acquired);
       log?.send(Buffer.from(`sai-device: ${acquired}\n`));
       return await this.#runWith(lease);
@@ -163,46 +90,67 @@ class DeviceRun {
     }
   }
 
-  #openRunDir(): RunDir | undefined {
+  async #runAsMember({ lease, device }: NonNullable<Reserved['joined']>): Promise<number> {
+    const { program, args, alias, graceMs } = this.#request;
     const { env, diagnostics } = this.#invocation;
-    const configured = env[ENV.runDir];
-    const ttyGid = ttyGidOf(this.#pool);
-    const search = openRunDir({ configured, ttyGid, force: this.#request.force });
-    // Without any tty there is no group to share with, and no device to take: that is what has to be said.
-    if (!search.runDir && ttyGid !== undefined) {
-      diagnostics.say(
-        `no shared run folder (${search.reason}): locking without queue; have root make /run/sai, mode 3775, for the group of the ttys`,
-      );
-    }
-    return search.runDir;
-  }
-
-  #waitMs(devices: readonly PooledDevice[]): number {
-    return this.#request.waitMs ?? Math.max(...devices.map((device) => device.waitMs ?? DEFAULT_WAIT_MS));
+    this.#signals.stop.throwIfAborted();
+    diagnostics.detail(`runs under the lease of ${device.name} that it was started in`);
+    // The device that the environment tells of already may have other paths in this container.
+    const isTold = device === lease.devices[0];
+    const end = await runCommand(
+      {
+        program,
+        args,
+        env: isTold ? { ...env, ...aliasOf(alias, device.ttys) } : environmentOfMember(env, device, alias),
+      },
+      { custody: undefined, signals: this.#signals, graceMs, say: (text) => diagnostics.say(text) },
+    );
+    if (end.cause !== 'not started') return end.status;
+    return this.#notStarted(end.status, `${program}: ${end.detail}`, env[ENV.findings]);
   }
 
   async #runWith(lease: Lease): Promise<number> {
     const { program, args, alias, graceMs } = this.#request;
     const { env, diagnostics } = this.#invocation;
     const outerFindings = env[ENV.findings] || undefined;
-    const findings = outerFindings ?? join(lease.record.folder, FINDINGS_FILE);
+    const findings = outerFindings ?? lease.findingsFile;
     const maxLeaseMs = this.#request.maxLeaseMs ?? lease.device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS;
     const guard = this.#guard(lease);
     const line = { program, args, env: environmentOf(env, lease, { alias, findings }) };
     // When this throws, lease and guard are left as they are: the guard ends what may live, then lets go.
     const end = await runCommand(line, {
-      custody: { guard, hungUpTty: () => lease.hungUpTty(), maxLeaseMs },
+      custody: { guard, hungUpTty: () => lease.hungUpTty(), maxLeaseMs, daemons: this.#daemons() },
       signals: this.#signals,
       graceMs,
       say: (text) => diagnostics.say(text),
     });
     await guard.end();
     try {
-      const status = this.#conclude(end, { findings, maxLeaseMs, device: lease.record.device });
+      const status = this.#conclude(end, { findings, maxLeaseMs, device: lease.device.name });
       if (outerFindings === undefined) this.#sayVerdict(status, findings);
       return status;
     } finally {
       lease.release();
+      await this.#remember(lease);
+    }
+  }
+
+  #daemons(): NonNullable<Custody['daemons']> {
+    const { keepDaemons } = this.#request;
+    const onKept = (pids: readonly number[]): void => {
+      const names = pids.map((pid) => describeProcess(pid)).join(', ');
+      this.#invocation.diagnostics.detail(`left running, as --keep-daemons says: ${names}`);
+    };
+    return { keep: keepDaemons, onKept };
+  }
+
+  /** Once the next one has the device; a lease without history is no failure of anything. */
+  async #remember({ record, runDir }: Lease): Promise<void> {
+    if (!runDir) return;
+    try {
+      await rememberLease(runDir, record);
+    } catch (error) {
+      this.#invocation.diagnostics.detail(`how long this lease lasted is not kept: ${reasonOf(error)}`);
     }
   }
 
@@ -214,6 +162,7 @@ class DeviceRun {
       return new Guard(lease, {
         program: this.#guardProgram,
         graceMs: this.#request.graceMs,
+        keepDaemons: this.#request.keepDaemons,
         onReplaced: () => diagnostics.detail('the guard of the lease ended; started another'),
         onLost: () =>
           diagnostics.say(

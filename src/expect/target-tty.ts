@@ -99,14 +99,23 @@ function currentLease(env: NodeJS.ProcessEnv): Lease | undefined {
 
 /** By index. The variables win over the record: they are what the command was given. */
 function leasedTtys(env: NodeJS.ProcessEnv, lease: Lease | undefined): string[] {
-  const ttys: string[] = (lease?.record?.ttys ?? []).map(({ path }) => path);
+  const ttys: string[] = recordedTtys(lease).map(({ path }) => path);
   for (let index = 0; env[ttyVariable(index)]; index++) ttys[index] = env[ttyVariable(index)] ?? '';
   return ttys;
 }
 
 /** By index; undefined where the config gives none. */
 function leasedNames(lease: Lease | undefined): (string | undefined)[] {
-  return (lease?.record?.ttys ?? []).map(({ name }) => name);
+  return recordedTtys(lease).map(({ name }) => name);
+}
+
+/** Of all its devices: those of the first are 0, 1, …, and those of the next one follow on. */
+function recordedTtys(lease: Lease | undefined): { path: string; name?: string; baudRate: number }[] {
+  const [first, ...others] = lease?.record?.devices ?? [];
+  const withRole = others.flatMap(({ role, ttys }) =>
+    ttys.map((tty, index) => ({ ...tty, name: `${role}.${tty.name ?? index}` })),
+  );
+  return [...(first?.ttys ?? []), ...withRole];
 }
 
 function noSuchTty(
@@ -135,7 +144,7 @@ function targetTty(index: number, path: string, env: NodeJS.ProcessEnv, lease: L
   return {
     path,
     label: `tty${index} (${path})`,
-    baudRate: lease.record?.ttys[index]?.baudRate ?? DEFAULT_BAUD_RATE,
+    baudRate: recordedTtys(lease)[index]?.baudRate ?? DEFAULT_BAUD_RATE,
     hangUpOnClose: 'keep',
     heldBy: 'the lease',
     lock: { path: join(lease.folder, consoleLockFile(index)), atRelease: 'keep' },

@@ -3,6 +3,17 @@
 /** Path of the tty with that index of the leased device, as configured. */
 export const ttyVariable = (index: number): string => `SAI_DEVICE_TTY${index}`;
 
+/** The variables of a device that `--and ROLE=TYPE` took as well: `SAI_<ROLE>_TTY0…`, `_NAME`, `_TYPE`, `_JIG`. */
+export const roleVariables = (role: string) => {
+  const prefix = `SAI_${role.toUpperCase()}`;
+  return {
+    tty: (index: number): string => `${prefix}_TTY${index}`,
+    name: `${prefix}_NAME`,
+    type: `${prefix}_TYPE`,
+    jig: `${prefix}_JIG`,
+  } as const;
+};
+
 /** Address of the log proxy that takes what is read from, and sent to, the tty with that index. */
 export const logproxyTtyVariable = (index: number): string => `SAI_LOGPROXY_TTY${index}`;
 

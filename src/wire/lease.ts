@@ -9,20 +9,31 @@ const LeasedTty = v.strictObject({
   baudRate: Integer,
 });
 
-/**
- * Who holds a device, in its lease files (whose flock is the truth) and as `lease.json` in the lease's folder.
- * Kept after release, with `releasedAtMs`: the next fence and "least recently used" come from there.
- */
-export const LeaseRecord = v.strictObject({
-  version: v.literal(1),
-  /** Absolute path of the lease's folder; the value of `SAI_DEVICE_LEASE`. */
-  folder: v.string(),
-  device: v.string(),
+/** One device of a lease. */
+export const LeasedDevice = v.strictObject({
+  /** What `--and ROLE=TYPE` calls it; absent for the first device, the one that `SAI_DEVICE_…` tells of. */
+  role: v.exactOptional(v.string()),
+  name: v.string(),
   type: v.string(),
   /** Every word a request may use to join: name, type, compatible entries. */
   answersTo: v.array(v.string()),
   /** By tty index, as configured. */
   ttys: v.array(LeasedTty),
+  /** `<url>/<target>` */
+  jig: v.exactOptional(v.string()),
+});
+export type LeasedDevice = v.InferOutput<typeof LeasedDevice>;
+
+/**
+ * Who holds which devices, in their lease files (whose flock is the truth) and as `lease.json` in the lease's folder.
+ * Kept after release, with `releasedAtMs`: the next fence and "least recently used" come from there.
+ */
+export const LeaseRecord = v.strictObject({
+  version: v.literal(2),
+  /** Absolute path of the lease's folder; the value of `SAI_DEVICE_LEASE`. */
+  folder: v.string(),
+  /** The first is the one that was asked for by type; more with `--and`. */
+  devices: v.tupleWithRest([LeasedDevice], LeasedDevice),
   /** The `sai-device` that took it; with `holderStartTicks` one process for ever. */
   holderPid: Integer,
   holderStartTicks: Integer,

@@ -8,12 +8,9 @@ import { LEASE_RECORD_FILE, type LeaseRecord } from '../../src/wire/lease.ts';
 import { tempFolder } from '../temp-folder.ts';
 
 const recordOf = (folder: string): LeaseRecord => ({
-  version: 1,
+  version: 2,
   folder,
-  device: 'uno1',
-  type: 'uno',
-  answersTo: ['uno'],
-  ttys: [],
+  devices: [{ name: 'uno1', type: 'uno', answersTo: ['uno'], ttys: [] }],
   holderPid: 1,
   holderStartTicks: 1,
   user: 'ann',

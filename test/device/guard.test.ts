@@ -24,7 +24,14 @@ function leaseOf(ttyPath: string): Lease {
   const places = surveyPlaces(device).places ?? [];
   const { lock } = tryLockDevice(places, undefined);
   if (!lock) throw new Error('nobody else knows the pty');
-  return beginLease({ device, places, lock, runDir: undefined, command: 'true', parent: undefined });
+  return beginLease({
+    holdings: [{ role: undefined, device }],
+    places,
+    lock,
+    runDir: undefined,
+    command: 'true',
+    parent: undefined,
+  });
 }
 
 test('a guard that never stays alive is replaced a number of times, then given up aloud', async () => {

@@ -95,7 +95,7 @@ test('a lease that has ended is told', async () => {
 
 test('a lease record that is none is told', async () => {
   dut = new DutOnPty();
-  writeFileSync(join(place.lease(dut.ttyPath), 'lease.json'), '{"version": 2}');
+  writeFileSync(join(place.lease(dut.ttyPath), 'lease.json'), '{"version": 99}');
   expect(await place.run('--expect', 'x')).toMatchObject({ status: 76 });
 });
 

@@ -45,16 +45,20 @@ export class Workplace implements AsyncDisposable {
     const folder = join(this.folder, 'lease');
     mkdirSync(folder, { recursive: true });
     const record = {
-      version: 1,
+      version: 2,
       folder,
-      device: 'uno-1',
-      type: 'uno',
-      answersTo: ['uno'],
-      ttys: ttys.map((path, index) => ({
-        path,
-        baudRate: 57_600,
-        ...(index === 0 ? { name: 'shell' } : {}),
-      })),
+      devices: [
+        {
+          name: 'uno-1',
+          type: 'uno',
+          answersTo: ['uno'],
+          ttys: ttys.map((path, index) => ({
+            path,
+            baudRate: 57_600,
+            ...(index === 0 ? { name: 'shell' } : {}),
+          })),
+        },
+      ],
       holderPid: process.pid,
       holderStartTicks: 1,
       user: 'tester',
