@@ -185,8 +185,9 @@ export class TicketLine {
     try {
       return v.parse(TicketContent, JSON.parse(readShared(path)));
     } catch (error) {
-      // Withdrawn meanwhile is in order.
-      if (errnoCode(error) !== 'ENOENT') this.#ignore(name, `it is not one of ours; remove ${path}`);
+      const code = errnoCode(error);
+      if (code === undefined) this.#ignore(name, `it is not one of ours; remove ${path}`);
+      else if (code !== 'ENOENT') this.#ignore(name, `it cannot be read: ${reasonOf(error)}`); // withdrawn meanwhile is in order
       return undefined;
     }
   }
