@@ -1,6 +1,6 @@
 /** Writing down who holds a device. Apart from reading it, so that the guard starts without the native calls. */
 
-import { fstatSync, ftruncateSync, writeSync } from 'node:fs';
+import { fstatSync, ftruncateSync, rmSync, writeSync } from 'node:fs';
 import type { LeaseRecord } from '../wire/lease.ts';
 
 /** Far more than any record: what is longer is none of ours. */
@@ -21,7 +21,19 @@ export function writeLeaseRecord(fd: number, record: LeaseRecord): void {
   ftruncateSync(fd, text.length);
 }
 
-/** The same lease, over. */
-export function released(record: LeaseRecord): LeaseRecord {
-  return { ...record, releasedAtMs: Date.now() };
+/** Removes the folder of a lease and writes down that it is over. Never fails: the locks decide, which are let go next. */
+export function concludeLease(record: LeaseRecord, leaseFileFds: readonly number[]): void {
+  try {
+    // First, because a disk that was full has room for the record then.
+    rmSync(record.folder, { recursive: true, force: true });
+  } catch {
+    // What the command made unremovable changes neither its status nor who comes next.
+  }
+  for (const fd of leaseFileFds) {
+    try {
+      writeLeaseRecord(fd, { ...record, releasedAtMs: Date.now() });
+    } catch {
+      // the next lease of this place writes its own
+    }
+  }
 }

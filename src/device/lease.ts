@@ -9,7 +9,7 @@ import { tryFlock } from '../native/flock.ts';
 import { LEASE_RECORD_FILE, type LeasedDevice, type LeaseRecord } from '../wire/lease.ts';
 import { removeAbandonedLeases } from './abandoned-leases.ts';
 import { readLeaseFile } from './lease-file.ts';
-import { released, writeLeaseRecord } from './lease-record.ts';
+import { concludeLease, writeLeaseRecord } from './lease-record.ts';
 import type { Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import { type RunDir, wakeWaiters } from './run-dir.ts';
@@ -84,12 +84,7 @@ export class Lease {
   release(): void {
     if (this.#released) return;
     this.#released = true;
-    try {
-      for (const fd of this.#lock.leaseDescriptors) writeLeaseRecord(fd, released(this.record));
-      rmSync(this.record.folder, { recursive: true, force: true });
-    } catch {
-      // The locks decide, not the records; and what the command made unremovable does not change its status.
-    }
+    concludeLease(this.record, this.#lock.leaseDescriptors);
     closeSync(this.#recordFd);
     this.#lock.release();
     wakeWaiters(this.#runDir);
@@ -104,6 +99,7 @@ export class Lease {
 export function beginLease(request: LeaseRequest): Lease {
   const { places, lock, runDir } = request;
   let folder: string | undefined;
+  let recordFd: number | undefined;
   try {
     const previous = runDir ? places.map((place) => readLeaseFile(runDir, place)) : [];
     const { devices: known } = readState(runDir); // also of a board that is at another USB port now
@@ -113,7 +109,7 @@ export function beginLease(request: LeaseRequest): Lease {
     ];
     const fence = Math.max(Date.now() * 1000, ...fences.map((each) => each + 1));
     folder = makeFolder(runDir, fence);
-    const recordFd = openSync(
+    recordFd = openSync(
       join(folder, LEASE_RECORD_FILE),
       constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
     );
@@ -124,6 +120,7 @@ export function beginLease(request: LeaseRequest): Lease {
     if (runDir) removeAbandonedLeases(runDir, previous);
     return new Lease(request, record, recordFd);
   } catch (error) {
+    if (recordFd !== undefined) closeSync(recordFd);
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
     lock.release();
     const where = runDir?.leases ?? tmpdir();
