@@ -47,14 +47,14 @@ test('containers that share the node alone keep each other out by its lock', asy
     };
   };
   const [one, other] = [container('one'), container('other')];
-  const holder = bench.startIn(one.words, ['uno', ...HOLD], one.env);
+  const holder = bench.start(['uno', ...HOLD], one.env, one.words);
   await holder.prints(/up/);
-  const refused = await bench.startIn(other.words, ['--no-wait', 'uno', 'true'], other.env).ended;
+  const refused = await bench.start(['--no-wait', 'uno', 'true'], other.env, other.words).ended;
   expect(refused.status).toBe(75);
   expect(refused.stderr).toMatch(
     /^sai-device: no free device of type uno: other is locked by process \d+ \(.*\)\n$/,
   );
-  const waiter = bench.startIn(other.words, ['uno', 'echo', 'ran'], other.env);
+  const waiter = bench.start(['uno', 'echo', 'ran'], other.env, other.words);
   await waiter.says(/position 1: other is locked by process/);
   holder.closeInput();
   expect(await waiter.ended).toMatchObject({ status: 0, stdout: 'ran\n' });
@@ -87,14 +87,14 @@ describe('containers with nodes of their own that share the run folder', () => {
     context.skip(!canOpen(number), `needs the character device ${number.join(':')}`);
     await using bench = new Bench();
     const [one, other] = [container(bench, 'one', number, key), container(bench, 'other', number, key)];
-    const holder = bench.startIn(one.words, ['uno', ...HOLD], one.env);
+    const holder = bench.start(['uno', ...HOLD], one.env, one.words);
     await holder.prints(/up/);
-    const refused = await bench.startIn(other.words, ['--no-wait', 'uno', 'true'], other.env).ended;
+    const refused = await bench.start(['--no-wait', 'uno', 'true'], other.env, other.words).ended;
     expect(refused).toMatchObject({ status: 75, stdout: '' });
     expect(refused.stderr).toContain(
       `no free device of type uno: other is held as one by pid ${holder.pid} `,
     );
-    const waiter = bench.startIn(other.words, ['uno', 'echo', 'ran'], other.env);
+    const waiter = bench.start(['uno', 'echo', 'ran'], other.env, other.words);
     await waiter.says(/position 1: other is held as one by pid/);
     // Killed, so that the guard has to let go.
     holder.kill('SIGKILL');
@@ -114,7 +114,7 @@ describe('containers with nodes of their own that share the run folder', () => {
 
   function canOpen([major, minor]: readonly [number, number]): boolean {
     const script = `mount -t tmpfs none /mnt && mknod /mnt/n c ${major} ${minor} && exec 3<>/mnt/n`;
-    return spawnSync('unshare', ['--mount', 'bash', '-c', script]).status === 0;
+    return spawnSync('unshare', ['--mount', 'sh', '-c', script]).status === 0;
   }
 });
 
@@ -126,7 +126,7 @@ describe('a pid namespace', () => {
     await using bench = new Bench();
     const holder = bench.start(['uno', ...HOLD]);
     await holder.prints(/up/);
-    const waiter = bench.startIn(PID_NAMESPACE, ['uno', 'echo', 'ran']);
+    const waiter = bench.start(['uno', 'echo', 'ran'], {}, PID_NAMESPACE);
     await waiter.says(new RegExp(`position 1: uno1 is held by pid ${holder.pid} `));
     const [inside = 0] = readChildPids(waiter.pid) ?? [];
     const before = cpuTicks(inside);
@@ -140,7 +140,7 @@ describe('a pid namespace', () => {
   test('that holds a device ends, and the device is free', async (context) => {
     needsContainers(context);
     await using bench = new Bench();
-    const holder = bench.startIn(PID_NAMESPACE, ['uno', ...HOLD]);
+    const holder = bench.start(['uno', ...HOLD], {}, PID_NAMESPACE);
     await holder.prints(/up/);
     const waiter = bench.start(['uno', 'echo', 'ran']);
     await waiter.says(/position 1: uno1 is held by pid/);
@@ -161,12 +161,11 @@ describe('a pid namespace', () => {
       ${process.execPath} ${SAI_DEVICE} --list --json
       exec ${process.execPath} ${SAI_DEVICE} --no-wait uno echo ran`;
     const words = [...PID_NAMESPACE, 'sh', '-c', script, 'sh'];
-    const { status, stdout, stderr } = await bench.startIn(words, [
-      'uno',
-      'sh',
-      '-c',
-      `touch ${bench.file('up')}; exec sleep 1000`,
-    ]).ended;
+    const { status, stdout, stderr } = await bench.start(
+      ['uno', 'sh', '-c', `touch ${bench.file('up')}; exec sleep 1000`],
+      {},
+      words,
+    ).ended;
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toMatch(/^same pid 0\n.*"state":"free".*\nran\n$/);
   });

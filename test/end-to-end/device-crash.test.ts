@@ -250,7 +250,7 @@ test('whatever sai-device opens, it opens so that a child started at that moment
   const trace = bench.file('trace');
   const calls =
     'open,openat,creat,socket,socketpair,accept4,pipe,pipe2,epoll_create,epoll_create1,eventfd,eventfd2,inotify_init,inotify_init1,dup,dup2,dup3';
-  const waiter = bench.startIn(['strace', '-qq', `--trace=${calls}`, `--output=${trace}`], ['uno', 'true']);
+  const waiter = bench.start(['uno', 'true'], {}, ['strace', '-qq', `--trace=${calls}`, `--output=${trace}`]);
   await waiter.says(/position 1/);
   holder.closeInput();
   context.expect(await waiter.ended).toMatchObject({ status: 0 });

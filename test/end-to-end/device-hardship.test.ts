@@ -54,7 +54,7 @@ describe('killed by SIGKILL between any two of its steps', () => {
       await holder?.prints(/up/);
       const trace = bench.file('trace');
       const words = traced(trace, ...(step === undefined ? [] : [`--inject=${step}`]));
-      const struck = await bench.startIn(words, [...options, 'uno', 'true']).ended;
+      const struck = await bench.start([...options, 'uno', 'true'], {}, words).ended;
       expect({ step, status: struck.status, signal: struck.signal }).toEqual({
         step,
         ...(step === undefined ? { status: ownStatus, signal: null } : { status: null, signal: 'SIGKILL' }),

@@ -42,6 +42,7 @@ export class Started {
   #stdout = '';
   #stderr = '';
 
+  /** `words`: the program, and what it is given. */
   constructor(words: readonly string[], env: NodeJS.ProcessEnv) {
     const [program = '', ...args] = words;
     this.#child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
@@ -157,13 +158,9 @@ export class Bench implements AsyncDisposable {
     return { PATH: process.env['PATH'], SAI_DEVICES_CONF: this.config, SAI_RUN_DIR: this.runDir };
   }
 
-  start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
-    return this.startIn([], args, env);
-  }
-
-  /** Behind the words of another program, such as `unshare --mount`, that becomes sai-device or its parent. */
-  startIn(words: readonly string[], args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
-    return this.startWords([...words, process.execPath, SAI_DEVICE, ...args], env);
+  /** `wrapper` is a command that becomes, or runs, the one it is given. */
+  start(args: readonly string[], env: NodeJS.ProcessEnv = {}, wrapper: readonly string[] = []): Started {
+    return this.startWords([...wrapper, process.execPath, SAI_DEVICE, ...args], env);
   }
 
   /** Any command, with this bench in its environment. */
