@@ -186,8 +186,13 @@ export class TicketLine {
       return v.parse(TicketContent, JSON.parse(readShared(path)));
     } catch (error) {
       const code = errnoCode(error);
-      if (code === undefined) this.#ignore(name, `it is not one of ours; remove ${path}`);
-      else if (code !== 'ENOENT') this.#ignore(name, `it cannot be read: ${reasonOf(error)}`); // withdrawn meanwhile is in order
+      if (code === 'ENOENT') return undefined; // withdrawn meanwhile
+      this.#ignore(
+        name,
+        code === undefined
+          ? `it is not one of ours; remove ${path}`
+          : `it cannot be read: ${reasonOf(error)}`,
+      );
       return undefined;
     }
   }
