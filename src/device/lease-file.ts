@@ -45,7 +45,7 @@ export function findLeaseOf(
 }
 
 /** Whether the owner of a file that is flocked for its owner's life still lives. */
-export function isFlocked(path: string): boolean {
+function isFlocked(path: string): boolean {
   let fd: number;
   try {
     fd = openSharedToRead(path);

@@ -9,7 +9,7 @@ import { tryFlock, unlock } from '../native/flock.ts';
 import { makeRaw, readTtySettings } from '../native/termios.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
 import { leaseFilePath } from './lease-file.ts';
-import { released, writeLeaseRecord } from './lease-record.ts';
+import { recordRelease, writeLeaseRecord } from './lease-record.ts';
 import { type Place, survey } from './place.ts';
 import type { RunDir } from './run-dir.ts';
 
@@ -135,14 +135,8 @@ export class LockedPlace {
   /** Lets go of places where the tty is no longer; true when there was one. */
   dropFormer(record: LeaseRecord): boolean {
     const fds = this.#formerLeaseFds.splice(0);
-    for (const fd of fds) {
-      try {
-        writeLeaseRecord(fd, released(record));
-      } catch {
-        // The locks decide, not the records.
-      }
-      letGo(fd);
-    }
+    recordRelease(record, fds);
+    for (const fd of fds) letGo(fd);
     return fds.length > 0;
   }
 

@@ -12,9 +12,9 @@ import { openRunDir, type RunDir } from '../../src/device/run-dir.ts';
 import { TtyKeeper } from '../../src/device/tty-keeper.ts';
 import { tryLockDevice } from '../../src/device/tty-lock.ts';
 import { openPty, type PtyPair } from '../../src/native/pty.ts';
-import { until } from '../peers/bench.ts';
 import { isLocked } from '../peers/onlookers.ts';
 import { tempFolder } from '../temp-folder.ts';
+import { until } from '../until.ts';
 
 let board: PtyPair;
 

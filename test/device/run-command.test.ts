@@ -6,7 +6,7 @@ import { RigError } from '../../src/base/errors.ts';
 import { statIfVisible } from '../../src/base/visible-file.ts';
 import { CUSTODY_OF_TREE, type RunOptions, runCommand } from '../../src/device/run-command.ts';
 import type { KeeperHandlers, Trouble } from '../../src/device/tty-keeper.ts';
-import { until } from '../peers/bench.ts';
+import { until } from '../until.ts';
 
 let folder: string;
 beforeEach(() => {

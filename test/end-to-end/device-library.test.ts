@@ -5,8 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { acquire, type DeviceLease, RigError } from 'sai-rig/device';
 import { expect, test } from 'vitest';
 import { readProcessEnvironment, readProcessTable } from '../../src/base/process-table.ts';
-import { Bench, guardsOf, SAI_DEVICE, until } from '../peers/bench.ts';
+import { Bench, guardsOf, SAI_DEVICE } from '../peers/bench.ts';
 import { Port } from '../peers/port.ts';
+import { until } from '../until.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 

@@ -3,9 +3,10 @@ import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { openPty, type PtyPair } from '../../src/native/pty.ts';
 import { readTtySettings } from '../../src/native/termios.ts';
-import { Bench, type BenchDevice, guardsOf, type Started, until } from '../peers/bench.ts';
+import { Bench, type BenchDevice, guardsOf, type Started } from '../peers/bench.ts';
 import { Foreigner, findingsIn, guardOf, heldPlaces, isLocked, isRunning } from '../peers/onlookers.ts';
 import { Port } from '../peers/port.ts';
+import { until } from '../until.ts';
 
 const BAUD_RATE = 74_880;
 

@@ -2,10 +2,11 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readProcessEnvironment, readProcessTable, withDescendants } from '../../src/base/process-table.ts';
-import { Bench, guardsOf, SAI_DEVICE, type Started, until } from '../peers/bench.ts';
+import { Bench, guardsOf, SAI_DEVICE, type Started } from '../peers/bench.ts';
 import { Foreigner, Go, guardOf, heldPlaces, isLocked, isRunning, lockerOf } from '../peers/onlookers.ts';
 import { Port } from '../peers/port.ts';
 import { seededRandom } from '../peers/seeded-random.ts';
+import { until } from '../until.ts';
 
 const TOOL = `${process.execPath} ${SAI_DEVICE} --tool`;
 

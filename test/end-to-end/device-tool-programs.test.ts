@@ -2,10 +2,11 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { Bench, SAI_DEVICE, until } from '../peers/bench.ts';
+import { Bench, SAI_DEVICE } from '../peers/bench.ts';
 import { Bootloader } from '../peers/bootloader.ts';
 import { needsProgram } from '../peers/needs.ts';
 import { findingsIn, isLocked } from '../peers/onlookers.ts';
+import { until } from '../until.ts';
 
 const TOOL = `${process.execPath} ${SAI_DEVICE} --tool`;
 

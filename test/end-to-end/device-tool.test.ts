@@ -4,9 +4,10 @@ import { writeFileSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { readTtySettings } from '../../src/native/termios.ts';
-import { Bench, SAI_DEVICE, until } from '../peers/bench.ts';
+import { Bench, SAI_DEVICE } from '../peers/bench.ts';
 import { Foreigner, findingsIn, Go, heldPlaces, isLocked, isRunning } from '../peers/onlookers.ts';
 import { Port } from '../peers/port.ts';
+import { until } from '../until.ts';
 
 const SAI_EXPECT = fileURLToPath(new URL('../../bin/sai-expect', import.meta.url));
 

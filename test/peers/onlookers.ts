@@ -6,7 +6,8 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { join } from 'node:path';
 import { readFlocks } from '../../src/base/proc-locks.ts';
 import { readProcess } from '../../src/base/process-table.ts';
-import { type Bench, guardsOf, type Started, until } from './bench.ts';
+import { until } from '../until.ts';
+import { type Bench, guardsOf, type Started } from './bench.ts';
 
 /** As the kernel says, without trying. */
 export const isLocked = (path: string): boolean => lockerOf(path) !== undefined;
