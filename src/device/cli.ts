@@ -4,10 +4,12 @@ import { RigError, reasonOf } from '../base/errors.ts';
 import { oneLine } from '../base/one-line.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
-import { ENV } from '../wire/env.ts';
+import { ENV, RESERVED_ROLES } from '../wire/env.ts';
 import type { Alias } from './environment.ts';
 import { listPool } from './list.ts';
+import { HIGHEST_PRIORITY, LOWEST_PRIORITY, USUAL_PRIORITY } from './order.ts';
 import { parseWaitMs } from './pool.ts';
+import type { RoleRequest } from './reserve.ts';
 import { type RunRequest, runUnderLease } from './run-under-lease.ts';
 
 /** Sai's own place. */
@@ -20,11 +22,14 @@ Everything after the type belongs to the command:
   sai-device uno ctest --output-on-failure -j4     run a test suite on a free Uno
   sai-device esp32 ESPPORT=0 idf.py monitor        also export the path of tty 0 as ESPPORT
   sai-device --wait 10m --tag rev2 uno ./flash.sh  wait ten minutes for one that has the tag
+  sai-device --and peer=nrf52 uno ./radio.sh       both or none; the second is SAI_PEER_TTY0, SAI_PEER_NAME, ...
+  sai-device --priority 9 uno ./hotfix.sh          before everybody who asked for less
   sai-device --no-wait uno true                    status 75 when none is free now
   sai-device --list --json                         who has what, without touching any
 
 The command gets SAI_DEVICE_TTY0 (and 1, 2, ...), SAI_DEVICE_NAME, SAI_DEVICE_TYPE, SAI_DEVICE_JIG,
-SAI_DEVICE_LEASE, SAI_DEVICE_FENCE, SAI_FINDINGS and SAI_RUN_DIR.
+SAI_DEVICE_LEASE, SAI_DEVICE_FENCE, SAI_FINDINGS and SAI_RUN_DIR; with --and peer=... also SAI_PEER_TTY0, SAI_PEER_NAME,
+SAI_PEER_TYPE, SAI_PEER_JIG.
 
 Status: that of the command; 64 usage, 74 device missing or gone, 75 none free in time or lease too long,
 78 config or unknown type, 126/127 command cannot start / not found, 128+signal when told to stop.
@@ -34,6 +39,8 @@ interface Flags {
   config?: string;
   name?: string;
   tag: string[];
+  and: string[];
+  priority: string;
   /** False: `--no-wait`. */
   wait?: string | false;
   maxLease?: string;
@@ -92,6 +99,17 @@ function commandLine(): Command {
       .option('--config <file>', `devices config (default: $${ENV.devicesConfig}, else ${DEFAULT_CONFIG})`)
       .option('--name <name>', 'only the device of that name')
       .option('--tag <tag>', 'only devices with that tag; may be repeated', collect, [])
+      .option(
+        '--and <role=type>',
+        'another device, taken together with the first; may be repeated',
+        collect,
+        [],
+      )
+      .option(
+        '--priority <0-9>',
+        'who asks with more is served first; waiting adds one each 10 minutes',
+        String(USUAL_PRIORITY),
+      )
       .option('--wait <duration>', 'longest wait: 30s, 10m, forever (default: 2h)')
       .option('--no-wait', 'fail at once, with status 75, when none is free')
       .option('--max-lease <duration>', 'end the command after that long, with status 75 (default: 8h)')
@@ -130,6 +148,8 @@ function requestOf(words: readonly string[], flags: Flags, config: string): RunR
     type,
     name: flags.name,
     tags: flags.tag,
+    and: roleRequestsIn(flags.and),
+    priority: priorityOf(flags.priority),
     alias,
     program,
     args,
@@ -145,6 +165,34 @@ function requestOf(words: readonly string[], flags: Flags, config: string): RunR
 function waitMsOf(wait: Flags['wait']): number | undefined {
   if (wait === undefined) return undefined;
   return wait === false ? 0 : parseWaitMs(wait, '--wait');
+}
+
+function priorityOf(text: string): number {
+  const priority = Number(text);
+  if (/^\d$/.test(text) && priority >= LOWEST_PRIORITY && priority <= HIGHEST_PRIORITY) return priority;
+  throw usage(`--priority: expected ${LOWEST_PRIORITY} to ${HIGHEST_PRIORITY}, got ${JSON.stringify(text)}`);
+}
+
+function roleRequestsIn(words: readonly string[]): RoleRequest[] {
+  const requests = words.map((word) => roleRequestIn(word));
+  const roles = requests.map(({ role }) => role.toUpperCase());
+  const twice = requests.find(({ role }, index) => roles.indexOf(role.toUpperCase()) !== index);
+  if (twice) throw usage(`--and: expected each role once, got ${twice.role} again`);
+  return requests;
+}
+
+function roleRequestIn(word: string): RoleRequest {
+  const [, role, type] = /^([A-Za-z][A-Za-z0-9_]{0,31})=([^\s,=]+)$/.exec(word) ?? [];
+  if (role === undefined || type === undefined) {
+    throw usage(
+      `--and: expected ROLE=TYPE, such as peer=nrf52, the role of letters, digits and _, got ${JSON.stringify(word)}`,
+    );
+  }
+  const [firstWord = ''] = role.toUpperCase().split('_');
+  if (RESERVED_ROLES.has(firstWord)) {
+    throw usage(`--and: expected a role of your own, got ${role}: SAI_${firstWord}_… means something else`);
+  }
+  return { role, type };
 }
 
 function aliasIn(word: string | undefined): Alias | undefined {

@@ -10,12 +10,12 @@ import type { Place } from './place.ts';
 import type { RunDir } from './run-dir.ts';
 
 /** The file whose flock is the lease of a place. Never removed: its last record outlives the lease. */
-export function leaseFilePath(runDir: RunDir, place: Place): string {
+export function leaseFilePath(runDir: RunDir, place: Pick<Place, 'name'>): string {
   return join(runDir.path, `${place.name}.lease`);
 }
 
 /** The last record of a place; undefined when there is none, or none that we understand. */
-export function readLeaseFile(runDir: RunDir, place: Place): LeaseRecord | undefined {
+export function readLeaseFile(runDir: RunDir, place: Pick<Place, 'name'>): LeaseRecord | undefined {
   return readRecord(leaseFilePath(runDir, place));
 }
 

@@ -9,9 +9,10 @@ import { tryFlock } from '../native/flock.ts';
 import { LEASE_RECORD_FILE, type LeasedDevice, type LeaseRecord } from '../wire/lease.ts';
 import { readLeaseFile, readLiveLease } from './lease-file.ts';
 import { released, writeLeaseRecord } from './lease-record.ts';
-import type { Place } from './place.ts';
+import { claimsOf, type Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
-import { type RunDir, wakeWaiters } from './run-dir.ts';
+import type { RunDir } from './run-dir.ts';
+import { TicketLine } from './ticket.ts';
 import type { DeviceLock } from './tty-lock.ts';
 
 /** A device of a lease, and what `--and` calls it. */
@@ -41,6 +42,8 @@ export class Lease {
   readonly #lock: DeviceLock;
   readonly #recordFd: number;
   readonly #runDir: RunDir | undefined;
+  /** Of each device. */
+  readonly #claims: readonly (readonly string[])[];
   #released = false;
 
   constructor(request: LeaseRequest, record: LeaseRecord, recordFd: number) {
@@ -49,6 +52,7 @@ export class Lease {
     this.#lock = request.lock;
     this.#runDir = request.runDir;
     this.#recordFd = recordFd;
+    this.#claims = request.holdings.map(({ device }) => claimsOf(device)); // before any of it may be unplugged
   }
 
   /** What keeps the lease alive in whoever inherits it; no stream ever gets one. */
@@ -85,7 +89,18 @@ export class Lease {
     }
     closeSync(this.#recordFd);
     this.#lock.release();
-    wakeWaiters(this.#runDir);
+    this.#wakeNext();
+  }
+
+  /** For each device whoever is first in its line. */
+  #wakeNext(): void {
+    if (!this.#runDir) return;
+    try {
+      const line = new TicketLine(this.#runDir.queue);
+      for (const claims of this.#claims) line.wakeFirst(claims);
+    } catch {
+      // the queue was removed: the waiters say so
+    }
   }
 }
 

@@ -7,7 +7,7 @@ import { isAlive } from '../base/process-table.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
 import { leaseFilePath, readLeaseFile } from './lease-file.ts';
-import { type Place, type PlaceProblem, surveyPlaces } from './place.ts';
+import { type Place, type PlaceProblem, readClaims, surveyPlaces } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
 
@@ -48,10 +48,20 @@ export function lookAt(
   };
 }
 
+/** Whether a device of another waiter's ticket could be taken, as far as its claims tell. */
+export function isClaimFree(claims: readonly string[], runDir: RunDir, flocks: FlockTable): boolean {
+  const { paths, names } = readClaims(claims);
+  const files = paths.map((path) => statIfVisible(path));
+  return (
+    files.every((file) => file !== undefined && flocks.holderOf(file) === undefined) &&
+    !names.some((name) => isLeased(runDir, { name }, readLeaseFile(runDir, { name }), flocks))
+  );
+}
+
 /** From inside a pid namespace /proc/locks hides who is outside: then the record speaks, if its holder can be seen. */
 function isLeased(
   runDir: RunDir,
-  place: Place,
+  place: Pick<Place, 'name'>,
   record: LeaseRecord | undefined,
   flocks: FlockTable,
 ): boolean {

@@ -2,7 +2,8 @@ import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { drawTicket, type TicketContent, TicketLine } from '../../src/device/ticket.ts';
+import type { Standing } from '../../src/device/order.ts';
+import { drawTicket, type OwnTicket, type TicketContent, TicketLine } from '../../src/device/ticket.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -17,35 +18,37 @@ const content = (request: string): TicketContent => ({
   startTicks: 1,
   user: 'ann',
   request,
-  places: ['inode-1-1'],
+  wants: [[['inode-1-1']]],
   sinceMs: 1,
   command: 'true',
 });
 
-const requests = (before?: string): string[] =>
+const draw = (of: TicketContent, priority = 5): OwnTicket => drawTicket(folder, priority, of);
+
+const requests = (before?: Standing): string[] =>
   new TicketLine(folder).living(before).map((ticket) => ticket.content.request);
 
 test('tickets stand in the order in which they were drawn, and each sees who is in front', () => {
-  using _first = drawTicket(folder, content('first'));
-  const second = drawTicket(folder, content('second'));
-  using third = drawTicket(folder, content('third'));
+  using _first = draw(content('first'));
+  const second = draw(content('second'));
+  using third = draw(content('third'));
   expect(requests()).toEqual(['first', 'second', 'third']);
-  expect(requests(third.name)).toEqual(['first', 'second']);
+  expect(requests(third.standing)).toEqual(['first', 'second']);
   second.withdraw();
   second.withdraw();
-  expect(requests(third.name)).toEqual(['first']);
+  expect(requests(third.standing)).toEqual(['first']);
   expect(second.isThere()).toBe(false);
 });
 
 test('who comes after the end of the queue left stands behind who is still there', () => {
-  using _first = drawTicket(folder, content('first'));
-  drawTicket(folder, content('second')).withdraw();
-  using _third = drawTicket(folder, content('third'));
+  using _first = draw(content('first'));
+  draw(content('second')).withdraw();
+  using _third = draw(content('third'));
   expect(requests()).toEqual(['first', 'third']);
 });
 
 test('a ticket that nobody holds is removed; what is no ticket is left alone', () => {
-  writeFileSync(join(folder, '0000000001-1-dead'), JSON.stringify(content('dead')));
+  writeFileSync(join(folder, '0000000001-5-1-1-dead'), JSON.stringify(content('dead')));
   writeFileSync(join(folder, 'wake'), '');
   writeFileSync(join(folder, '0000000002-x'), '');
   expect(requests()).toEqual([]);
@@ -53,25 +56,28 @@ test('a ticket that nobody holds is removed; what is no ticket is left alone', (
 });
 
 test('a file with the last number pushes nobody out of the queue', () => {
-  writeFileSync(join(folder, '9999999999-0-x'), '');
-  using first = drawTicket(folder, content('first'));
-  using second = drawTicket(folder, content('second'));
+  writeFileSync(join(folder, '9999999999-5-0-0-x'), '');
+  using first = draw(content('first'));
+  using second = draw(content('second'));
   expect(requests().sort()).toEqual(['first', 'second']);
-  expect(requests([first.name, second.name].sort()[1])).toHaveLength(1);
+  expect(
+    requests([first.standing, second.standing].sort((a, b) => (a.name < b.name ? -1 : 1))[1]),
+  ).toHaveLength(1);
 });
 
 test('a half-written ticket of a killed waiter is removed after a while, a fresh one is not', () => {
-  for (const name of ['.0000000001-1-old', '.0000000001-1-new']) writeFileSync(join(folder, name), '');
-  utimesSync(join(folder, '.0000000001-1-old'), 1, 1);
-  using ticket = drawTicket(folder, content('any'));
-  expect(readdirSync(folder).sort()).toEqual(['.0000000001-1-new', ticket.name]);
+  for (const name of ['.0000000001-5-1-1-old', '.0000000001-5-1-1-new'])
+    writeFileSync(join(folder, name), '');
+  utimesSync(join(folder, '.0000000001-5-1-1-old'), 1, 1);
+  using ticket = draw(content('any'));
+  expect(readdirSync(folder).sort()).toEqual(['.0000000001-5-1-1-new', ticket.standing.name]);
 });
 
 test('a queue that cannot be written to is said in one line', () => {
   rmSync(folder, { recursive: true });
   const refused = expect.objectContaining({ blame: 'unavailable' });
-  expect(() => drawTicket(folder, content('any'))).toThrow(refused);
+  expect(() => draw(content('any'))).toThrow(refused);
   expect(() => new TicketLine(folder).living()).toThrow(refused);
   writeFileSync(folder, '');
-  expect(() => drawTicket(folder, content('any'))).toThrow(refused);
+  expect(() => draw(content('any'))).toThrow(refused);
 });
