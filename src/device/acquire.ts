@@ -1,9 +1,9 @@
 /** Gets the devices that are wanted: all or none, at once when they are free and nobody in front wants them. */
 
-import { readFlocks } from '../base/proc-locks.ts';
+import { NO_FLOCKS, readFlocks } from '../base/proc-locks.ts';
 import { beginLease, type Holding, type Lease } from './lease.ts';
 import { readLeaseFile } from './lease-file.ts';
-import { type DeviceView, isClaimFree, lookAt } from './look.ts';
+import { type DeviceView, glanceAt, isClaimFree, lookAt } from './look.ts';
 import { claimsOf, type Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
@@ -36,6 +36,8 @@ export interface Sight {
   readonly view: DeviceView;
   /** What would stand between it and us, as tickets name it. */
   readonly claims: readonly string[];
+  /** Then there is no need to ask the kernel whether a foreigner has it. */
+  readonly isJustReleased?: boolean;
 }
 
 /** What came of a look: a lease, or how long nothing will change unless somebody tells. */
@@ -51,7 +53,7 @@ export interface Attempt {
 export class Acquisition {
   readonly wanted: Wanted;
   readonly #devices: readonly PooledDevice[];
-  readonly #turns: TurnKeeper;
+  readonly #turns = this.#turnKeeper();
   /** What the last try to take a device that looked free ran into. */
   readonly #obstacles = new Map<string, DeviceView>();
   readonly #refusals = new Map<string, { readonly count: number; readonly untilMs: number }>();
@@ -59,10 +61,6 @@ export class Acquisition {
   constructor(wanted: Wanted) {
     this.wanted = wanted;
     this.#devices = [...new Set(wanted.wants.flatMap(({ devices }) => devices))];
-    const { runDir } = wanted;
-    this.#turns = new TurnKeeper(
-      (claims) => runDir !== undefined && isClaimFree(claims, runDir, readFlocks()),
-    );
   }
 
   look(): Sight[] {
@@ -78,8 +76,23 @@ export class Acquisition {
     });
   }
 
-  /** Takes what is free and not for those in front, of several the least recently used. */
-  tryTake(sights: readonly Sight[], inFront: readonly Ticket[]): Attempt {
+  /** What can be told at once of what was just released; the kernel takes its time to show the flocks of all. */
+  #glance(): Sight[] {
+    const { runDir } = this.wanted;
+    if (!runDir) return [];
+    return this.#devices.flatMap((device) => {
+      const view = glanceAt(device, runDir);
+      if (!view || view.state === 'missing') return [];
+      const claims = claimsOf(device, view.places);
+      return [{ device, view, claims, isJustReleased: view.state === 'free' }];
+    });
+  }
+
+  /**
+   * Takes what is free and not for those in front, of several the least recently used. `turns` remembers how long those
+   * in front let it lie.
+   */
+  tryTake(sights: readonly Sight[], inFront: readonly Ticket[], turns = this.#turns): Attempt {
     const refused: Sight[] = [];
     for (;;) {
       const free = sights
@@ -87,7 +100,7 @@ export class Acquisition {
         .map((sight) => freeDevice(sight))
         .filter((each) => each !== undefined);
       const wants = this.wanted.wants.map(({ devices }) => devices);
-      const turn = this.#turns.decide({ wants, free, inFront, nowMs: performance.now() });
+      const turn = turns.decide({ wants, free, inFront, nowMs: performance.now() });
       if (!turn.devices) return { lease: undefined, decidedInMs: turn.decidedInMs, refused };
       const chosen = turn.devices.map((device) => sights.find((sight) => sight.device === device));
       const result = this.#tryTakeAll(chosen.filter((sight) => sight !== undefined));
@@ -96,9 +109,21 @@ export class Acquisition {
     }
   }
 
+  /** Takes what was just released, if all in front leave it to us; what else is free it does not see. */
+  tryTakeAtOnce(inFront: (sights: readonly Sight[]) => readonly Ticket[]): Lease | undefined {
+    const sights = this.#glance();
+    return this.tryTake(sights, inFront(sights), this.#turnKeeper()).lease;
+  }
+
   /** What was in the way of the last try, where the look shows nothing. */
   obstacleOf(device: PooledDevice): DeviceView | undefined {
     return this.#obstacles.get(device.name);
+  }
+
+  #turnKeeper(): TurnKeeper {
+    return new TurnKeeper(
+      (claims) => this.wanted.runDir !== undefined && isClaimFree(claims, this.wanted.runDir, readFlocks()),
+    );
   }
 
   /** All or none. */
@@ -109,7 +134,8 @@ export class Acquisition {
     const places = chosen
       .flatMap(({ view }) => (view.state === 'free' ? view.places : []))
       .sort((a, b) => (a.name < b.name ? -1 : 1)); // one order for everybody, whatever devices they are of
-    const result = tryLockDevice(places, runDir);
+    const areJustReleased = chosen.every(({ isJustReleased }) => isJustReleased);
+    const result = tryLockDevice(places, runDir, areJustReleased ? () => NO_FLOCKS : readFlocks);
     if (result.lock) {
       const [first, ...others] = chosen.map(({ device }, index) => ({ role: wants[index]?.role, device }));
       const holdings: [Holding, ...Holding[]] = [first as Holding, ...others];

@@ -2,7 +2,7 @@
 
 import { describeProcess } from '../base/describe-process.ts';
 import { oneLine } from '../base/one-line.ts';
-import { type FlockTable, readFlocks } from '../base/proc-locks.ts';
+import { type FlockTable, NO_FLOCKS, readFlocks } from '../base/proc-locks.ts';
 import { isAlive } from '../base/process-table.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
@@ -10,6 +10,9 @@ import { leaseFilePath, readLeaseFile } from './lease-file.ts';
 import { type Place, type PlaceProblem, readClaims, surveyPlaces } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
+
+/** No foreigner is as fast as whoever is woken by the release. */
+const JUST_RELEASED_MS = 100;
 
 export type DeviceView =
   | {
@@ -48,6 +51,18 @@ export function lookAt(
   };
 }
 
+/**
+ * The same at once, for whoever was woken, where the records of leases tell enough: one of ours has the device, or had
+ * it until a moment ago, and no foreigner with it. Undefined where the kernel has to be asked.
+ */
+export function glanceAt(device: PooledDevice, runDir: RunDir): DeviceView | undefined {
+  const { places } = surveyPlaces(device);
+  const records = places?.map((place) => readLeaseFile(runDir, place));
+  const tells =
+    records?.some((record) => isHeldBy(record)) || records?.every((record) => isJustReleased(record));
+  return tells ? lookAt(device, runDir, NO_FLOCKS) : undefined;
+}
+
 /** Whether a device of another waiter's ticket could be taken, as far as its claims tell. */
 export function isClaimFree(claims: readonly string[], runDir: RunDir, flocks: FlockTable): boolean {
   const { paths, names } = readClaims(claims);
@@ -68,11 +83,17 @@ function isLeased(
   const file = statIfVisible(leaseFilePath(runDir, place));
   if (!file) return false;
   if (flocks.holderOf(file) !== undefined) return true;
-  return (
-    record !== undefined &&
-    record.releasedAtMs === undefined &&
-    isAlive({ pid: record.holderPid, startTicks: record.holderStartTicks })
-  );
+  return isHeldBy(record);
+}
+
+function isHeldBy(record: LeaseRecord | undefined): boolean {
+  if (!record || record.releasedAtMs !== undefined) return false;
+  return isAlive({ pid: record.holderPid, startTicks: record.holderStartTicks });
+}
+
+function isJustReleased(record: LeaseRecord | undefined): boolean {
+  const ageMs = Date.now() - (record?.releasedAtMs ?? 0);
+  return ageMs >= 0 && ageMs < JUST_RELEASED_MS;
 }
 
 /** Who has it, for people: `uno1 is held by pid 812 (ctest -j4) of ann since 12:03:04`. */

@@ -1,10 +1,10 @@
 /** Waiting for devices, in one order a host, woken by events. */
 
-import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { formatDuration } from '../base/duration.ts';
 import type { RigError } from '../base/errors.ts';
 import { readProcess } from '../base/process-table.ts';
+import { statIfVisible } from '../base/visible-file.ts';
 import { Acquisition, type Attempt, type Sight, type Wanted } from './acquire.ts';
 import { Alarm } from './alarm.ts';
 import { type Lease, userName } from './lease.ts';
@@ -26,7 +26,7 @@ const CHECK_WITHOUT_WATCH_MS = 250;
 const FOREIGN_CHECK_MS = 100;
 
 /** Who is next for nothing looks at all there is only each so many checks, unless something moved. */
-const CHECKS_A_LOOK = 5;
+const CHECKS_A_LOOK = 10;
 
 /** A queue that moves fast does not fill the log. */
 const SAY_AT_MOST_EVERY_MS = 300;
@@ -119,10 +119,12 @@ class Waiter implements Disposable {
       for (let mustLook = true; ; ) {
         stop.throwIfAborted();
         const leftMs = this.#startedMs + waitMs - performance.now();
-        if (mustLook || leftMs <= 0 || this.#hasMoved()) this.#look();
-        if (this.#attempt.lease) return this.#attempt.lease;
-        if (leftMs <= 0) throw this.#timeIsUp();
-        this.#report();
+        if (mustLook || leftMs <= 0 || this.#hasMoved()) {
+          const lease = this.#look();
+          if (lease) return lease;
+          if (leftMs <= 0) throw this.#timeIsUp();
+          this.#report();
+        }
         mustLook = await this.#alarm.rings(Math.min(this.#pauseMs(), leftMs));
       }
     } finally {
@@ -136,19 +138,23 @@ class Waiter implements Disposable {
   }
 
   /** Looks at everything, and takes what it may. */
-  #look(): void {
+  #look(): Lease | undefined {
     const isWoken = this.#isWoken;
     this.#isWoken = false;
     this.#checksSinceLook = 0;
     if (!this.#ticket.isThere()) this.#ticket = this.#draw(); // somebody sent us to the end of the queue
+    const inFront = (sights: readonly Sight[]): Ticket[] =>
+      contenders(this.#line, this.#acquisition.wanted, sights, this.#ticket.standing);
+    const lease = isWoken ? this.#acquisition.tryTakeAtOnce(inFront) : undefined;
+    if (lease) return lease;
     this.#seen = this.#fingerprint();
     this.#sights = this.#acquisition.look();
-    const { wanted } = this.#acquisition;
-    this.#inFront = contenders(this.#line, wanted, this.#sights, this.#ticket.standing);
+    this.#inFront = inFront(this.#sights);
     this.#attempt = this.#acquisition.tryTake(this.#sights, this.#inFront);
-    if (this.#attempt.lease) return;
+    if (this.#attempt.lease) return this.#attempt.lease;
     this.#watch.watchInFront(this.#pathOfNearest());
     if (isWoken || this.#attempt.refused.length > 0) this.#passOn();
+    return undefined;
   }
 
   /** What we were woken for, or gave back, and did not get, may do for somebody behind us. */
@@ -176,8 +182,7 @@ class Waiter implements Disposable {
     const files = this.#sights.flatMap(({ view }) =>
       view.state === 'missing' ? [] : view.places.map((place) => leaseFilePath(this.#runDir, place)),
     );
-    const times = files.map((path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0);
-    return [...this.#line.names(), ...times].join();
+    return [this.#runDir.queue, ...files].map((path) => statIfVisible(path)?.mtimeMs).join();
   }
 
   #pauseMs(): number {

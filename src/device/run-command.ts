@@ -196,6 +196,7 @@ class Run {
   }
 
   async #endLeftovers(): Promise<void> {
+    if (this.#hasSurelyNoStrays()) return;
     await endTree({
       scan: () => (this.#strays().length === 0 ? [] : this.#tree()), // the table is only read when there are any
       graceMs: this.#options.graceMs,
@@ -207,6 +208,22 @@ class Run {
     });
   }
 
+  /**
+   * Whatever the command left is our child or descends from one. Where the kernel lists our children, and there are
+   * none but those that we know, nobody is left who could start another: no pause is needed to see them. Twice, because
+   * the list may miss one while another that stands before it ends. Source: proc(5), /proc/pid/task/tid/children.
+   */
+  #hasSurelyNoStrays(): boolean {
+    const isEmpty = (): boolean => readChildPids(process.pid)?.every((pid) => this.#isNoStray(pid)) ?? false;
+    return isEmpty() && isEmpty();
+  }
+
+  #isNoStray(pid: number): boolean {
+    return (
+      pid === this.#child.pid || pid === this.#options.custody?.guard.pid || this.#olderChildren.includes(pid)
+    );
+  }
+
   /** Everything that the command started and that still lives. */
   #tree(): ReturnType<typeof livingTrees> {
     const command = this.#hasExited ? undefined : this.#child.pid;
@@ -216,9 +233,8 @@ class Run {
 
   /** Orphans of the command that became our children; the ended ones are taken out of the process table. */
   #strays(): KnownProcess[] {
-    const notStrays = new Set([...this.#olderChildren, this.#child.pid, this.#options.custody?.guard.pid]);
     return childPids()
-      .filter((pid) => !notStrays.has(pid))
+      .filter((pid) => !this.#isNoStray(pid))
       .filter((pid) => !(readProcess(pid)?.state === 'Z' && reap(pid)))
       .map((pid) => knownProcess(pid))
       .filter((each) => each !== undefined);

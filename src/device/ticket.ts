@@ -66,7 +66,11 @@ export class OwnTicket implements Disposable {
   /** Twice is fine. */
   withdraw(): void {
     if (this.#fd === undefined) return;
-    rmSync(this.path, { force: true });
+    try {
+      unlinkSync(this.path);
+    } catch {
+      // removed by somebody else
+    }
     closeSync(this.#fd);
     this.#fd = undefined;
   }
@@ -137,11 +141,6 @@ export class TicketLine {
       wakeWaiter(join(this.#folder, each.name));
       return;
     }
-  }
-
-  /** Of all tickets, in no order. */
-  names(): string[] {
-    return standingsIn(this.#folder).map(({ name }) => name);
   }
 
   /** Whether its waiter still waits; a dead one's ticket is removed where that is permitted. */

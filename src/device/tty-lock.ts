@@ -2,7 +2,7 @@
 
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
-import { readFlocks } from '../base/proc-locks.ts';
+import { type FlockTable, readFlocks } from '../base/proc-locks.ts';
 import { openShared } from '../base/shared-file.ts';
 import { tryFlock, unlock } from '../native/flock.ts';
 import { makeRaw, readTtySettings } from '../native/termios.ts';
@@ -66,6 +66,7 @@ export class DeviceLock {
 export function tryLockDevice(
   places: readonly Place[],
   runDir: RunDir | undefined,
+  lookAtFlocks: () => FlockTable = readFlocks,
 ): { readonly lock: DeviceLock } | LockRefusal {
   const leaseFds = runDir ? tryLockLeaseFiles(places, runDir) : places.map(() => undefined);
   if (!leaseFds) return { by: 'lease' };
@@ -77,7 +78,7 @@ export function tryLockDevice(
   };
   try {
     // Opening a tty moves DTR and resets many boards: a tty that somebody works with is not even opened.
-    const flocks = readFlocks();
+    const flocks = lookAtFlocks();
     if (places.some((place) => flocks.holderOf(place) !== undefined)) return refused('foreigner');
     for (const [index, place] of places.entries()) {
       const nodeFd = openNode(place);
