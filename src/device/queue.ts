@@ -168,6 +168,7 @@ class Waiter implements Disposable {
   #hasMoved(): boolean {
     this.#checksSinceLook += 1;
     if (this.#isNextForAny() || this.#checksSinceLook >= CHECKS_A_LOOK) return true;
+    if (Number.isFinite(this.#attempt.decidedInMs)) return true; // somebody in front may be late by now
     const nearest = this.#inFront.at(-1);
     if (nearest && !this.#line.isAlive(nearest.name)) return true;
     return this.#fingerprint() !== this.#seen;
