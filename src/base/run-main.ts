@@ -41,6 +41,7 @@ export async function runMain(
   body: (invocation: Invocation) => Promise<number>,
   options: { readonly signals: 'stop' | 'own' } = { signals: 'stop' },
 ): Promise<never> {
+  giveBackCertificates(process.env);
   const stopper = new AbortController();
   if (options.signals === 'stop') {
     for (const signal of STOP_SIGNALS) process.on(signal, () => stopper.abort(new Stopped(signal)));
@@ -69,6 +70,14 @@ export async function runMain(
     status = statusOfFailure(error, diagnostics, stopper.signal);
   }
   return end(status);
+}
+
+/** Commands that speak no TLS start without the variable (bin/sai-device); what they start may need it. */
+function giveBackCertificates(env: NodeJS.ProcessEnv): void {
+  const { SAI_CA: path } = env;
+  if (path === undefined) return;
+  if (path !== '') env['NODE_EXTRA_CA_CERTS'] = path;
+  delete env['SAI_CA'];
 }
 
 function statusOfFailure(error: unknown, diagnostics: Diagnostics, stop: AbortSignal): number {

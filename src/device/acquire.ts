@@ -7,6 +7,7 @@ import { type DeviceView, glanceAt, isClaimFree, lookAt } from './look.ts';
 import { claimsOf, type Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
+import { type RigState, readState } from './state.ts';
 import type { Ticket } from './ticket.ts';
 import { type LockRefusal, tryLockDevice } from './tty-lock.ts';
 import { type FreeDevice, TurnKeeper } from './turn.ts';
@@ -54,6 +55,8 @@ export class Acquisition {
   readonly wanted: Wanted;
   readonly #devices: readonly PooledDevice[];
   readonly #turns = this.#turnKeeper();
+  /** As of the last look. */
+  #state: RigState = { devices: new Map(), damage: undefined };
   /** What the last try to take a device that looked free ran into. */
   readonly #obstacles = new Map<string, DeviceView>();
   readonly #refusals = new Map<string, { readonly count: number; readonly untilMs: number }>();
@@ -65,8 +68,9 @@ export class Acquisition {
 
   look(): Sight[] {
     const flocks = readFlocks();
+    this.#state = readState(this.wanted.runDir);
     return this.#devices.map((device) => {
-      const view = lookAt(device, this.wanted.runDir, flocks);
+      const view = lookAt(device, this.wanted.runDir, flocks, this.#state);
       if (view.state !== 'free') {
         // Whoever refused us can be seen now.
         this.#refusals.delete(device.name);
@@ -113,6 +117,11 @@ export class Acquisition {
   tryTakeAtOnce(inFront: (sights: readonly Sight[]) => readonly Ticket[]): Lease | undefined {
     const sights = this.#glance();
     return this.tryTake(sights, inFront(sights), this.#turnKeeper()).lease;
+  }
+
+  /** What is known of the devices from before, as of the last look. */
+  get state(): RigState {
+    return this.#state;
   }
 
   /** What was in the way of the last try, where the look shows nothing. */

@@ -12,6 +12,7 @@ import { released, writeLeaseRecord } from './lease-record.ts';
 import { claimsOf, type Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
+import { readState } from './state.ts';
 import { TicketLine } from './ticket.ts';
 import type { DeviceLock } from './tty-lock.ts';
 
@@ -68,6 +69,11 @@ export class Lease {
     return this.holdings[0].device;
   }
 
+  /** Where findings go when nobody outside wants them: gone with the lease. */
+  get findingsFile(): string {
+    return join(this.record.folder, 'findings.jsonl');
+  }
+
   get runDir(): RunDir | undefined {
     return this.#runDir;
   }
@@ -114,7 +120,12 @@ export function beginLease(request: LeaseRequest): Lease {
   let folder: string | undefined;
   try {
     const previous = runDir ? places.map((place) => readLeaseFile(runDir, place)) : [];
-    const fence = Math.max(Date.now() * 1000, ...previous.map((record) => (record?.fence ?? 0) + 1));
+    const { devices: known } = readState(runDir); // also of a board that is at another USB port now
+    const fences = [
+      ...request.holdings.map(({ device }) => known.get(device.name)?.fence ?? 0),
+      ...previous.map((record) => record?.fence ?? 0),
+    ];
+    const fence = Math.max(Date.now() * 1000, ...fences.map((each) => each + 1));
     folder = makeFolder(runDir, fence);
     const recordFd = openSync(
       join(folder, LEASE_RECORD_FILE),

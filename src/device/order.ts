@@ -1,8 +1,12 @@
 /** The order of the queue: the more urgent first, then who came first. Pure, and the same for everybody who looks. */
 
-export const LOWEST_PRIORITY = 0;
 export const USUAL_PRIORITY = 5;
-export const HIGHEST_PRIORITY = 9;
+const HIGHEST_PRIORITY = 9;
+
+/** 0 to 9; 9 is the most urgent. */
+export function isPriority(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= HIGHEST_PRIORITY;
+}
 
 /** Each raises a waiter by one step, up to the highest: then nobody who comes later is in front of it any more. */
 const AGEING_STEP_MS = 10 * 60_000;

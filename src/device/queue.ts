@@ -11,7 +11,7 @@ import { type Lease, userName } from './lease.ts';
 import { leaseFilePath } from './lease-file.ts';
 import { newcomer, queueClockMs, type Standing } from './order.ts';
 import type { RunDir } from './run-dir.ts';
-import { describeShortage, nothingFree, refuseUnusable } from './shortage.ts';
+import { describeShortage, describeWait, nothingFree, refuseUnusable } from './shortage.ts';
 import { claimsAny, drawTicket, type OwnTicket, type Ticket, TicketLine } from './ticket.ts';
 import { TicketWatch } from './ticket-watch.ts';
 import { describeWants } from './want.ts';
@@ -205,7 +205,7 @@ class Waiter implements Disposable {
     if (text === this.#said || now - this.#saidAtMs < SAY_AT_MOST_EVERY_MS) return;
     this.#said = text;
     this.#saidAtMs = now;
-    this.#options.say(text);
+    this.#options.say(text + describeWait(this.#acquisition, this.#sights, position));
   }
 
   #timeIsUp(): RigError {

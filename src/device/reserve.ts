@@ -3,6 +3,7 @@
 import { RigError } from '../base/errors.ts';
 import { ENV } from '../wire/env.ts';
 import type { LeasedDevice, LeaseRecord } from '../wire/lease.ts';
+import { DEFAULT_WAIT_MS } from './defaults.ts';
 import { type Alias, aliasOf } from './environment.ts';
 import type { Lease } from './lease.ts';
 import { claimsHeldBy, readAncestorLeases, withoutAncestors } from './nested.ts';
@@ -10,9 +11,8 @@ import { ttyGidOf } from './place.ts';
 import { type DeviceRequest, loadPool, matchDevices, type PooledDevice } from './pool.ts';
 import { acquire } from './queue.ts';
 import { openRunDir, type RunDir } from './run-dir.ts';
+import { readState } from './state.ts';
 import { describeWants, unservedWants, type Want } from './want.ts';
-
-const DEFAULT_WAIT_MS = 2 * 3_600_000;
 
 export interface Reservation extends DeviceRequest {
   /** The devices config. */
@@ -87,6 +87,8 @@ export async function reserve(request: Reservation, context: ReserveContext): Pr
   refuseTooMany(wants, request.config);
   const left = withoutAncestors(wants, ancestors);
   const runDir = sharedFolder(pool, request, context);
+  const { damage } = readState(runDir);
+  if (damage !== undefined) say(damage);
   onQueue?.();
   const lease = await acquire(
     {

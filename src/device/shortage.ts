@@ -2,7 +2,9 @@
 
 import { RigError } from '../base/errors.ts';
 import type { Acquisition, Sight } from './acquire.ts';
+import { describeEstimate, estimateMs, type Prospect } from './history.ts';
 import { describeHolder } from './look.ts';
+import type { RigState } from './state.ts';
 import { describeWants, unservedWants, type Want } from './want.ts';
 
 /** Of one want; the rest are counted. */
@@ -42,6 +44,30 @@ export function describeShortage(acquisition: Acquisition, sights: readonly Sigh
     if (concerned.length > MAX_SHOWN) told.add(`${concerned.length - MAX_SHOWN} more`);
   }
   return [...told].join('; ');
+}
+
+/**
+ * `; free in about 3 min` for the waiter at `position`, when the last of its devices may come; empty when nothing is
+ * known that a guess could rest on.
+ */
+export function describeWait(acquisition: Acquisition, sights: readonly Sight[], position: number): string {
+  const estimates = acquisition.wanted.wants.map(({ devices }) => {
+    const prospects = sights
+      .filter(({ device }) => devices.includes(device))
+      .map((sight) => prospectOf(sight, acquisition.state))
+      .filter((each) => each !== undefined);
+    return prospects.length > 0 ? estimateMs(prospects, position) : undefined;
+  });
+  const known = estimates.filter((ms) => ms !== undefined);
+  return known.length < estimates.length ? '' : `; ${describeEstimate(Math.max(...known))}`;
+}
+
+/** Undefined for a device of which nobody can say when it comes free. */
+function prospectOf({ device, view }: Sight, state: RigState): Prospect | undefined {
+  const leases = state.devices.get(device.name)?.leases ?? [];
+  if (view.state === 'free') return { leases, heldForMs: Number.POSITIVE_INFINITY };
+  if (view.state !== 'held' || !view.record) return undefined;
+  return { leases, heldForMs: Math.max(0, Date.now() - view.record.sinceMs) };
 }
 
 /** @returns blame `busy` */

@@ -1,7 +1,8 @@
 /** The one place that calls C: a handful of system calls that Node.js does not have, through koffi. */
 
+import { createRequire } from 'node:module';
 import { getSystemErrorName } from 'node:util';
-import koffi from 'koffi';
+import type koffi from 'koffi';
 
 /** What a failed system call says; shaped like Node's own system errors. */
 export class SystemError extends Error {
@@ -30,6 +31,9 @@ const PROTOTYPES = {
   waitpid: 'int waitpid(int pid, void *status, int options)',
 } as const;
 
+type Koffi = Pick<typeof koffi, 'errno' | 'load'>;
+
+let library: Koffi | undefined;
 const loaded = new Map<string, NativeFunction>();
 
 /**
@@ -40,15 +44,31 @@ const loaded = new Map<string, NativeFunction>();
  */
 export function callLibc(name: keyof typeof PROTOTYPES, ...args: (number | Uint8Array | null)[]): number {
   const result = bind(name)(...args);
-  if (result === -1) throw new SystemError(name, koffi.errno());
+  if (result === -1) throw new SystemError(name, loadKoffi().errno());
   return result;
 }
 
 function bind(name: keyof typeof PROTOTYPES): NativeFunction {
   let bound = loaded.get(name);
   if (!bound) {
-    bound = koffi.load(null).func(PROTOTYPES[name]) as NativeFunction;
+    bound = loadKoffi().load(null).func(PROTOTYPES[name]) as NativeFunction;
     loaded.set(name, bound);
   }
   return bound;
+}
+
+/**
+ * The binary that koffi's own entry point ends up with. That one reads the ELF headers of Node.js to choose it, at
+ * every start anew, for 3 ms of the 30 that a command has; it is asked where the guess does not load (musl, ARMv7).
+ */
+function loadKoffi(): Koffi {
+  if (library) return library;
+  const require = createRequire(import.meta.url);
+  try {
+    const { arch } = process;
+    library = require(`@koromix/koffi-linux-${arch}/linux_${arch}/koffi.node`) as Koffi;
+  } catch {
+    library = require('koffi') as Koffi;
+  }
+  return library;
 }

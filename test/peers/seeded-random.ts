@@ -8,9 +8,15 @@ export interface SeededRandom {
   pause(atMostMs: number): Promise<void>;
 }
 
-export function seededRandom(): SeededRandom {
+/** A seed for a library that draws by itself; printed. */
+export function printedSeed(): number {
   const seed = Number(process.env['SAI_TEST_SEED'] ?? Date.now() % 2 ** 31);
   process.stdout.write(`SAI_TEST_SEED=${seed}\n`);
+  return seed;
+}
+
+export function seededRandom(): SeededRandom {
+  const seed = printedSeed();
   const next = mulberry32(seed);
   return {
     seed,

@@ -1,0 +1,16 @@
+#!/usr/bin/env node
+// Runs a bundle with the arguments given, and writes what V8 compiled for it: code-cache.cjs BUNDLE CACHE [ARG...]
+
+'use strict';
+
+const { readFileSync, writeFileSync } = require('node:fs');
+const { runBundle, STAMP_LENGTH } = require('../bin/load.js');
+
+const [, , bundle, cache, ...args] = process.argv;
+process.argv = [process.argv[0], bundle, ...args];
+let script;
+process.on('exit', () => {
+  const stamp = readFileSync(bundle).subarray(0, STAMP_LENGTH);
+  writeFileSync(cache, Buffer.concat([stamp, script.createCachedData()]));
+});
+script = runBundle(bundle);

@@ -1,0 +1,234 @@
+/**
+ * `sai-rig/device`: takes a device for as long as a program of yours needs it, in the same queue, with the same locks
+ * and the same promises as the command `sai-device`.
+ */
+
+import { fileURLToPath } from 'node:url';
+import { type Blame, RigError } from '../base/errors.ts';
+import { oneLine } from '../base/one-line.ts';
+import { ENV } from '../wire/env.ts';
+import type { LeasedDevice } from '../wire/lease.ts';
+import { DEFAULT_CONFIG, DEFAULT_GRACE_MS, DEFAULT_MAX_LEASE_MS } from './defaults.ts';
+import { environmentOf } from './environment.ts';
+import { Guard } from './guard.ts';
+import type { Lease } from './lease.ts';
+import { isPriority, USUAL_PRIORITY } from './order.ts';
+import { endTree, ProcessTree } from './process-tree.ts';
+import { reserve } from './reserve.ts';
+
+export { type Blame, RigError };
+
+/** How often a held device is asked whether it is still there. */
+const CHECK_EVERY_MS = 500;
+
+/** What is asked for. */
+export interface DeviceRequest {
+  /** A device's type, its name, or any word it is compatible with. */
+  readonly type: string;
+  readonly name?: string;
+  /** Only devices that have all of them. */
+  readonly tags?: readonly string[];
+  /** Path of the devices config; else `$SAI_DEVICES_CONF`, else `/etc/sai/devices/conf`. */
+  readonly config?: string;
+  /** 0–9: who asks with more is served first, and each ten minutes of waiting add one; else 5. */
+  readonly priority?: number;
+  /** Longest wait: 0 tries once, `Infinity` waits for ever; else as the devices say, else two hours. */
+  readonly waitMs?: number;
+  /** Longest time that the lease may last: then it is `lost`; else as the device says, else eight hours. */
+  readonly maxLeaseMs?: number;
+  /** What others who wait are told; else the command line of this process. */
+  readonly purpose?: string;
+}
+
+export interface AcquireOptions {
+  /** Ends the wait: `acquire` rejects with its reason, and the place in the queue is given up. */
+  readonly signal?: AbortSignal;
+  /** Told, while it waits, who has the devices: at each change, one line. */
+  readonly onWait?: (text: string) => void;
+  /** Instead of `process.env`. */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** A tty of a device: its path as configured, the name the config gives it, and the speed it was set to. */
+export interface DeviceTty {
+  readonly path: string;
+  readonly name?: string;
+  readonly baudRate: number;
+}
+
+/** A held device. Ends by `release`, by leaving an `await using` block, and with this process, however that ends. */
+export interface DeviceLease extends AsyncDisposable {
+  readonly name: string;
+  readonly type: string;
+  readonly ttys: readonly DeviceTty[];
+  /** `<url>/<target>` of the jig that holds the device's lines. */
+  readonly jig: string | undefined;
+  /** Outranks every older holder of the same device. */
+  readonly fence: number;
+  /** The lease's folder, gone with it. */
+  readonly folder: string;
+  /**
+   * Aborted, with a {@link RigError} as reason, once a tty went away (blame `hardware`) or the lease lasted too long
+   * (`busy`). The device stays held until `release`.
+   */
+  readonly lost: AbortSignal;
+  /**
+   * The environment for a process that you start to work with the device: `SAI_DEVICE_TTY0` and its like. From the
+   * first call on a small guard process shares the lease: should this process be killed, it ends what you started
+   * with this environment before the device is free. `release` does the same.
+   *
+   * @throws {RigError} blame `unavailable` when the system starts no more processes
+   */
+  childEnvironment(): NodeJS.ProcessEnv;
+  /** Ends what was started with `childEnvironment` (TERM, after 5 s KILL), then lets go. Twice is fine. */
+  release(): Promise<void>;
+}
+
+/**
+ * Waits for a free device that the request means, and takes it. Under a lease that serves the request already
+ * (`$SAI_DEVICE_LEASE`, as under `sai-device`) it joins that one, which its release then leaves alone.
+ *
+ * @throws {RigError} blame `config` for a wrong config or unknown type, `busy` when none came free in time,
+ *   `hardware` when none can be used, `unavailable` when the lease cannot be written down
+ * @throws the reason of `signal`
+ */
+export async function acquire(request: DeviceRequest, options: AcquireOptions = {}): Promise<DeviceLease> {
+  const env = options.env ?? process.env;
+  const { lease, joined } = await reserve(
+    {
+      type: request.type,
+      name: request.name,
+      tags: request.tags ?? [],
+      config: request.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG),
+      force: false,
+      and: [],
+      priority: priorityOf(request),
+      waitMs: request.waitMs,
+      joins: true,
+      purpose: oneLine(request.purpose ?? process.argv.join(' ')),
+    },
+    {
+      env,
+      stop: options.signal ?? new AbortController().signal,
+      say: options.onWait ?? (() => {}),
+    },
+  );
+  if (joined) return new JoinedLease(joined.device, joined.lease, env);
+  return new OwnLease(lease, env, request.maxLeaseMs ?? lease.device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS);
+}
+
+/** What a lease says of its device. */
+abstract class Leased {
+  readonly name: string;
+  readonly type: string;
+  readonly ttys: readonly DeviceTty[];
+  readonly jig: string | undefined;
+  readonly fence: number;
+  readonly folder: string;
+
+  constructor(device: LeasedDevice, lease: { readonly fence: number; readonly folder: string }) {
+    this.name = device.name;
+    this.type = device.type;
+    this.ttys = device.ttys;
+    this.jig = device.jig;
+    this.fence = lease.fence;
+    this.folder = lease.folder;
+  }
+
+  abstract release(): Promise<void>;
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+}
+
+/** Somebody else's, under whom this process runs. */
+class JoinedLease extends Leased implements DeviceLease {
+  /** Whoever holds it ends this process when it is over. */
+  readonly lost = new AbortController().signal;
+  readonly #env: NodeJS.ProcessEnv;
+
+  constructor(
+    device: LeasedDevice,
+    lease: { readonly fence: number; readonly folder: string },
+    env: NodeJS.ProcessEnv,
+  ) {
+    super(device, lease);
+    this.#env = env;
+  }
+
+  childEnvironment(): NodeJS.ProcessEnv {
+    return { ...this.#env };
+  }
+
+  release(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+class OwnLease extends Leased implements DeviceLease {
+  readonly #lease: Lease;
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #loss = new AbortController();
+  readonly #timers: readonly NodeJS.Timeout[];
+  #guard: Guard | undefined;
+  #release: Promise<void> | undefined;
+
+  constructor(lease: Lease, env: NodeJS.ProcessEnv, maxLeaseMs: number) {
+    super(lease.record.devices[0], lease.record);
+    this.#lease = lease;
+    this.#env = env;
+    this.#timers = [
+      setInterval(() => this.#check(), CHECK_EVERY_MS).unref(),
+      ...(Number.isFinite(maxLeaseMs) ? [setTimeout(() => this.#endOvertime(), maxLeaseMs).unref()] : []),
+    ];
+  }
+
+  get lost(): AbortSignal {
+    return this.#loss.signal;
+  }
+
+  childEnvironment(): NodeJS.ProcessEnv {
+    this.#guard ??= new Guard(this.#lease, { program: guardProgram(), graceMs: DEFAULT_GRACE_MS });
+    const findings = this.#env[ENV.findings] || this.#lease.findingsFile;
+    return environmentOf(this.#env, this.#lease, { alias: undefined, findings });
+  }
+
+  release(): Promise<void> {
+    this.#release ??= this.#end();
+    return this.#release;
+  }
+
+  async #end(): Promise<void> {
+    for (const timer of this.#timers) clearTimeout(timer);
+    if (this.#guard) {
+      const { folder, holderStartTicks } = this.#lease.record;
+      const tree = new ProcessTree(`${ENV.deviceLease}=${folder}`, holderStartTicks);
+      await endTree({ scan: () => tree.scan(), graceMs: DEFAULT_GRACE_MS });
+      await this.#guard.end();
+    }
+    this.#lease.release();
+  }
+
+  #check(): void {
+    const tty = this.#lease.hungUpTty();
+    if (tty === undefined) return;
+    this.#loss.abort(new RigError('hardware', `${this.name}: ${tty} went away; check cable and power`));
+  }
+
+  #endOvertime(): void {
+    this.#loss.abort(
+      new RigError('busy', `${this.name}: the lease has lasted too long; allow more by maxLeaseMs`),
+    );
+  }
+}
+
+function priorityOf({ priority = USUAL_PRIORITY }: DeviceRequest): number {
+  if (isPriority(priority)) return priority;
+  throw new RigError('usage', `priority: expected a whole number from 0 to 9, got ${String(priority)}`);
+}
+
+/** Built beside this file. */
+function guardProgram(): string {
+  return fileURLToPath(new URL('device-guard.cjs', import.meta.url));
+}

@@ -1,0 +1,183 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { acquire, type DeviceLease, RigError } from 'sai-rig/device';
+import { expect, test } from 'vitest';
+import { readProcessEnvironment, readProcessTable } from '../../src/base/process-table.ts';
+import { Bench, guardsOf, until } from '../peers/bench.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** As many as a night of tests makes, where there is time for it. */
+const ROUNDS = process.env['SAI_TEST_REQUIRE'] === 'all' ? 10_000 : 500;
+
+const isLocked = (path: string): boolean => spawnSync('flock', ['-n', path, 'true']).status === 1;
+
+function processesOf(lease: DeviceLease): number[] {
+  return readProcessTable()
+    .map(({ pid }) => pid)
+    .filter((pid) => readProcessEnvironment(pid).includes(`SAI_DEVICE_LEASE=${lease.folder}`));
+}
+
+test('a lease tells what was taken, keeps others out, and lets go at the end of its block', async () => {
+  await using bench = new Bench({ jig: { url: 'http://pi:44000/', target: 'uno' } });
+  let kept: DeviceLease;
+  {
+    await using lease = await acquire({ type: 'uno', waitMs: 0 }, { env: bench.env });
+    kept = lease;
+    const { name, type, ttys, jig } = lease;
+    expect({ name, type, ttys, jig }).toEqual({
+      name: 'uno1',
+      type: 'uno',
+      ttys: [{ path: bench.board.ttyPath, baudRate: 115_200 }],
+      jig: 'http://pi:44000/uno',
+    });
+    expect(isLocked(bench.board.ttyPath)).toBe(true);
+    expect((await bench.run(['--no-wait', 'uno', 'true'])).status).toBe(75);
+  }
+  expect(isLocked(bench.board.ttyPath)).toBe(false);
+  await kept.release();
+  await using next = await acquire({ type: 'uno', waitMs: 0 }, { env: bench.env });
+  expect(next.fence).toBeGreaterThan(kept.fence);
+  await next.release();
+  expect(bench.leftBehind()).toEqual([]);
+});
+
+test('a wait is told of, ends with the device, and stands in the same queue as the command', async () => {
+  await using bench = new Bench();
+  const holder = bench.start(['uno', 'cat']);
+  await until(() => isLocked(bench.board.ttyPath), 'the command has the device');
+  const said: string[] = [];
+  const wait = acquire({ type: 'uno' }, { env: bench.env, onWait: (text) => said.push(text) });
+  await until(() => said.length > 0, 'the wait is told of');
+  const behind = bench.start(['uno', 'echo', 'after you']);
+  await behind.says(/position 2/);
+  holder.closeInput();
+  const lease = await wait;
+  expect(said[0]).toMatch(/^waiting for a device of type uno, position 1: uno1 is held by pid \d+ \(cat\)/);
+  await lease.release();
+  expect((await behind.ended).stdout).toBe('after you\n');
+});
+
+test('an aborted wait gives its place up', async () => {
+  await using bench = new Bench();
+  const holder = bench.start(['uno', 'cat']);
+  await until(() => isLocked(bench.board.ttyPath), 'the command has the device');
+  const stopper = new AbortController();
+  const reason = new Error('no longer wanted');
+  const wait = acquire(
+    { type: 'uno' },
+    { env: bench.env, signal: stopper.signal, onWait: () => stopper.abort(reason) },
+  );
+  await expect(wait).rejects.toBe(reason);
+  holder.closeInput();
+  await holder.ended;
+  expect(bench.leftBehind()).toEqual([]);
+});
+
+test.each([
+  ['an unknown type', { type: 'esp32' }, 'config', /unknown device type "esp32"/],
+  ['a config that is not there', { type: 'uno', config: '/no/such' }, 'config', /expected a config file/],
+] as const)('%s is refused as by the command', async (_what, request, blame, text) => {
+  await using bench = new Bench();
+  const refusal: unknown = await acquire(request, { env: bench.env }).catch((error: unknown) => error);
+  expect(refusal).toBeInstanceOf(RigError);
+  expect(refusal).toMatchObject({ blame, message: expect.stringMatching(text) as string });
+});
+
+test('a device that is held is busy for who does not wait', async () => {
+  await using bench = new Bench();
+  await using lease = await acquire({ type: 'uno' }, { env: bench.env });
+  await expect(acquire({ type: 'uno', waitMs: 0 }, { env: bench.env })).rejects.toMatchObject({
+    blame: 'busy',
+  });
+  expect(lease.lost.aborted).toBe(false);
+});
+
+test('what was started for the device ends before the device is free', async () => {
+  await using bench = new Bench();
+  const lease = await acquire({ type: 'uno' }, { env: bench.env });
+  const env = lease.childEnvironment();
+  expect(env).toMatchObject({ SAI_DEVICE_TTY0: bench.board.ttyPath, SAI_DEVICE_NAME: 'uno1' });
+  const child = spawn('sh', ['-c', 'setsid sleep 1000 & echo up; wait'], {
+    env,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  await once(child.stdout, 'data');
+  expect(processesOf(lease).length).toBeGreaterThan(1);
+  const bystander = spawn('sleep', ['1000']);
+  const ended = once(child, 'exit');
+  await lease.release();
+  expect(await ended).toEqual([null, 'SIGTERM']);
+  expect(bystander.exitCode).toBe(null);
+  bystander.kill();
+  expect(processesOf(lease)).toEqual([]);
+  expect(isLocked(bench.board.ttyPath)).toBe(false);
+});
+
+test('a program that is killed leaves neither lock nor what it had started', async () => {
+  await using bench = new Bench();
+  writeFileSync(
+    bench.file('program.mjs'),
+    `import { spawn } from 'node:child_process';
+     import { acquire } from ${JSON.stringify(`${ROOT}dist/device-library.mjs`)};
+     const lease = await acquire({ type: 'uno' });
+     const child = spawn('flock', ['-n', process.argv[2], 'sh', '-c', 'echo up; sleep 1000'], {
+       env: lease.childEnvironment(), detached: true, stdio: 'inherit' });
+     await new Promise(() => child.on('exit', () => {}));`,
+  );
+  const witness = bench.file('witness');
+  const program = spawn(process.execPath, [bench.file('program.mjs'), witness], {
+    env: bench.env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(program.stdout, 'data');
+  program.kill('SIGKILL');
+  const next = await bench.run(['--wait', '10s', 'uno', 'flock', '-n', witness, 'echo', 'alone']);
+  expect(next).toMatchObject({ status: 0, stdout: 'alone\n' });
+});
+
+test('a lease is lost when its tty goes away, and when it lasts too long', async () => {
+  await using bench = new Bench({}, { type: 'esp32' });
+  await using short = await acquire({ type: 'esp32', maxLeaseMs: 1 }, { env: bench.env });
+  await until(() => short.lost.aborted, 'the time is over');
+  expect(short.lost.reason).toMatchObject({ blame: 'busy' });
+  await using lease = await acquire({ type: 'uno' }, { env: bench.env });
+  bench.unplug(bench.board);
+  await until(() => lease.lost.aborted, 'the tty is missed');
+  expect(lease.lost.reason).toMatchObject({
+    blame: 'hardware',
+    message: `uno1: ${bench.board.ttyPath} went away; check cable and power`,
+  });
+});
+
+test('under a lease that would do, a program joins it, and leaves it alone', async () => {
+  await using bench = new Bench();
+  writeFileSync(
+    bench.file('program.mjs'),
+    `import { acquire } from ${JSON.stringify(`${ROOT}dist/device-library.mjs`)};
+     await using lease = await acquire({ type: 'uno', waitMs: 0 });
+     console.log(lease.folder === process.env.SAI_DEVICE_LEASE, lease.childEnvironment().SAI_DEVICE_TTY0);
+     await lease.release();`.replace('await using', 'const'),
+  );
+  const script = `${process.execPath} ${bench.file('program.mjs')}; flock -n $SAI_DEVICE_TTY0 true; echo $?`;
+  const { stdout } = await bench.run(['uno', 'sh', '-c', script]);
+  expect(stdout).toBe(`true ${bench.board.ttyPath}\n1\n`);
+});
+
+test(`${ROUNDS} rounds leave nothing behind`, { timeout: 300_000 }, async () => {
+  await using bench = new Bench();
+  const openFiles = (): number => readdirSync('/proc/self/fd').length;
+  const round = async (): Promise<void> => {
+    const lease = await acquire({ type: 'uno', waitMs: 0 }, { env: bench.env });
+    await lease.release();
+  };
+  await round();
+  const before = openFiles();
+  for (let each = 0; each < ROUNDS; each++) await round();
+  expect(openFiles()).toBe(before);
+  expect(bench.leftBehind()).toEqual([]);
+  expect(guardsOf(bench.runDir)).toEqual([]);
+  expect(readdirSync(bench.runDir).sort()).toHaveLength(3);
+});
