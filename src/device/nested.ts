@@ -54,9 +54,9 @@ function heldAbove(wants: readonly Want[], ancestors: readonly LeaseRecord[]): R
   const by = `held by a sai-device that this command runs under: ${names.join('; ')}`;
   const text =
     wants.length > 1
-      ? `${describeWants(wants)}: too few are left beside those ${by}; none of these`
-      : `every ${describeWants(wants)} is ${by}; it`;
-  return new RigError('busy', `${text} cannot come free while this command runs`);
+      ? `${describeWants(wants)}: too few are left beside those ${by}; none of these can`
+      : `every ${describeWants(wants)} is ${by}; it cannot`;
+  return new RigError('busy', `${text} come free while this command runs`);
 }
 
 function isOf(lease: LeaseRecord, device: PooledDevice): boolean {

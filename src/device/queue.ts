@@ -198,9 +198,10 @@ class Waiter implements Disposable {
   }
 
   #report(): void {
-    const what = describeWants(this.#acquisition.wanted.wants);
+    const { wants } = this.#acquisition.wanted;
+    const what = `${wants.length > 1 ? '' : 'a '}${describeWants(wants)}`;
     const position = this.#inFront.length + 1;
-    const text = `waiting for a ${what}, position ${position}: ${describeShortage(this.#acquisition, this.#sights)}`;
+    const text = `waiting for ${what}, position ${position}: ${describeShortage(this.#acquisition, this.#sights)}`;
     const now = performance.now();
     if (text === this.#said || now - this.#saidAtMs < SAY_AT_MOST_EVERY_MS) return;
     this.#said = text;

@@ -1,7 +1,19 @@
 import { type ChildProcess, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { queueClockMs } from '../../src/device/order.ts';
+import { tryFlock } from '../../src/native/flock.ts';
 import { Bench, SAI_DEVICE } from '../peers/bench.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
 
@@ -127,6 +139,59 @@ test('an uno waiter is not behind an esp32 waiter', async () => {
   expect((await waitsForUno.ended).status).toBe(0);
   esp32.closeInput();
   expect((await waitsForEsp32.ended).status).toBe(0);
+});
+
+test('the more urgent is served first, and is told so', async () => {
+  await using bench = new Bench();
+  const log = bench.file('order');
+  const holder = bench.start(['uno', ...HOLD]);
+  await holder.prints(/up/);
+  const waiters = [];
+  for (const priority of [5, 0, 9, 7]) {
+    const waiter = bench.start([
+      '--priority',
+      `${priority}`,
+      'uno',
+      'sh',
+      '-c',
+      `echo ${priority} >> ${log}`,
+    ]);
+    await waiter.says(/position/);
+    waiters.push(waiter);
+  }
+  await waiters[1]?.says(/position 4/);
+  holder.closeInput();
+  await Promise.all(waiters.map((waiter) => waiter.ended));
+  expect(readFileSync(log, 'utf8')).toBe('9\n7\n5\n0\n');
+});
+
+test('who has waited for twenty minutes is in front of who asks for two steps more', async () => {
+  await using bench = new Bench();
+  const holder = bench.start(['uno', ...HOLD]);
+  await holder.prints(/up/);
+  const content = {
+    pid: process.pid,
+    startTicks: 0,
+    user: 'ann',
+    request: 'uno',
+    wants: [[[`path:${bench.board.ttyPath}`]]],
+    sinceMs: Date.now(),
+    command: 'true',
+  };
+  const waitedMs = [20 * 60_000, 19 * 60_000];
+  const tickets = waitedMs.map((ms, index) => {
+    const name = `000000000${index + 1}-3-${queueClockMs() - ms}-1-x`;
+    const fd = openSync(join(bench.runDir, 'queue', name), 'wx+');
+    writeSync(fd, `${JSON.stringify(content)}\n`);
+    tryFlock(fd);
+    return fd;
+  });
+  const waiter = bench.start(['uno', 'true']);
+  await waiter.says(/position 2/);
+  for (const fd of tickets) closeSync(fd);
+  await waiter.says(/position 1/);
+  holder.closeInput();
+  expect((await waiter.ended).status).toBe(0);
 });
 
 test('the device that was used longest ago comes first', async () => {

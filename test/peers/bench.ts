@@ -76,6 +76,11 @@ export class Started {
     this.#child.kill(signal);
   }
 
+  /** Input of the command. */
+  say(text: string): void {
+    this.#child.stdin.write(text);
+  }
+
   /** End of input: what a command that reads to the end waits for. */
   closeInput(): void {
     this.#child.stdin.end();
