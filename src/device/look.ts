@@ -132,7 +132,9 @@ export function describeQuarantine(device: PooledDevice, { reason, by, atMs }: Q
 
 /** `12:03:04`, local. */
 export function timeOfDay(atMs: number): string {
-  return new Date(atMs).toTimeString().slice(0, 8);
+  const time = new Date(atMs); // toTimeString() would load the names of time zones as well
+  const parts = [time.getHours(), time.getMinutes(), time.getSeconds()];
+  return parts.map((each) => String(each).padStart(2, '0')).join(':');
 }
 
 /** Local time; a quarantine may last for weeks. */
