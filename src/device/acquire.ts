@@ -44,7 +44,7 @@ export interface Sight {
 /** What came of a look: a lease, or how long nothing will change unless somebody tells. */
 export interface Attempt {
   readonly lease: Lease | undefined;
-  /** When somebody in front will have had its time. */
+  /** When somebody in front will have had its time, or we may try again what refused us. */
   readonly decidedInMs: number;
   /** Devices that looked free, and were not to be had. */
   readonly refused: readonly Sight[];
@@ -105,7 +105,9 @@ export class Acquisition {
         .filter((each) => each !== undefined);
       const wants = this.wanted.wants.map(({ devices }) => devices);
       const turn = turns.decide({ wants, free, inFront, nowMs: performance.now() });
-      if (!turn.devices) return { lease: undefined, decidedInMs: turn.decidedInMs, refused };
+      if (!turn.devices) {
+        return { lease: undefined, decidedInMs: Math.min(turn.decidedInMs, this.#pauseMs(sights)), refused };
+      }
       const chosen = turn.devices.map((device) => sights.find((sight) => sight.device === device));
       const result = this.#tryTakeAll(chosen.filter((sight) => sight !== undefined));
       if (result.lease) return { lease: result.lease, decidedInMs: 0, refused };
@@ -114,9 +116,16 @@ export class Acquisition {
   }
 
   /** Takes what was just released, if all in front leave it to us; what else is free it does not see. */
-  tryTakeAtOnce(inFront: (sights: readonly Sight[]) => readonly Ticket[]): Lease | undefined {
+  tryTakeAtOnce(inFront: (sights: readonly Sight[]) => readonly Ticket[]): {
+    readonly lease: Lease | undefined;
+    /** What else was just released. */
+    readonly left: readonly Sight[];
+  } {
     const sights = this.#glance();
-    return this.tryTake(sights, inFront(sights), this.#turnKeeper()).lease;
+    const { lease } = this.tryTake(sights, inFront(sights), this.#turnKeeper());
+    const isOurs = (device: PooledDevice): boolean =>
+      lease?.holdings.some((holding) => holding.device === device) ?? false;
+    return { lease, left: sights.filter(({ device }) => !isOurs(device)) };
   }
 
   /** What is known of the devices from before, as of the last look. */
@@ -182,6 +191,13 @@ export class Acquisition {
         return { state: 'missing', problem: { path, text: `${path}: went away while it was opened` } };
       }
     }
+  }
+
+  /** Until the first of the free devices that refused us may be tried again. */
+  #pauseMs(sights: readonly Sight[]): number {
+    const pausing = sights.filter(({ device, view }) => view.state === 'free' && this.#isPausing(device));
+    const untilMs = pausing.map(({ device }) => this.#refusals.get(device.name)?.untilMs ?? 0);
+    return Math.max(0, Math.min(...untilMs, Number.POSITIVE_INFINITY) - performance.now());
   }
 
   #isPausing(device: PooledDevice): boolean {

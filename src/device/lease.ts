@@ -16,6 +16,9 @@ import { readState } from './state.ts';
 import { TicketLine } from './ticket.ts';
 import type { DeviceLock } from './tty-lock.ts';
 
+/** Who has just let go removes its folder itself. */
+const REMOVED_WITHIN_MS = 1000;
+
 /** A device of a lease, and what `--and` calls it. */
 export interface Holding {
   /** Undefined for the device that `SAI_DEVICE_…` tells of. */
@@ -89,13 +92,22 @@ export class Lease {
     this.#released = true;
     try {
       for (const fd of this.#lock.leaseDescriptors) writeLeaseRecord(fd, released(this.record));
-      rmSync(this.record.folder, { recursive: true, force: true });
     } catch {
-      // The locks decide, not the records; and what the command made unremovable does not change its status.
+      // the locks decide, not the records
     }
     closeSync(this.#recordFd);
     this.#lock.release();
     this.#wakeNext();
+    this.#removeFolder();
+  }
+
+  /** Nobody has to wait for this; should we be killed before, the next lease of the device does it. */
+  #removeFolder(): void {
+    try {
+      rmSync(this.record.folder, { recursive: true, force: true });
+    } catch {
+      // what the command made unremovable does not change its status
+    }
   }
 
   /** For each device whoever is first in its line. */
@@ -194,9 +206,9 @@ export function userName(): string {
   }
 }
 
-/** Holder and guard of the last lease were both killed at once: its folder is of no use to anybody. */
+/** The last lease was killed before it had removed its folder, which is of no use to anybody. */
 function removeLeftover(runDir: RunDir | undefined, record: LeaseRecord | undefined): void {
-  if (!runDir || !record || record.releasedAtMs !== undefined) return;
+  if (!runDir || !record || Date.now() - (record.releasedAtMs ?? 0) < REMOVED_WITHIN_MS) return;
   const { folder } = record;
   if (dirname(folder) !== runDir.leases || !existsSync(folder) || readLiveLease(folder)) return;
   try {

@@ -93,6 +93,8 @@ class Waiter implements Disposable {
   #checksSinceLook = 0;
   /** Somebody who let go of a device took us for the first in its line. */
   #isWoken = false;
+  /** What the last look showed may have to be said. */
+  #hasNews = false;
   #said = '';
   #saidAtMs = Number.NEGATIVE_INFINITY;
 
@@ -123,8 +125,9 @@ class Waiter implements Disposable {
           const lease = this.#look();
           if (lease) return lease;
           if (leftMs <= 0) throw this.#timeIsUp();
-          this.#report();
+          this.#hasNews = true;
         }
+        if (this.#hasNews) this.#report();
         mustLook = await this.#alarm.rings(Math.min(this.#pauseMs(), leftMs));
       }
     } finally {
@@ -145,21 +148,26 @@ class Waiter implements Disposable {
     if (!this.#ticket.isThere()) this.#ticket = this.#draw(); // somebody sent us to the end of the queue
     const inFront = (sights: readonly Sight[]): Ticket[] =>
       contenders(this.#line, this.#acquisition.wanted, sights, this.#ticket.standing);
-    const lease = isWoken ? this.#acquisition.tryTakeAtOnce(inFront) : undefined;
-    if (lease) return lease;
+    const { lease, left } = isWoken
+      ? this.#acquisition.tryTakeAtOnce(inFront)
+      : { lease: undefined, left: [] };
+    if (lease) {
+      this.#passOn(left);
+      return lease;
+    }
     this.#seen = this.#fingerprint();
     this.#sights = this.#acquisition.look();
     this.#inFront = inFront(this.#sights);
     this.#attempt = this.#acquisition.tryTake(this.#sights, this.#inFront);
     if (this.#attempt.lease) return this.#attempt.lease;
     this.#watch.watchInFront(this.#pathOfNearest());
-    if (isWoken || this.#attempt.refused.length > 0) this.#passOn();
+    if (isWoken || this.#attempt.refused.length > 0) this.#passOn(this.#sights);
     return undefined;
   }
 
-  /** What we were woken for, or gave back, and did not get, may do for somebody behind us. */
-  #passOn(): void {
-    for (const { view, claims } of this.#sights) {
+  /** What is free and not for us may do for somebody behind us. */
+  #passOn(sights: readonly Sight[]): void {
+    for (const { view, claims } of sights) {
       if (view.state === 'free') this.#line.wakeFirst(claims, this.#ticket.standing);
     }
   }
@@ -202,10 +210,12 @@ class Waiter implements Disposable {
     const what = `${wants.length > 1 ? '' : 'a '}${describeWants(wants)}`;
     const position = this.#inFront.length + 1;
     const text = `waiting for ${what}, position ${position}: ${describeShortage(this.#acquisition, this.#sights)}`;
-    const now = performance.now();
-    if (text === this.#said || now - this.#saidAtMs < SAY_AT_MOST_EVERY_MS) return;
+    const nowMs = performance.now();
+    if (text !== this.#said && nowMs - this.#saidAtMs < SAY_AT_MOST_EVERY_MS) return; // at the next check
+    this.#hasNews = false;
+    if (text === this.#said) return;
     this.#said = text;
-    this.#saidAtMs = now;
+    this.#saidAtMs = nowMs;
     this.#options.say(text + describeWait(this.#acquisition, this.#sights, position));
   }
 

@@ -69,7 +69,7 @@ export interface CommandEnd {
  */
 export async function runCommand(line: CommandLine, options: RunOptions): Promise<CommandEnd> {
   const hasTerminal = isatty(0);
-  const olderChildren = childPids();
+  const olderChildren = readChildPids(process.pid, 'first thread') ?? childPids(); // a shell has only one
   let child: ChildProcess;
   try {
     child = spawn(line.program, line.args, {
@@ -221,8 +221,9 @@ class Run {
    * the list may miss one while another that stands before it ends. Source: proc(5), /proc/pid/task/tid/children.
    */
   #hasSurelyNoStrays(): boolean {
-    const isEmpty = (): boolean => readChildPids(process.pid)?.every((pid) => this.#isNoStray(pid)) ?? false;
-    return isEmpty() && isEmpty();
+    const isEmpty = (of: 'all threads' | 'first thread'): boolean =>
+      readChildPids(process.pid, of)?.every((pid) => this.#isNoStray(pid)) ?? false;
+    return isEmpty('all threads') && isEmpty('first thread');
   }
 
   #isNoStray(pid: number): boolean {

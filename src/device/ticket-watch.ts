@@ -2,6 +2,12 @@
 
 import { existsSync, type FSWatcher, watch } from 'node:fs';
 
+/**
+ * Who was in front has most likely got its device and starts its command just now, on a processor that we would compete
+ * for. Whatever else is free it has told us of.
+ */
+const ADVANCE_AFTER_MS = 20;
+
 export interface TicketEvents {
   /** Somebody let go of a device that we may be the first for; or removed our ticket. */
   readonly onWoken: () => void;
@@ -15,6 +21,7 @@ export class TicketWatch implements Disposable {
   #own: FSWatcher | undefined;
   #inFront: FSWatcher | undefined;
   #inFrontPath: string | undefined;
+  #advance: NodeJS.Timeout | undefined;
 
   constructor(events: TicketEvents) {
     this.#events = events;
@@ -30,7 +37,7 @@ export class TicketWatch implements Disposable {
     this.#own = tryWatch(path, this.#events.onWoken);
   }
 
-  /** Rings at once when it has gone already. Undefined: nobody is in front. */
+  /** Told also when it has gone already. Undefined: nobody is in front. */
   watchInFront(path: string | undefined): void {
     if (path === this.#inFrontPath) return;
     this.#inFront?.close();
@@ -42,11 +49,16 @@ export class TicketWatch implements Disposable {
   [Symbol.dispose](): void {
     this.#own?.close();
     this.#inFront?.close();
+    clearTimeout(this.#advance);
   }
 
   /** It is also touched, to wake its owner: that is not our business. */
   #advanceIfGone(path: string): void {
-    if (path === this.#inFrontPath && !existsSync(path)) this.#events.onAdvance();
+    if (path !== this.#inFrontPath || existsSync(path)) return;
+    this.#advance ??= setTimeout(() => {
+      this.#advance = undefined;
+      this.#events.onAdvance();
+    }, ADVANCE_AFTER_MS);
   }
 }
 
