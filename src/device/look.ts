@@ -6,11 +6,13 @@ import { type FlockTable, NO_FLOCKS, readFlocks } from '../base/proc-locks.ts';
 import { isAlive } from '../base/process-table.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
+import { numberText } from './host-files.ts';
 import { leaseFilePath, readLeaseFile } from './lease-file.ts';
 import { type Place, type PlaceProblem, readClaims, surveyPlaces } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
 import { type Quarantine, type RigState, readState } from './state.ts';
+import { identityProblem } from './usb-identity.ts';
 
 /** No foreigner is as fast as whoever is woken by the release. */
 const JUST_RELEASED_MS = 100;
@@ -50,6 +52,15 @@ export function lookAt(
   }
   const quarantine = state.devices.get(device.name)?.quarantine;
   if (quarantine) return { state: 'quarantined', places, quarantine };
+  // Last: a board that is held may show other numbers while its bootloader runs.
+  const wrong = identityProblem(
+    device,
+    places.map(({ path, rdev }) => ({ path, number: numberText(rdev) })),
+  );
+  if (wrong) {
+    const text = `${wrong.problem}; ${wrong.cure}`;
+    return { state: 'missing', problem: { path: places[0]?.path ?? '', text } };
+  }
   return {
     state: 'free',
     places,

@@ -12,6 +12,8 @@ function device(name: string): PooledDevice {
     ttys: [],
     locks: [`/${name}`],
     env: {},
+    usb: undefined,
+    probe: undefined,
     jig: undefined,
     waitMs: undefined,
     maxLeaseMs: undefined,
