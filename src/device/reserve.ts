@@ -115,11 +115,16 @@ function memberOf(
 ): LeasedDevice | undefined {
   const { and, name } = request;
   const isThere = ({ role, type }: RoleRequest, index: number): boolean =>
-    lease.devices.some((device) => device.role === role && serves(device, { type }, index + 1));
+    lease.devices.some((device) => isRole(device, role) && serves(device, { type }, index + 1));
   if (!and.every((each, index) => isThere(each, index))) return undefined;
   return lease.devices
-    .filter(({ role }) => !and.some((each) => each.role === role))
+    .filter((device) => !and.some(({ role }) => isRole(device, role)))
     .find((device) => serves(device, request, 0) && (name === undefined || name === device.name));
+}
+
+/** `peer` and `PEER` have the same variables. */
+function isRole(device: LeasedDevice, role: string): boolean {
+  return device.role?.toUpperCase() === role.toUpperCase();
 }
 
 /** @throws {RigError} blame `config` when the devices that are wanted could not be had even if all were free */

@@ -1,9 +1,10 @@
-import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Standing } from '../../src/device/order.ts';
 import { drawTicket, type OwnTicket, type TicketContent, TicketLine } from '../../src/device/ticket.ts';
+import { wakeWaiters } from '../../src/device/wake.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -80,4 +81,46 @@ test('a queue that cannot be written to is said in one line', () => {
   expect(() => new TicketLine(folder).living()).toThrow(refused);
   writeFileSync(folder, '');
   expect(() => draw(content('any'))).toThrow(refused);
+});
+
+describe('waking', () => {
+  const wanting = (...claims: string[]): TicketContent => ({ ...content('any'), wants: [[claims]] });
+  /** The names of those whose ticket was touched, which changes nothing in it. */
+  const touchedBy = (wake: (line: TicketLine) => void, tickets: readonly OwnTicket[]): string[] => {
+    const texts = tickets.map(({ path }) => readFileSync(path, 'utf8'));
+    for (const { path } of tickets) utimesSync(path, 1, 1);
+    wake(new TicketLine(folder));
+    expect(tickets.map(({ path }) => readFileSync(path, 'utf8'))).toEqual(texts);
+    return tickets.filter(({ path }) => statSync(path).mtimeMs > 1000).map(({ standing }) => standing.name);
+  };
+
+  test('reaches the first alone who wants one of the places', () => {
+    using other = draw(wanting('z'));
+    using first = draw(wanting('a', 'b'));
+    using second = draw(wanting('b'));
+    using urgent = draw(wanting('c', 'a'), 9);
+    const all = [other, first, second, urgent];
+    expect(touchedBy((line) => line.wakeFirst(['b']), all)).toEqual([first.standing.name]);
+    expect(touchedBy((line) => line.wakeFirst(['a']), all)).toEqual([urgent.standing.name]);
+    expect(touchedBy((line) => line.wakeFirst(['a', 'b'], first.standing), all)).toEqual([
+      second.standing.name,
+    ]);
+    expect(touchedBy((line) => line.wakeFirst(['q']), all)).toEqual([]);
+  });
+
+  test('passes over a waiter that was killed, and removes its ticket', () => {
+    const dead = '0000000000-5-1-1-dead';
+    writeFileSync(join(folder, dead), JSON.stringify(wanting('a')));
+    using living = draw(wanting('a'));
+    expect(touchedBy((line) => line.wakeFirst(['a']), [living])).toEqual([living.standing.name]);
+    expect(readdirSync(folder)).toEqual([living.standing.name]);
+  });
+
+  test('reaches everybody where nobody knows whom it concerns', () => {
+    using one = draw(wanting('a'));
+    using two = draw(wanting('b'));
+    const runDir = { path: folder, leases: folder, queue: folder, state: folder };
+    expect(touchedBy(() => wakeWaiters(runDir), [one, two])).toHaveLength(2);
+    expect(() => wakeWaiters({ ...runDir, queue: join(folder, 'gone') })).not.toThrow();
+  });
 });

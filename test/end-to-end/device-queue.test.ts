@@ -141,6 +141,31 @@ test('an uno waiter is not behind an esp32 waiter', async () => {
   expect((await waitsForEsp32.ended).status).toBe(0);
 });
 
+test('where the kernel gives no watch any more, waiters look, and get the device all the same', async (context) => {
+  needsProgram(context, 'unshare');
+  const isPossible = spawnSync('unshare', ['--user', '--map-root-user', 'true']).status === 0;
+  context.skip(!isPossible, 'needs user namespaces');
+  await using bench = new Bench();
+  const log = bench.file('order');
+  const holder = bench.start(['uno', ...HOLD]);
+  await holder.prints(/up/);
+  const limit = 'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"';
+  const queue = [1, 2].map(async (number) => {
+    const command = [process.execPath, SAI_DEVICE, 'uno', 'sh', '-c', `echo ${number} >> ${log}`];
+    const waiter = spawn('unshare', ['--user', '--map-root-user', 'sh', '-c', limit, 'sh', ...command], {
+      env: bench.env,
+      stdio: ['ignore', 'inherit', 'pipe'],
+    });
+    await once(waiter.stderr, 'data');
+    return waiter;
+  });
+  const [first, second] = await Promise.all(queue);
+  holder.closeInput();
+  await Promise.all([first, second].map((waiter) => waiter && once(waiter, 'close')));
+  expect(readFileSync(log, 'utf8').split('\n').sort()).toEqual(['', '1', '2']);
+  expect(bench.leftBehind()).toEqual([]);
+});
+
 test('the more urgent is served first, and is told so', async () => {
   await using bench = new Bench();
   const log = bench.file('order');
