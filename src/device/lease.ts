@@ -1,15 +1,16 @@
 /** Holding a device: its locks, the record of who holds it, and the folder that the command's tools share. */
 
-import { closeSync, constants, existsSync, fchmodSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { closeSync, constants, fchmodSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { readProcess } from '../base/process-table.ts';
 import { userName } from '../base/user-name.ts';
 import { tryFlock } from '../native/flock.ts';
 import { LEASE_RECORD_FILE, type LeasedDevice, type LeaseRecord } from '../wire/lease.ts';
-import { readLeaseFile, readLiveLease } from './lease-file.ts';
-import { released, writeLeaseRecord } from './lease-record.ts';
+import { removeAbandonedLeases } from './abandoned-leases.ts';
+import { readLeaseFile } from './lease-file.ts';
+import { concludeLease, writeLeaseRecord } from './lease-record.ts';
 import { claimsOf, type Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import { type PortBlock, takePortBlock } from './port-block.ts';
@@ -17,9 +18,6 @@ import type { RunDir } from './run-dir.ts';
 import { readState } from './state.ts';
 import { TicketLine } from './ticket.ts';
 import type { DeviceLock } from './tty-lock.ts';
-
-/** Who has just let go removes its folder itself. */
-const REMOVED_WITHIN_MS = 1000;
 
 /** A device of a lease, and what `--and` calls it. */
 export interface Holding {
@@ -99,25 +97,11 @@ export class Lease {
   release(): void {
     if (this.#released) return;
     this.#released = true;
-    try {
-      for (const fd of this.#lock.leaseDescriptors) writeLeaseRecord(fd, released(this.record));
-    } catch {
-      // the locks decide, not the records
-    }
+    concludeLease(this.record, this.#lock.leaseDescriptors);
     closeSync(this.#recordFd);
     for (const { fd } of this.#portBlocks) closeSync(fd);
     this.#lock.release();
     this.#wakeNext();
-    this.#removeFolder();
-  }
-
-  /** Nobody has to wait for this; should we be killed before, the next lease of the device does it. */
-  #removeFolder(): void {
-    try {
-      rmSync(this.record.folder, { recursive: true, force: true });
-    } catch {
-      // what the command made unremovable does not change its status
-    }
   }
 
   /** For each device whoever is first in its line. */
@@ -140,6 +124,7 @@ export class Lease {
 export function beginLease(request: LeaseRequest): Lease {
   const { places, lock, runDir } = request;
   let folder: string | undefined;
+  let recordFd: number | undefined;
   const portBlocks: PortBlock[] = [];
   try {
     const hold = (holding: Holding): LeasedDevice => {
@@ -157,7 +142,7 @@ export function beginLease(request: LeaseRequest): Lease {
     ];
     const fence = Math.max(Date.now() * 1000, ...fences.map((each) => each + 1));
     folder = makeFolder(runDir, fence);
-    const recordFd = openSync(
+    recordFd = openSync(
       join(folder, LEASE_RECORD_FILE),
       constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
     );
@@ -165,9 +150,10 @@ export function beginLease(request: LeaseRequest): Lease {
     tryFlock(recordFd);
     const record = recordOf(request, devices, folder, fence);
     for (const fd of [recordFd, ...lock.leaseDescriptors]) writeLeaseRecord(fd, record);
-    for (const old of previous) removeLeftover(runDir, old);
+    if (runDir) removeAbandonedLeases(runDir, previous);
     return new Lease(request, record, recordFd, portBlocks);
   } catch (error) {
+    if (recordFd !== undefined) closeSync(recordFd);
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
     for (const { fd } of portBlocks) closeSync(fd);
     lock.release();
@@ -219,16 +205,4 @@ function leasedDevice({ role, device }: Holding, portBase: number | undefined): 
     ...(jig === undefined ? {} : { jig }),
     ...(probe && portBase !== undefined ? { probe: { serial: probe.serial, portBase } } : {}),
   };
-}
-
-/** The last lease was killed before it had removed its folder, which is of no use to anybody. */
-function removeLeftover(runDir: RunDir | undefined, record: LeaseRecord | undefined): void {
-  if (!runDir || !record || Date.now() - (record.releasedAtMs ?? 0) < REMOVED_WITHIN_MS) return;
-  const { folder } = record;
-  if (dirname(folder) !== runDir.leases || !existsSync(folder) || readLiveLease(folder)) return;
-  try {
-    rmSync(folder, { recursive: true, force: true });
-  } catch {
-    // another user's: it stays until that user, or a reboot, removes it
-  }
 }

@@ -49,7 +49,7 @@ export async function acquire(wanted: Wanted, options: WaitOptions): Promise<Lea
   const sights = acquisition.look();
   refuseUnusable(wanted.wants, sights);
   const { runDir } = wanted;
-  const line = runDir && new TicketLine(runDir.queue);
+  const line = runDir && new TicketLine(runDir.queue, options.say);
   if (sights.some(({ view }) => view.state === 'free')) {
     const inFront = line ? contenders(line, wanted, sights, newcomer(wanted.priority, queueClockMs())) : [];
     const { lease } = acquisition.tryTake(sights, inFront);

@@ -56,6 +56,25 @@ test('a ticket that nobody holds is removed; what is no ticket is left alone', (
   expect(readdirSync(folder).sort()).toEqual(['0000000002-x', 'wake']);
 });
 
+test('what does not count is said once, by whoever finds it first; what was taken back is not', () => {
+  writeFileSync(
+    join(folder, '0000000001-5-1-1-dead'),
+    JSON.stringify({ ...content('dead'), user: 'ann\n\u001b[31m' }),
+  );
+  writeFileSync(join(folder, '0000000002-5-1-1-cut'), JSON.stringify(content('cut')).slice(0, -1));
+  const withdrawn = draw(content('withdrawn'));
+  const said: string[] = [];
+  const line = new TicketLine(folder, (text) => said.push(text));
+  expect(line.living()).toHaveLength(1);
+  withdrawn.withdraw();
+  expect(line.isAlive(withdrawn.standing.name)).toBe(false);
+  line.living();
+  expect(said).toEqual([
+    `queue: ignored ticket 0000000002-5-1-1-cut: it is not one of ours; remove ${folder}/0000000002-5-1-1-cut`,
+    `queue: ignored ticket 0000000001-5-1-1-dead: its waiter (pid ${process.pid} of ann [31m, for dead) has ended`,
+  ]);
+});
+
 test('a file with the last number pushes nobody out of the queue', () => {
   writeFileSync(join(folder, '9999999999-5-0-0-x'), '');
   using first = draw(content('first'));
@@ -108,12 +127,12 @@ describe('waking', () => {
     expect(touchedBy((line) => line.wakeFirst(['q']), all)).toEqual([]);
   });
 
-  test('passes over a waiter that was killed, and removes its ticket', () => {
+  test('passes over a waiter that was killed, of which those who wait will tell', () => {
     const dead = '0000000000-5-1-1-dead';
     writeFileSync(join(folder, dead), JSON.stringify(wanting('a')));
     using living = draw(wanting('a'));
     expect(touchedBy((line) => line.wakeFirst(['a']), [living])).toEqual([living.standing.name]);
-    expect(readdirSync(folder)).toEqual([living.standing.name]);
+    expect(readdirSync(folder)).toContain(dead);
   });
 
   test('reaches everybody where nobody knows whom it concerns', () => {

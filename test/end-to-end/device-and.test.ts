@@ -2,7 +2,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { Bench, type BenchDevice, guardsOf, SAI_DEVICE, type Started, until } from '../peers/bench.ts';
+import { Bench, type BenchDevice, guardsOf, SAI_DEVICE, type Started } from '../peers/bench.ts';
+import { until } from '../until.ts';
 
 const NESTED = `${process.execPath} ${SAI_DEVICE}`;
 
@@ -240,7 +241,7 @@ describe('under a lease', () => {
     await outer.prints(/up/);
     const both = bench.start(['--and', 'peer=nrf52', 'uno', 'echo', 'both']);
     await both.says(/position 1/);
-    outer.say('go\n');
+    outer.type('go\n');
     expect((await outer.ended).stdout).toBe('up\nran\n');
     expect((await both.ended).stdout).toBe('both\n');
   });

@@ -23,7 +23,7 @@ import {
 } from '../../src/base/process-table.ts';
 import { readFindings } from '../../src/findings/findings-file.ts';
 import { DevicePool } from '../../src/wire/device.ts';
-import { eventually } from '../eventually.ts';
+import { until } from '../until.ts';
 import { TtyUser } from '../virtual-lab/tty-user.ts';
 
 const PROGRAM = packageFile('bin/sai-virtual-lab');
@@ -182,7 +182,7 @@ describe('sai-virtual-lab up', () => {
     const chips = killed.descendants();
     killed.child.kill('SIGKILL');
     await killed.status;
-    await eventually('the chip to end with its lab', () => !chips.some(isAlive));
+    await until(() => !chips.some(isAlive), 'the chip has ended with its lab');
     expect(readdirSync(dir).sort()).toEqual(['devices.json', 'jig.json', 'old.chip', 'old.tty0']);
     const next = await upAndRunning('--with-parent', 'uno:new');
     expect(readdirSync(dir).sort()).toEqual(['devices.json', 'jig.json', 'new.chip', 'new.tty0']);
