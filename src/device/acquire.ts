@@ -3,7 +3,7 @@
 import { NO_FLOCKS, readFlocks } from '../base/proc-locks.ts';
 import { beginLease, type Holding, type Lease } from './lease.ts';
 import { readLeaseFile } from './lease-file.ts';
-import { type DeviceView, glanceAt, isClaimFree, lookAt } from './look.ts';
+import { type DeviceView, glanceAt, isUnclaimed, lookAt } from './look.ts';
 import { claimsOf, type Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
@@ -140,7 +140,7 @@ export class Acquisition {
 
   #turnKeeper(): TurnKeeper {
     return new TurnKeeper(
-      (claims) => this.wanted.runDir !== undefined && isClaimFree(claims, this.wanted.runDir, readFlocks()),
+      (claims) => this.wanted.runDir !== undefined && isUnclaimed(claims, this.wanted.runDir, readFlocks()),
     );
   }
 

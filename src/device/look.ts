@@ -80,12 +80,12 @@ export function glanceAt(device: PooledDevice, runDir: RunDir): DeviceView | und
   return tells ? lookAt(device, runDir, NO_FLOCKS) : undefined;
 }
 
-/** Whether a device of another waiter's ticket could be taken, as far as its claims tell. */
-export function isClaimFree(claims: readonly string[], runDir: RunDir, flocks: FlockTable): boolean {
+/** Whether nobody has a device of another waiter's ticket, as far as its claims tell; also when it is not there. */
+export function isUnclaimed(claims: readonly string[], runDir: RunDir, flocks: FlockTable): boolean {
   const { paths, names } = readClaims(claims);
-  const files = paths.map((path) => statIfVisible(path));
+  const files = paths.map((path) => statIfVisible(path)).filter((file) => file !== undefined);
   return (
-    files.every((file) => file !== undefined && flocks.holderOf(file) === undefined) &&
+    !files.some((file) => flocks.holderOf(file) !== undefined) &&
     !names.some((name) => isLeased(runDir, { name }, readLeaseFile(runDir, { name }), flocks))
   );
 }

@@ -41,7 +41,10 @@ export interface Turn {
  * and only from those behind it: whoever is first in the one order gets all of its devices before anybody else.
  */
 export class TurnKeeper {
-  /** Whether a device of somebody else's ticket, which is none of ours, is free. */
+  /**
+   * Whether nobody has a device of somebody else's ticket. True for one that is unplugged or in quarantine, too: who waits
+   * for that is overtaken like everybody who does not take what is free, and no other device lies idle for its sake.
+   */
   readonly #isFree: (claims: readonly string[]) => boolean;
   /** Since when we see a device free without a lease in between: two gaps between short leases are not one long one. */
   readonly #freeSince = new Map<string, { readonly atMs: number; readonly lastUsedMs: number }>();

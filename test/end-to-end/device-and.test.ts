@@ -117,6 +117,22 @@ describe('--and', () => {
     expect((await both.ended).status).toBe(0);
   });
 
+  test('has nothing kept for it while the rest is not there to be had', async () => {
+    await using bench = new Bench({}, {}, NRF);
+    const nrf = await hold(bench, 'nrf52');
+    const both = bench.start(['--and', 'peer=nrf52', '--name', 'uno1', 'uno', 'true']);
+    await both.says(/position 1/);
+    expect((await bench.run(['--quarantine', 'nrf1', '--reason', 'flashes badly'])).status).toBe(0);
+    nrf.closeInput();
+    await nrf.ended;
+    expect(await bench.run(['--name', 'uno1', 'uno', 'echo', 'ran'])).toMatchObject({
+      status: 0,
+      stdout: 'ran\n',
+    });
+    expect((await bench.run(['--release', 'nrf1'])).status).toBe(0);
+    expect((await both.ended).status).toBe(0);
+  });
+
   test('gives back what it got when a foreigner has the rest, and waits for that', async () => {
     await using bench = new Bench({}, NRF);
     const nrfPath = bench.boards[1]?.ttyPath ?? '';
