@@ -18,7 +18,13 @@ export interface FlockTable {
   holderOf(file: FileId): number | undefined;
 }
 
-/** Source: proc(5), /proc/locks. */
+/** When there is nobody to ask about, or no time to ask. */
+export const NO_FLOCKS: FlockTable = { holderOf: () => undefined };
+
+/**
+ * Not for where milliseconds count: the kernel may let everything that locks a file come to rest first, which takes some
+ * ten of them, waiting. Source: proc(5), /proc/locks; Linux fs/locks.c, locks_start.
+ */
 export function readFlocks(): FlockTable {
   const holders = new Map<string, number>();
   for (const line of readFileSync('/proc/locks', 'latin1').split('\n')) {

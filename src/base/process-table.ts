@@ -70,12 +70,17 @@ export function withDescendants(table: readonly ProcessInfo[], roots: Iterable<n
 }
 
 /**
- * Direct children of a process, also zombies, without reading the whole table.
- * Undefined where the kernel does not list them. Source: proc(5), /proc/pid/task/tid/children.
+ * Direct children of a process, also zombies, without reading the whole table; or only those of its first thread, which
+ * also inherits all orphans. Undefined where the kernel does not list them.
+ * Source: proc(5), /proc/pid/task/tid/children; Linux kernel/exit.c, find_new_reaper.
  */
-export function readChildPids(pid: number): number[] | undefined {
+export function readChildPids(
+  pid: number,
+  of: 'all threads' | 'first thread' = 'all threads',
+): number[] | undefined {
   try {
-    return readdirSync(`/proc/${pid}/task`)
+    const threads = of === 'all threads' ? readdirSync(`/proc/${pid}/task`) : [pid];
+    return threads
       .flatMap((tid) => readFileSync(`/proc/${pid}/task/${tid}/children`, 'latin1').split(' '))
       .filter((text) => text !== '')
       .map(Number);

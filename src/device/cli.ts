@@ -4,15 +4,17 @@ import { RigError, reasonOf } from '../base/errors.ts';
 import { oneLine } from '../base/one-line.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
-import { ENV } from '../wire/env.ts';
+import { ENV, RESERVED_ROLES } from '../wire/env.ts';
 import { checkConfig } from './check.ts';
 import { checkDaemonPattern } from './daemons.ts';
 import { DEFAULT_CONFIG, DEFAULT_GRACE_MS } from './defaults.ts';
 import { examineHost } from './doctor.ts';
 import type { Alias } from './environment.ts';
 import { listPool } from './list.ts';
+import { isPriority, USUAL_PRIORITY } from './order.ts';
 import { parseWaitMs } from './pool.ts';
 import { quarantine, releaseFromQuarantine } from './quarantine.ts';
+import type { RoleRequest } from './reserve.ts';
 import { runTool, type ToolRequest } from './run-tool.ts';
 import { type RunRequest, runUnderLease } from './run-under-lease.ts';
 import { scanForDevices } from './scan.ts';
@@ -23,6 +25,8 @@ Everything after the type belongs to the command:
   sai-device uno ctest --output-on-failure -j4     run a test suite on a free Uno
   sai-device esp32 ESPPORT=0 idf.py monitor        also export the path of tty 0 as ESPPORT
   sai-device --wait 10m --tag rev2 uno ./flash.sh  wait ten minutes for one that has the tag
+  sai-device --and peer=nrf52 uno ./radio.sh       both or none; the second is SAI_PEER_TTY0, SAI_PEER_NAME, ...
+  sai-device --priority 9 uno ./hotfix.sh          before everybody who asked for less
   sai-device --no-wait uno true                    status 75 when none is free now
   sai-device --list --json                         who has what, without touching any
   sai-device --tool --flash esptool ...            under a lease: a program that locks the tty for itself
@@ -36,8 +40,9 @@ From a bare machine to a listed device (docs/device-setup.md):
   sai-device --doctor                              what on this host is in the way, and the cure
 
 The command gets SAI_DEVICE_TTY0 (and 1, 2, ...), SAI_DEVICE_NAME, SAI_DEVICE_TYPE, SAI_DEVICE_JIG,
-SAI_DEVICE_LEASE, SAI_DEVICE_FENCE, SAI_FINDINGS and SAI_RUN_DIR; a device with a probe also
-SAI_DEVICE_PROBE_SERIAL and SAI_DEVICE_PORT_BASE, the first of ten TCP ports that are this lease's.
+SAI_DEVICE_LEASE, SAI_DEVICE_FENCE, SAI_FINDINGS and SAI_RUN_DIR; with --and peer=... also SAI_PEER_TTY0, SAI_PEER_NAME,
+SAI_PEER_TYPE, SAI_PEER_JIG; a device with a probe also SAI_DEVICE_PROBE_SERIAL and SAI_DEVICE_PORT_BASE, the first of ten
+TCP ports that are this lease's.
 
 Status: that of the command; 64 usage, 74 device missing or gone, 75 none free in time or lease too long,
 78 config or unknown type, 126/127 command cannot start / not found, 128+signal when told to stop.
@@ -48,6 +53,8 @@ interface Flags {
   config?: string;
   name?: string;
   tag: string[];
+  and: string[];
+  priority: string;
   /** False: `--no-wait`. */
   wait?: string | false;
   maxLease?: string;
@@ -141,6 +148,17 @@ function commandLine(): Command {
       .option('--config <file>', `devices config (default: $${ENV.devicesConfig}, else ${DEFAULT_CONFIG})`)
       .option('--name <name>', 'only the device of that name')
       .option('--tag <tag>', 'only devices with that tag; may be repeated', collect, [])
+      .option(
+        '--and <role=type>',
+        'another device, taken together with the first; may be repeated',
+        collect,
+        [],
+      )
+      .option(
+        '--priority <0-9>',
+        'who asks with more is served first; waiting adds one each 10 minutes',
+        String(USUAL_PRIORITY),
+      )
       .option('--wait <duration>', 'longest wait: 30s, 10m, forever (default: 2h)')
       .option('--no-wait', 'fail at once, with status 75, when none is free')
       .option('--max-lease <duration>', 'end the command after that long, with status 75 (default: 8h)')
@@ -226,6 +244,8 @@ function requestOf(words: readonly string[], flags: Flags, config: string): RunR
     type,
     name: flags.name,
     tags: flags.tag,
+    and: roleRequestsIn(flags.and),
+    priority: priorityOf(flags.priority),
     alias,
     program,
     args,
@@ -271,6 +291,33 @@ function graceMsOf({ grace }: Flags): number {
 function waitMsOf(wait: Flags['wait']): number | undefined {
   if (wait === undefined) return undefined;
   return wait === false ? 0 : parseWaitMs(wait, '--wait');
+}
+
+function priorityOf(text: string): number {
+  if (/^\d$/.test(text) && isPriority(Number(text))) return Number(text);
+  throw usage(`--priority: expected a digit from 0 to 9, got ${JSON.stringify(text)}`);
+}
+
+function roleRequestsIn(words: readonly string[]): RoleRequest[] {
+  const requests = words.map((word) => roleRequestIn(word));
+  const roles = requests.map(({ role }) => role.toUpperCase());
+  const twice = requests.find(({ role }, index) => roles.indexOf(role.toUpperCase()) !== index);
+  if (twice) throw usage(`--and: expected each role once, got ${twice.role} again`);
+  return requests;
+}
+
+function roleRequestIn(word: string): RoleRequest {
+  const [, role, type] = /^([A-Za-z][A-Za-z0-9_]{0,31})=([^\s,=]+)$/.exec(word) ?? [];
+  if (role === undefined || type === undefined) {
+    throw usage(
+      `--and: expected ROLE=TYPE, such as peer=nrf52, the role of letters, digits and _, got ${JSON.stringify(word)}`,
+    );
+  }
+  const [firstWord = ''] = role.toUpperCase().split('_');
+  if (RESERVED_ROLES.has(firstWord)) {
+    throw usage(`--and: expected a role of your own, got ${role}: SAI_${firstWord}_… means something else`);
+  }
+  return { role, type };
 }
 
 function aliasIn(word: string | undefined): Alias | undefined {

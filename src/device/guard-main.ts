@@ -18,7 +18,7 @@ import { NAMED_AFTER_MS, withoutDaemons } from './daemons.ts';
 import { type GuardOrder, parseKnownLine } from './guard-order.ts';
 import { concludeLease } from './lease-record.ts';
 import { endTree, ProcessTree } from './process-tree.ts';
-import { wakeWaiters } from './run-dir.ts';
+import { wakeWaiters } from './wake.ts';
 
 /**
  * A command whose holder was killed while it executed its program has no environment for a moment: the descriptors

@@ -12,12 +12,12 @@ import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
 
 /** The file whose flock is the lease of a place. Never removed: its last record outlives the lease. */
-export function leaseFilePath(runDir: RunDir, place: Place): string {
+export function leaseFilePath(runDir: RunDir, place: Pick<Place, 'name'>): string {
   return join(runDir.path, `${place.name}${LEASE_FILE_END}`);
 }
 
 /** The last record of a place; undefined when there is none, or none that we understand. */
-export function readLeaseFile(runDir: RunDir, place: Place): LeaseRecord | undefined {
+export function readLeaseFile(runDir: RunDir, place: Pick<Place, 'name'>): LeaseRecord | undefined {
   return readLeaseRecord(leaseFilePath(runDir, place));
 }
 

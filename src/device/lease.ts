@@ -12,15 +12,16 @@ import { removeAbandonedLeases } from './abandoned-leases.ts';
 import { readLeaseFile } from './lease-file.ts';
 import { concludeLease, writeLeaseRecord } from './lease-record.ts';
 import type { LockedPlace } from './locked-place.ts';
-import type { Place } from './place.ts';
+import { claimsOf, type Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import { type PortBlock, takePortBlock } from './port-block.ts';
-import { type RunDir, wakeWaiters } from './run-dir.ts';
+import type { RunDir } from './run-dir.ts';
 import { readState } from './state.ts';
+import { TicketLine } from './ticket.ts';
 import type { DeviceLock } from './tty-lock.ts';
 
 /** A device of a lease, and what `--and` calls it. */
-interface Holding {
+export interface Holding {
   /** Undefined for the device that `SAI_DEVICE_…` tells of. */
   readonly role: string | undefined;
   readonly device: PooledDevice;
@@ -46,6 +47,8 @@ export class Lease {
   readonly lock: DeviceLock;
   readonly #recordFd: number;
   readonly #runDir: RunDir | undefined;
+  /** Of each device. */
+  readonly #claims: readonly (readonly string[])[];
   readonly #portBlocks: readonly PortBlock[];
   #released = false;
 
@@ -60,6 +63,7 @@ export class Lease {
     this.lock = request.lock;
     this.#runDir = request.runDir;
     this.#recordFd = recordFd;
+    this.#claims = request.holdings.map(({ device }) => claimsOf(device)); // before any of it may be unplugged
     this.#portBlocks = portBlocks;
   }
 
@@ -99,7 +103,18 @@ export class Lease {
     closeSync(this.#recordFd);
     for (const { fd } of this.#portBlocks) closeSync(fd);
     this.lock.release();
-    wakeWaiters(this.#runDir);
+    this.#wakeNext();
+  }
+
+  /** For each device whoever is first in its line. */
+  #wakeNext(): void {
+    if (!this.#runDir) return;
+    try {
+      const line = new TicketLine(this.#runDir.queue);
+      for (const claims of this.#claims) line.wakeFirst(claims);
+    } catch {
+      // the queue was removed: the waiters say so
+    }
   }
 }
 

@@ -13,6 +13,7 @@ import { environmentOf } from './environment.ts';
 import { Guard } from './guard.ts';
 import type { Lease } from './lease.ts';
 import { LendServer } from './lend-server.ts';
+import { isPriority, USUAL_PRIORITY } from './order.ts';
 import { endTree, ProcessTree } from './process-tree.ts';
 import { reserve } from './reserve.ts';
 import { TtyKeeper } from './tty-keeper.ts';
@@ -28,6 +29,8 @@ export interface DeviceRequest {
   readonly tags?: readonly string[];
   /** Path of the devices config; else `$SAI_DEVICES_CONF`, else `/etc/sai/devices/conf`. */
   readonly config?: string;
+  /** 0–9: who asks with more is served first, and each ten minutes of waiting add one; else 5. */
+  readonly priority?: number;
   /** Longest wait: 0 tries once, `Infinity` waits for ever; else as the devices say, else two hours. */
   readonly waitMs?: number;
   /** Longest time that the lease may last: then it is `lost`; else as the device says, else eight hours. */
@@ -97,6 +100,8 @@ export async function acquire(request: DeviceRequest, options: AcquireOptions = 
       tags: request.tags ?? [],
       config: request.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG),
       force: false,
+      and: [],
+      priority: priorityOf(request),
       waitMs: request.waitMs,
       joins: true,
       purpose: oneLine(request.purpose ?? process.argv.join(' ')),
@@ -221,6 +226,11 @@ class OwnLease extends Leased implements DeviceLease {
       new RigError('busy', `${this.name}: the lease has lasted too long; allow more by maxLeaseMs`),
     );
   }
+}
+
+function priorityOf({ priority = USUAL_PRIORITY }: DeviceRequest): number {
+  if (isPriority(priority)) return priority;
+  throw new RigError('usage', `priority: expected a whole number from 0 to 9, got ${String(priority)}`);
 }
 
 /** Built beside this file. */

@@ -77,7 +77,7 @@ interface CommandExit {
  */
 export async function runCommand(line: CommandLine, options: RunOptions): Promise<CommandEnd> {
   const hasTerminal = isatty(0);
-  const olderChildren = childPids();
+  const olderChildren = readChildPids(process.pid, 'first thread') ?? childPids(); // a shell has only one
   let child: ChildProcess;
   try {
     child = spawn(line.program, line.args, {
@@ -207,6 +207,7 @@ class Run {
   }
 
   async #endLeftovers(): Promise<void> {
+    if (this.#hasSurelyNoStrays()) return;
     const mayKeep = (this.#options.custody?.daemons?.keep.length ?? 0) > 0;
     if (mayKeep && this.#leftovers().length > 0) await delay(NAMED_AFTER_MS);
     await endTree({
@@ -222,6 +223,25 @@ class Run {
           `the device stays held until these processes of another user end: ${pids.join(', ')}`,
         ),
     });
+  }
+
+  /**
+   * Whatever the command left is our child or descends from one. Where the kernel lists our children, and there are
+   * none but those that we know, nobody is left who could start another: no pause is needed to see them. Twice, because
+   * the list may miss one while another that stands before it ends. Source: proc(5), /proc/pid/task/tid/children.
+   */
+  #hasSurelyNoStrays(): boolean {
+    const isEmpty = (of: 'all threads' | 'first thread'): boolean =>
+      readChildPids(process.pid, of)?.every((pid) => this.#isNoStray(pid)) ?? false;
+    return isEmpty('all threads') && isEmpty('first thread');
+  }
+
+  #isNoStray(pid: number): boolean {
+    return (
+      pid === this.#child.pid ||
+      this.#options.custody?.guard.pids.includes(pid) === true ||
+      this.#olderChildren.includes(pid)
+    );
   }
 
   #tellKept({ daemons }: Custody): void {
@@ -243,13 +263,8 @@ class Run {
 
   /** Orphans of the command that became our children; the ended ones are taken out of the process table. */
   #strays(): KnownProcess[] {
-    const notStrays = new Set([
-      ...this.#olderChildren,
-      this.#child.pid,
-      ...(this.#options.custody?.guard.pids ?? []),
-    ]);
     return childPids()
-      .filter((pid) => !notStrays.has(pid))
+      .filter((pid) => !this.#isNoStray(pid))
       .filter((pid) => !(readProcess(pid)?.state === 'Z' && reap(pid)))
       .map((pid) => knownProcess(pid))
       .filter((each) => each !== undefined);

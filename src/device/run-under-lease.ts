@@ -69,7 +69,7 @@ class DeviceRun {
   }
 
   async status(): Promise<number> {
-    const { program, type } = this.#request;
+    const { program, type, and } = this.#request;
     const { env, diagnostics } = this.#invocation;
     const refusal = refusalOf(program, env);
     if (refusal) return this.#notStarted(refusal.status, refusal.text, env[ENV.findings]);
@@ -80,12 +80,17 @@ class DeviceRun {
         env,
         stop: this.#signals.stop,
         say: (text) => diagnostics.say(text),
-        onQueue: () => log?.send(Buffer.from(`sai-device: queueing for device compatible with '${type}'\n`)),
+        onQueue: () => {
+          for (const each of [type, ...and.map((other) => other.type)])
+            log?.send(Buffer.from(`sai-device: queueing for device compatible with '${each}'\n`));
+        },
       });
       if (joined) return await this.#runAsMember(joined);
-      const acquired = `acquired device '${lease.device.name}' (${lease.device.type})`;
-      diagnostics.detail(acquired);
-      log?.send(Buffer.from(`sai-device: ${acquired}\n`));
+      for (const { device } of lease.holdings) {
+        const acquired = `acquired device '${device.name}' (${device.type})`;
+        diagnostics.detail(acquired);
+        log?.send(Buffer.from(`sai-device: ${acquired}\n`));
+      }
       return await this.#runWith(lease);
     } finally {
       await log?.close();
@@ -116,7 +121,8 @@ class DeviceRun {
     const { env, diagnostics } = this.#invocation;
     const outerFindings = env[ENV.findings] || undefined;
     const findings = outerFindings ?? lease.findingsFile;
-    const maxLeaseMs = this.#request.maxLeaseMs ?? lease.device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS;
+    const limitsMs = lease.holdings.map(({ device }) => device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS);
+    const maxLeaseMs = this.#request.maxLeaseMs ?? Math.min(...limitsMs);
     const guard = this.#guard(lease);
     using keeper = new TtyKeeper(lease, { guard, detail: (text) => diagnostics.detail(text) });
     using _lending = new LendServer(lease, { keeper, say: (text) => diagnostics.say(text) });
@@ -128,13 +134,15 @@ class DeviceRun {
       graceMs,
       say: (text) => diagnostics.say(text),
     });
-    await guard.end();
+    // Killed here, and never again able to act: who waits for the device need not wait for the rest of its end.
+    const guardEnded = guard.end();
     try {
       const status = this.#conclude(end, { findings, maxLeaseMs, device: lease.device.name });
       if (outerFindings === undefined) this.#sayVerdict(status, findings);
       return status;
     } finally {
       lease.release();
+      await guardEnded;
       await this.#remember(lease);
     }
   }

@@ -14,7 +14,8 @@ import type { Hindrance, LockedPlace } from './locked-place.ts';
 import { PathWatch } from './path-watch.ts';
 import { survey } from './place.ts';
 import type { PooledDevice } from './pool.ts';
-import { wakeWaiters } from './run-dir.ts';
+import { returnProblem } from './usb-identity.ts';
+import { wakeWaiters } from './wake.ts';
 
 /**
  * How often the ttys are asked whether they are still there, and looked for when they are not. An adapter that comes
@@ -175,7 +176,10 @@ export class TtyKeeper implements Disposable {
       return;
     }
     tty.awaySinceMs ??= nowMs;
-    tty.hindrance = place.tryReopen(this.#lease.runDir, this.#lease.record);
+    const other = returnProblem(device);
+    tty.hindrance = other
+      ? { by: 'absence', text: other.problem }
+      : place.tryReopen(this.#lease.runDir, this.#lease.record);
     if (!tty.hindrance) {
       tty.awaySinceMs = undefined;
       this.#isGuardStale = true;
