@@ -68,7 +68,8 @@ export interface DeviceLease extends AsyncDisposable {
   readonly folder: string;
   /**
    * Aborted, with a {@link RigError} as reason, once a tty went away and was not back within the device's `reappear`
-   * (blame `hardware`), another program has locked it meanwhile, or the lease lasted too long (`busy`). The device stays held until `release`.
+   * (blame `hardware`), another program has locked it meanwhile, or the lease lasted too long (`busy`). The device stays
+   * held until `release`.
    */
   readonly lost: AbortSignal;
   /**
