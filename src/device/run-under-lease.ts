@@ -137,7 +137,7 @@ class DeviceRun {
     // Killed here, and never again able to act: who waits for the device need not wait for the rest of its end.
     const guardEnded = guard.end();
     try {
-      const status = this.#conclude(end, { findings, maxLeaseMs, device: lease.device.name });
+      const status = this.#conclude(end, { findings, maxLeaseMs, device: deviceOf(lease, end.detail) });
       if (outerFindings === undefined) this.#sayVerdict(status, findings);
       return status;
     } finally {
@@ -238,6 +238,12 @@ class DeviceRun {
     if (!worst || worst.evidence === this.#failure) return;
     this.#invocation.diagnostics.fail(`verdict ${verdictOf(status, all)}: ${worst.tool}: ${worst.evidence}`);
   }
+}
+
+/** The one whose tty it is; else the one that was asked for by type. */
+function deviceOf({ holdings, device }: Lease, tty: string | undefined): string {
+  const owner = holdings.find((each) => each.device.ttys.some(({ path }) => path === tty));
+  return (owner?.device ?? device).name;
 }
 
 interface LeaseContext {

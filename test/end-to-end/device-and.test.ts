@@ -156,6 +156,20 @@ describe('--and', () => {
     });
   });
 
+  test('names the one of them that goes away', async () => {
+    await using bench = new Bench({}, NRF);
+    const [, nrf] = bench.boards;
+    const read = 'echo up; cat < $SAI_PEER_TTY0';
+    const both = bench.start(['--and', 'peer=nrf52', 'uno', 'sh', '-c', read]);
+    await both.prints(/up/);
+    bench.unplug(nrf);
+    const { status, stderr } = await both.ended;
+    expect(status).toBe(74);
+    expect(stderr).toContain(
+      `sai-device: nrf1: ${nrf?.ttyPath} went away while the command ran; check cable and power\n`,
+    );
+  });
+
   test('takes a board that is reached through a probe alone', async () => {
     await using bench = new Bench();
     const probe = bench.file('probe');
