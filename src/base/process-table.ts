@@ -98,6 +98,16 @@ export function readProcessEnvironment(pid: number): string[] {
   }
 }
 
+/** What `markDescendants` of an ancestor has left; undefined without, or when it is gone. Source: proc(5), /proc/pid/limits. */
+export function readInheritedMark(pid: number): number | undefined {
+  try {
+    const soft = /^Max file locks +(\d+) /m.exec(readFileSync(`/proc/${pid}/limits`, 'latin1'))?.[1];
+    return soft === undefined ? undefined : Number(soft);
+  } catch {
+    return undefined; // gone, or hidden
+  }
+}
+
 /** Whether that very process still lives: neither ended, nor a zombie, nor its pid given to another. */
 export function isAlive(process: { readonly pid: number; readonly startTicks: number }): boolean {
   const now = readProcess(process.pid);

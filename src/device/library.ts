@@ -14,7 +14,7 @@ import { Guard } from './guard.ts';
 import type { Lease } from './lease.ts';
 import { LendServer } from './lend-server.ts';
 import { isPriority, USUAL_PRIORITY } from './order.ts';
-import { endTree, ProcessTree } from './process-tree.ts';
+import { endTree, markOf, ProcessTree } from './process-tree.ts';
 import { reserve } from './reserve.ts';
 import { TtyKeeper } from './tty-keeper.ts';
 
@@ -185,8 +185,7 @@ class OwnLease extends Leased implements DeviceLease {
     this.#timer = Number.isFinite(maxLeaseMs)
       ? setTimeout(() => this.#endOvertime(), maxLeaseMs).unref()
       : undefined;
-    const { folder, holderStartTicks } = lease.record;
-    this.#tree = new ProcessTree(`${ENV.deviceLease}=${folder}`, holderStartTicks);
+    this.#tree = new ProcessTree(markOf(lease.record), lease.record.holderStartTicks);
     const guard = { relieve: () => this.#guard?.relieve() ?? true };
     this.#keeper = new TtyKeeper(lease, { guard, detail: () => {} });
     this.#keeper.start({

@@ -14,7 +14,7 @@ import {
   worstFinding,
 } from '../findings/findings-file.ts';
 import { openSender } from '../logproxy/open-sender.ts';
-import { becomeSubreaper } from '../native/process.ts';
+import { becomeSubreaper, markDescendants } from '../native/process.ts';
 import { ENV } from '../wire/env.ts';
 import type { Finding } from '../wire/finding.ts';
 import type { DaemonPatterns } from './daemons.ts';
@@ -127,6 +127,7 @@ class DeviceRun {
     using keeper = new TtyKeeper(lease, { guard, detail: (text) => diagnostics.detail(text) });
     using _lending = new LendServer(lease, { keeper, say: (text) => diagnostics.say(text) });
     const line = { program, args, env: environmentOf(env, lease, { alias, findings }) };
+    markDescendants(lease.record.fence);
     // When this throws, lease and guard are left as they are: the guard ends what may live, then lets go.
     const end = await runCommand(line, {
       custody: { guard, keeper, maxLeaseMs, daemons: this.#daemons() },
@@ -137,7 +138,7 @@ class DeviceRun {
     // Killed here, and never again able to act: who waits for the device need not wait for the rest of its end.
     const guardEnded = guard.end();
     try {
-      const status = this.#conclude(end, { findings, maxLeaseMs, device: deviceOf(lease, end.detail) });
+      const status = this.#conclude(end, { findings, maxLeaseMs, device: lease.device.name });
       if (outerFindings === undefined) this.#sayVerdict(status, findings);
       return status;
     } finally {
@@ -238,12 +239,6 @@ class DeviceRun {
     if (!worst || worst.evidence === this.#failure) return;
     this.#invocation.diagnostics.fail(`verdict ${verdictOf(status, all)}: ${worst.tool}: ${worst.evidence}`);
   }
-}
-
-/** The one whose tty it is; else the one that was asked for by type. */
-function deviceOf({ holdings, device }: Lease, tty: string | undefined): string {
-  const owner = holdings.find((each) => each.device.ttys.some(({ path }) => path === tty));
-  return (owner?.device ?? device).name;
 }
 
 interface LeaseContext {

@@ -28,6 +28,7 @@ const PROTOTYPES = {
   poll: 'int poll(void *fds, unsigned long count, int timeout)',
   prctl: 'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
   pipe2: 'int pipe2(int *fds, int flags)',
+  prlimit64: 'int prlimit64(int pid, int resource, void *new_limit, void *old_limit)',
   waitpid: 'int waitpid(int pid, void *status, int options)',
 } as const;
 
