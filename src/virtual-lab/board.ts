@@ -45,3 +45,25 @@ export interface LineEdge {
   readonly level: Level;
   readonly monotonicMs: number;
 }
+
+/** Where a board is started. */
+export interface BoardPlace {
+  readonly name: string;
+  /** Folder of the stable tty links, `<name>.tty0`, … */
+  readonly dir: string;
+  /** Where programs are looked for, and the user's cache. */
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** A running board as people and programs find it. */
+export interface LabBoard {
+  readonly board: string;
+  readonly type: string;
+  readonly ttys: readonly string[];
+  /** Socket of its lines. */
+  readonly chip: string;
+  /** The devices config that lists it. */
+  readonly devices: string;
+  /** The jig config that drives its lines. */
+  readonly jig: string;
+}

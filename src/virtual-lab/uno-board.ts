@@ -5,7 +5,7 @@ import { packageFile } from '../base/package-file.ts';
 import type { Board } from './board.ts';
 import { ChipProcess, type ChipReport } from './chip-process.ts';
 import { PtyProxy, type PtyProxyOptions } from './pty-proxy.ts';
-import { UnoLines } from './uno-lines.ts';
+import { PulledLines } from './pulled-lines.ts';
 
 /** As short as a finger manages. */
 const RESET_PULSE_MS = 20;
@@ -43,7 +43,8 @@ export async function startUnoBoard(options: UnoBoardOptions): Promise<Board> {
 class UnoBoard implements Board {
   readonly name: string;
   readonly ttys: readonly string[];
-  readonly lines: UnoLines;
+  /** `button` is D2, `led` D13. */
+  readonly lines: PulledLines<'reset' | 'button', 'led'>;
   readonly broken: Promise<RigError>;
   readonly started: Promise<void>;
   readonly #tty: PtyProxy;
@@ -60,7 +61,9 @@ class UnoBoard implements Board {
       ...(passages && { passages }),
     });
     this.ttys = [this.#tty.path];
-    this.lines = new UnoLines((line, level) => this.#chip.send({ op: 'line', line, level }));
+    this.lines = new PulledLines({ reset: 1, button: 1 }, ['led'], (line, level) =>
+      this.#chip.send({ op: 'line', line, level }),
+    );
     this.#chip = new ChipProcess(firmware, (message) => this.#take(message));
     this.started = this.#chip.ready;
     this.broken = new Promise((resolve) => {
