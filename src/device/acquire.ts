@@ -2,12 +2,14 @@
 
 import { RigError } from '../base/errors.ts';
 import { readFlocks } from '../base/proc-locks.ts';
+import { describeEstimate, estimateMs, type Prospect } from './history.ts';
 import { beginLease, type Lease } from './lease.ts';
 import { readLeaseFile } from './lease-file.ts';
 import { type DeviceView, describeHolder, lookAt } from './look.ts';
 import type { Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
+import { type RigState, readState } from './state.ts';
 import { type LockRefusal, tryLockDevice } from './tty-lock.ts';
 
 /**
@@ -38,6 +40,8 @@ export class Acquisition {
   /** What the last try to take a device that looked free ran into. */
   readonly #obstacles = new Map<string, DeviceView>();
   readonly #refusals = new Map<string, { readonly count: number; readonly untilMs: number }>();
+  /** As of the last look. */
+  #state: RigState = { devices: new Map(), damage: undefined };
 
   constructor(wanted: Wanted) {
     this.wanted = wanted;
@@ -45,8 +49,9 @@ export class Acquisition {
 
   look(): Sight[] {
     const flocks = readFlocks();
+    this.#state = readState(this.wanted.runDir);
     return this.wanted.devices.map((device) => {
-      const view = lookAt(device, this.wanted.runDir, flocks);
+      const view = lookAt(device, this.wanted.runDir, flocks, this.#state);
       if (view.state !== 'free') {
         // Whoever refused us can be seen now.
         this.#refusals.delete(device.name);
@@ -88,6 +93,21 @@ export class Acquisition {
       return describeHolder(device, obstacle ?? view);
     });
     return [...shown, ...(sights.length > 3 ? [`${sights.length - 3} more`] : [])].join('; ');
+  }
+
+  /** `; free in about 3 min` for the waiter at `position`; empty when nothing is known that a guess could rest on. */
+  describeWait(sights: readonly Sight[], position: number): string {
+    const prospects = sights.map((sight) => this.#prospectOf(sight)).filter((each) => each !== undefined);
+    const ms = prospects.length > 0 ? estimateMs(prospects, position) : undefined;
+    return ms === undefined ? '' : `; ${describeEstimate(ms)}`;
+  }
+
+  /** Undefined for a device of which nobody can say when it comes free. */
+  #prospectOf({ device, view }: Sight): Prospect | undefined {
+    const leases = this.#state.devices.get(device.name)?.leases ?? [];
+    if (view.state === 'free') return { leases, heldForMs: Number.POSITIVE_INFINITY };
+    if (view.state !== 'held' || !view.record) return undefined;
+    return { leases, heldForMs: Math.max(0, Date.now() - view.record.sinceMs) };
   }
 
   #tryTakeOne({ device, view }: Sight): Lease | undefined {

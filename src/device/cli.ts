@@ -5,11 +5,14 @@ import { oneLine } from '../base/one-line.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
+import { checkDaemonPattern } from './daemons.ts';
 import { DEFAULT_CONFIG, DEFAULT_GRACE_MS } from './defaults.ts';
 import type { Alias } from './environment.ts';
 import { listPool } from './list.ts';
 import { parseWaitMs } from './pool.ts';
+import { quarantine, releaseFromQuarantine } from './quarantine.ts';
 import { type RunRequest, runUnderLease } from './run-under-lease.ts';
+import { watchPool } from './watch.ts';
 
 const EXAMPLES = `
 Everything after the type belongs to the command:
@@ -18,6 +21,9 @@ Everything after the type belongs to the command:
   sai-device --wait 10m --tag rev2 uno ./flash.sh  wait ten minutes for one that has the tag
   sai-device --no-wait uno true                    status 75 when none is free now
   sai-device --list --json                         who has what, without touching any
+  sai-device --watch                               the same, live; Ctrl-C ends it
+  sai-device --quarantine uno-1 --reason 'flashes one time in two'
+  sai-device --keep-daemons adb phone ./test.sh    an adb server that the test starts may stay
 
 The command gets SAI_DEVICE_TTY0 (and 1, 2, ...), SAI_DEVICE_NAME, SAI_DEVICE_TYPE, SAI_DEVICE_JIG,
 SAI_DEVICE_LEASE, SAI_DEVICE_FENCE, SAI_FINDINGS and SAI_RUN_DIR.
@@ -35,7 +41,12 @@ interface Flags {
   maxLease?: string;
   grace?: string;
   new?: boolean;
+  keepDaemons: string[];
   list?: boolean;
+  watch?: boolean;
+  quarantine?: string;
+  reason?: string;
+  release?: string;
   json?: boolean;
   force?: boolean;
   optional?: boolean;
@@ -73,8 +84,22 @@ async function obey(command: Command, invocation: Invocation, guardProgram: stri
   const flags = command.opts<Flags>();
   diagnostics.verbosity = flags.quiet ? 'quiet' : flags.verbose ? 'verbose' : 'normal';
   const config = flags.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG);
-  if (flags.list) return await listPool(config, flags.json ? 'json' : 'text', invocation);
-  if (flags.json) throw usage('--json: expected together with --list');
+  const force = flags.force ?? false;
+  const format = flags.json ? 'json' : 'text';
+  switch (taskOf(flags, command.args)) {
+    case 'list':
+      return await listPool(config, format, invocation);
+    case 'watch':
+      return await watchPool(config, format, invocation);
+    case 'quarantine': {
+      const { quarantine: name = '', reason = '' } = flags;
+      return await quarantine({ config, force, name, reason }, invocation);
+    }
+    case 'release':
+      return await releaseFromQuarantine({ config, force, name: flags.release ?? '' }, invocation);
+    case 'run':
+      break;
+  }
   return await runUnderLease(requestOf(command.args, flags, config), invocation, guardProgram);
 }
 
@@ -93,8 +118,21 @@ function commandLine(): Command {
       .option('--max-lease <duration>', 'end the command after that long, with status 75 (default: 8h)')
       .option('--grace <duration>', 'time between TERM and KILL (default: 5s)')
       .option('--new', 'take another device even when this command runs under a lease that would do')
-      .option('--list', 'show all devices and who has them')
-      .option('--json', 'with --list: one JSON object a line')
+      .option(
+        '--keep-daemons <name>',
+        'leave daemons of that name running when the command ends, such as adb or "ccache*"; may be repeated',
+        collect,
+        [],
+      )
+      .option('--list', 'show all devices, who has them, and who is next')
+      .option('--watch', 'the same, and again whenever something changes')
+      .option(
+        '--json',
+        'with --list or --watch: one JSON object a line, and then for each device that changed',
+      )
+      .option('--quarantine <name>', 'let nobody have that device from now on; needs --reason')
+      .option('--reason <text>', 'with --quarantine: why, for everybody who wants the device')
+      .option('--release <name>', 'end a quarantine')
       .option('--optional', 'a failure of sai-device itself leaves no finding in $SAI_FINDINGS')
       .option('--force', 'accept a run folder on a network or FUSE file system')
       .option('-q, --quiet', 'say only what failed')
@@ -105,6 +143,27 @@ function commandLine(): Command {
       .exitOverride()
       .configureOutput({ writeOut: () => {}, writeErr: () => {} })
   );
+}
+
+type Task = 'run' | 'list' | 'watch' | 'quarantine' | 'release';
+
+/** @throws {RigError} blame `usage` for flags that do not go together */
+function taskOf(flags: Flags, words: readonly string[]): Task {
+  const tasks = (['list', 'watch', 'quarantine', 'release'] as const).filter(
+    (each) => flags[each] !== undefined,
+  );
+  const [task = 'run', other] = tasks;
+  if (other) throw usage(`expected one of --${task} and --${other}, got both`);
+  const [word] = words;
+  if (word !== undefined && (task === 'quarantine' || task === 'release'))
+    throw usage(`--${task}: expected one name and no command, got ${JSON.stringify(word)}`);
+  if (flags.json && task !== 'list' && task !== 'watch')
+    throw usage('--json: expected together with --list or --watch');
+  if (flags.reason !== undefined && task !== 'quarantine')
+    throw usage('--reason: expected together with --quarantine');
+  if (task === 'quarantine' && (flags.reason ?? '').trim() === '')
+    throw usage('--quarantine: expected --reason TEXT, for everybody who wants the device');
+  return task;
 }
 
 function requestOf(words: readonly string[], flags: Flags, config: string): RunRequest {
@@ -132,6 +191,7 @@ function requestOf(words: readonly string[], flags: Flags, config: string): RunR
     waitMs: waitMsOf(flags.wait),
     maxLeaseMs: flags.maxLease === undefined ? undefined : parseDurationMs(flags.maxLease, '--max-lease'),
     graceMs: flags.grace === undefined ? DEFAULT_GRACE_MS : parseDurationMs(flags.grace, '--grace'),
+    keepDaemons: flags.keepDaemons.map((each) => checkDaemonPattern(each)),
     joins: !flags.new,
     purpose: oneLine([program, ...args].join(' ')),
     optional: flags.optional ?? false,

@@ -11,8 +11,10 @@
 import { closeSync, rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ByteLines } from '../base/byte-lines.ts';
+import type { ProcessInfo } from '../base/process-table.ts';
 import { runMain } from '../base/run-main.ts';
 import { ENV } from '../wire/env.ts';
+import { NAMED_AFTER_MS, withoutDaemons } from './daemons.ts';
 import { type GuardOrder, parseKnownLine } from './guard-order.ts';
 import { released, writeLeaseRecord } from './lease-record.ts';
 import { endTree, ProcessTree } from './process-tree.ts';
@@ -36,10 +38,11 @@ void runMain('sai-device-guard', ({ args }) => guard(JSON.parse(args[0] ?? '') a
 async function guard(order: GuardOrder): Promise<number> {
   // Whoever stops the command must not stop its guard.
   for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM'] as const) process.on(signal, () => {});
-  const { record, runDir, leaseFileFds, otherFds } = order;
+  const { record, runDir, leaseFileFds, otherFds, keepDaemons } = order;
   const tree = new ProcessTree(`${ENV.deviceLease}=${record.folder}`, record.holderStartTicks);
-  await learnUntilHolderVanishes(tree);
-  await endSurely(tree, order.graceMs);
+  const commandPid = await learnUntilHolderVanishes(tree);
+  if (keepDaemons.length > 0) await delay(NAMED_AFTER_MS);
+  await endSurely(() => withoutDaemons(tree.scan(), keepDaemons, commandPid), order.graceMs);
   for (const fd of leaseFileFds) writeLeaseRecord(fd, released(record));
   rmSync(record.folder, { recursive: true, force: true });
   for (const fd of [...otherFds, ...leaseFileFds]) closeSync(fd);
@@ -48,23 +51,28 @@ async function guard(order: GuardOrder): Promise<number> {
 }
 
 /** An error of the system (no descriptor, no memory left) must not let go of a device whose command may live. */
-async function endSurely(tree: ProcessTree, graceMs: number): Promise<void> {
+async function endSurely(scan: () => readonly ProcessInfo[], graceMs: number): Promise<void> {
   for (;;) {
     try {
-      return await endTree({ scan: () => tree.scan(), graceMs, settleMs: SETTLE_MS });
+      return await endTree({ scan, graceMs, settleMs: SETTLE_MS });
     } catch {
       await delay(RETRY_AFTER_MS);
     }
   }
 }
 
-function learnUntilHolderVanishes(tree: ProcessTree): Promise<void> {
+/** The pid of the command; undefined when its holder was killed before it could tell. */
+function learnUntilHolderVanishes(tree: ProcessTree): Promise<number | undefined> {
   const lines = new ByteLines(MAX_LINE_BYTES);
+  let commandPid: number | undefined;
   process.stdin.on('data', (chunk: Buffer) => {
-    for (const line of lines.push(chunk)) for (const known of parseKnownLine(line)) tree.know(known);
+    for (const known of lines.push(chunk).flatMap((line) => parseKnownLine(line))) {
+      commandPid ??= known.pid;
+      tree.know(known);
+    }
   });
   return new Promise((resolve) => {
-    process.stdin.once('close', resolve);
-    process.stdin.once('error', () => resolve());
+    process.stdin.once('close', () => resolve(commandPid));
+    process.stdin.once('error', () => resolve(commandPid));
   });
 }

@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { RigError } from '../base/errors.ts';
+import type { DaemonPatterns } from './daemons.ts';
 import { type GuardOrder, knownLine } from './guard-order.ts';
 import type { Lease } from './lease.ts';
 import { GUARD_VARIABLE, type KnownProcess } from './process-tree.ts';
@@ -14,6 +15,7 @@ export interface GuardOptions {
   /** The program that `guard-main.ts` was built into. */
   readonly program: string;
   readonly graceMs: number;
+  readonly keepDaemons?: DaemonPatterns;
   /** Told when another guard had to be started. */
   readonly onReplaced?: () => void;
   /** Told when the last one ended and no other can be started. */
@@ -49,7 +51,10 @@ export class Guard {
     return this.#child.pid;
   }
 
-  /** Tells it about processes of the command that it might not find by itself: daemons that gave up their environment. */
+  /**
+   * Tells it about processes of the command that it might not find by itself: daemons that gave up their environment.
+   * The first one ever is the command.
+   */
   know(processes: readonly KnownProcess[]): void {
     const fresh = processes.filter((each) => this.#known.get(each.pid)?.startTicks !== each.startTicks);
     if (fresh.length === 0) return;
@@ -78,6 +83,7 @@ export class Guard {
       otherFds: numbers.slice(descriptors.leaseFiles.length),
       runDir,
       graceMs: this.#options.graceMs,
+      keepDaemons: this.#options.keepDaemons ?? [],
     };
     const child = spawn(process.execPath, [this.#options.program, JSON.stringify(order)], {
       cwd: '/',

@@ -12,6 +12,7 @@ import { released, writeLeaseRecord } from './lease-record.ts';
 import type { Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import { type RunDir, wakeWaiters } from './run-dir.ts';
+import { readState } from './state.ts';
 import type { DeviceLock } from './tty-lock.ts';
 
 /** A device of a lease, and what `--and` calls it. */
@@ -104,7 +105,12 @@ export function beginLease(request: LeaseRequest): Lease {
   let folder: string | undefined;
   try {
     const previous = runDir ? places.map((place) => readLeaseFile(runDir, place)) : [];
-    const fence = Math.max(Date.now() * 1000, ...previous.map((record) => (record?.fence ?? 0) + 1));
+    const { devices: known } = readState(runDir); // also of a board that is at another USB port now
+    const fences = [
+      ...request.holdings.map(({ device }) => known.get(device.name)?.fence ?? 0),
+      ...previous.map((record) => record?.fence ?? 0),
+    ];
+    const fence = Math.max(Date.now() * 1000, ...fences.map((each) => each + 1));
     folder = makeFolder(runDir, fence);
     const recordFd = openSync(
       join(folder, LEASE_RECORD_FILE),

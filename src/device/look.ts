@@ -10,6 +10,7 @@ import { leaseFilePath, readLeaseFile } from './lease-file.ts';
 import { type Place, type PlaceProblem, surveyPlaces } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
+import { type Quarantine, type RigState, readState } from './state.ts';
 
 export type DeviceView =
   | {
@@ -22,13 +23,16 @@ export type DeviceView =
   | { readonly state: 'held'; readonly places: readonly Place[]; readonly record: LeaseRecord | undefined }
   /** Locked by a program that takes no lease: flock(1), tio, esptool, Sai's own. 0: the kernel does not say who. */
   | { readonly state: 'foreign'; readonly places: readonly Place[]; readonly pid: number }
-  | { readonly state: 'missing'; readonly problem: PlaceProblem };
+  | { readonly state: 'missing'; readonly problem: PlaceProblem }
+  /** Nobody has it, and nobody gets it. */
+  | { readonly state: 'quarantined'; readonly places: readonly Place[]; readonly quarantine: Quarantine };
 
-/** One look; `flocks` lets many devices share it. */
+/** One look; `flocks` and `state` let many devices share it. */
 export function lookAt(
   device: PooledDevice,
   runDir: RunDir | undefined,
   flocks: FlockTable = readFlocks(),
+  state: RigState = readState(runDir),
 ): DeviceView {
   const { places, problem } = surveyPlaces(device);
   if (problem) return { state: 'missing', problem };
@@ -41,6 +45,8 @@ export function lookAt(
     const pid = flocks.holderOf(place);
     if (pid !== undefined) return { state: 'foreign', places, pid };
   }
+  const quarantine = state.devices.get(device.name)?.quarantine;
+  if (quarantine) return { state: 'quarantined', places, quarantine };
   return {
     state: 'free',
     places,
@@ -74,13 +80,33 @@ export function describeHolder(device: PooledDevice, view: DeviceView): string {
       return `${device.name} is not usable: ${view.problem.text}`;
     case 'foreign':
       return `${device.name} is locked by ${view.pid > 0 ? describeProcess(view.pid) : 'another program'}`;
+    case 'quarantined':
+      return `${device.name} is ${describeQuarantine(device, view.quarantine)}`;
     case 'held': {
       const { record } = view;
       if (!record || record.releasedAtMs !== undefined) return `${device.name} is being taken`;
-      const since = new Date(record.sinceMs).toTimeString().slice(0, 8);
+      const since = timeOfDay(record.sinceMs);
       const names = record.devices.map(({ name }) => name);
       const whose = names.includes(device.name) ? '' : ` as ${oneLine(names.join(' and '))}`;
       return `${device.name} is held${whose} by pid ${record.holderPid} (${oneLine(record.command)}) of ${oneLine(record.user)} since ${since}`;
     }
   }
+}
+
+/** `quarantined by ann since 2026-01-31 12:03: flashes badly (sai-device --release uno1 ends that)`. */
+export function describeQuarantine(device: PooledDevice, { reason, by, atMs }: Quarantine): string {
+  const release = `sai-device --release ${device.name}`;
+  return `quarantined by ${oneLine(by)} since ${minuteOf(atMs)}: ${oneLine(reason)} (${release} ends that)`;
+}
+
+/** `12:03:04`, local. */
+export function timeOfDay(atMs: number): string {
+  return new Date(atMs).toTimeString().slice(0, 8);
+}
+
+/** Local time; a quarantine may last for weeks. */
+function minuteOf(atMs: number): string {
+  const time = new Date(atMs);
+  const [month, day] = [time.getMonth() + 1, time.getDate()].map((each) => String(each).padStart(2, '0'));
+  return `${time.getFullYear()}-${month}-${day} ${timeOfDay(atMs).slice(0, 5)}`;
 }

@@ -167,7 +167,7 @@ class Waiter implements Disposable {
     if (text === this.#said || now - this.#saidAtMs < SAY_AT_MOST_EVERY_MS) return;
     this.#said = text;
     this.#saidAtMs = now;
-    this.#options.say(text);
+    this.#options.say(text + this.#acquisition.describeWait(sights, this.#inFront.length + 1));
   }
 
   #timeIsUp(sights: readonly Sight[]): RigError {
@@ -214,7 +214,7 @@ class Waiter implements Disposable {
 }
 
 /** Rings once for any number of reasons since the last time somebody listened. */
-class Alarm {
+export class Alarm {
   #hasRung = false;
   #wake: (() => void) | undefined;
 

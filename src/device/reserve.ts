@@ -10,6 +10,7 @@ import { ttyGidOf } from './place.ts';
 import { type DeviceRequest, loadPool, matchDevices, type PooledDevice } from './pool.ts';
 import { acquire } from './queue.ts';
 import { openRunDir, type RunDir } from './run-dir.ts';
+import { readState } from './state.ts';
 
 export interface Reservation extends DeviceRequest {
   /** The devices config. */
@@ -65,6 +66,8 @@ export async function reserve(request: Reservation, context: ReserveContext): Pr
   if (own && member) return { joined: { lease: own, device: member } };
   const others = withoutAncestors(devices, ancestors, request.type);
   const runDir = sharedFolder(pool, request, context);
+  const { damage } = readState(runDir);
+  if (damage !== undefined) say(damage);
   onQueue?.();
   const lease = await acquire(
     { devices: others, type: request.type, command: request.purpose, parent: own?.folder, runDir },

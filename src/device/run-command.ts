@@ -1,11 +1,13 @@
 /** Runs the command of a lease and leaves nothing of it behind. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { errnoCode, reasonOf } from '../base/errors.ts';
 import { EXIT_CANNOT_START, EXIT_NOT_FOUND, exitStatusOfSignal } from '../base/exit.ts';
 import { readChildPids, readProcess, readProcessTable } from '../base/process-table.ts';
 import { reap } from '../native/process.ts';
+import { type DaemonPatterns, isKept, NAMED_AFTER_MS } from './daemons.ts';
 import type { Guard } from './guard.ts';
 import {
   endTree,
@@ -34,11 +36,13 @@ export interface CommandLine {
 }
 
 /** What a command's lease adds: without it (a command that joins its parent's lease) strays are the parent's business. */
-interface Custody {
+export interface Custody {
   readonly guard: Pick<Guard, 'know' | 'pid'>;
   /** The first tty that has been unplugged, as configured. */
   readonly hungUpTty: () => string | undefined;
   readonly maxLeaseMs: number;
+  /** What may outlive the command, and who is told, once it has ended, what does. */
+  readonly daemons?: { readonly keep: DaemonPatterns; readonly onKept: (pids: readonly number[]) => void };
 }
 
 export interface RunOptions {
@@ -125,6 +129,7 @@ class Run {
     if (custody) {
       this.#goneTty ??= custody.hungUpTty();
       await this.#endLeftovers();
+      this.#tellKept(custody);
     }
     return this.#judge(end);
   }
@@ -196,8 +201,10 @@ class Run {
   }
 
   async #endLeftovers(): Promise<void> {
+    const mayKeep = (this.#options.custody?.daemons?.keep.length ?? 0) > 0;
+    if (mayKeep && this.#leftovers().length > 0) await delay(NAMED_AFTER_MS);
     await endTree({
-      scan: () => (this.#strays().length === 0 ? [] : this.#tree()), // the table is only read when there are any
+      scan: () => (this.#leftovers().length === 0 ? [] : this.#tree()), // the table is only read when there are any
       graceMs: this.#options.graceMs,
       hurry: this.#hurry.signal,
       onForbidden: (pids) =>
@@ -207,11 +214,21 @@ class Run {
     });
   }
 
-  /** Everything that the command started and that still lives. */
+  #tellKept({ daemons }: Custody): void {
+    const kept = daemons ? this.#strays().map((each) => each.pid) : [];
+    if (kept.length > 0) daemons?.onKept(kept);
+  }
+
+  /** Everything that the command started and that still lives, without the daemons that may. */
   #tree(): ReturnType<typeof livingTrees> {
     const command = this.#hasExited ? undefined : this.#child.pid;
-    const strays = this.#options.custody ? this.#strays() : [];
+    const strays = this.#options.custody ? this.#leftovers() : [];
     return livingTrees([...(command === undefined ? [] : [command]), ...strays.map((each) => each.pid)]);
+  }
+
+  #leftovers(): KnownProcess[] {
+    const keep = this.#options.custody?.daemons?.keep ?? [];
+    return this.#strays().filter((each) => !isKept(each.pid, keep));
   }
 
   /** Orphans of the command that became our children; the ended ones are taken out of the process table. */

@@ -43,6 +43,8 @@ export interface RunDir {
   /** Lease files stand in `path` itself, named after the place. */
   readonly leases: string;
   readonly queue: string;
+  /** Made by the first who has something to write there: state.ts. */
+  readonly state: string;
 }
 
 /** Where leases and tickets may live, or why nowhere. */
@@ -184,7 +186,7 @@ function withFolders(path: string): RunDir {
 }
 
 function foldersOf(path: string): RunDir {
-  return { path, leases: join(path, 'leases'), queue: join(path, 'queue') };
+  return { path, leases: join(path, 'leases'), queue: join(path, 'queue'), state: join(path, 'state') };
 }
 
 function refuseForeignFileSystem(path: string, force: boolean): void {

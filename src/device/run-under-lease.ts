@@ -1,7 +1,8 @@
 /** What `sai-device <type> <command>` does: gets a device, runs the command, says what came of it. */
 
+import { describeProcess } from '../base/describe-process.ts';
 import { formatDuration } from '../base/duration.ts';
-import { RigError } from '../base/errors.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
 import { EXIT_STATUS, exitStatusOfSignal } from '../base/exit.ts';
 import { refusalOf } from '../base/program.ts';
 import { type Invocation, Stopped } from '../base/run-main.ts';
@@ -16,12 +17,14 @@ import { openSender } from '../logproxy/open-sender.ts';
 import { becomeSubreaper } from '../native/process.ts';
 import { ENV } from '../wire/env.ts';
 import type { Finding } from '../wire/finding.ts';
+import type { DaemonPatterns } from './daemons.ts';
 import { DEFAULT_MAX_LEASE_MS } from './defaults.ts';
 import { aliasOf, environmentOf, environmentOfMember } from './environment.ts';
 import { Guard } from './guard.ts';
+import { rememberLease } from './history.ts';
 import type { Lease } from './lease.ts';
 import { type Reservation, type Reserved, reserve } from './reserve.ts';
-import { type CommandEnd, runCommand } from './run-command.ts';
+import { type CommandEnd, type Custody, runCommand } from './run-command.ts';
 import { SignalDesk } from './signals.ts';
 
 export interface RunRequest extends Reservation {
@@ -30,6 +33,7 @@ export interface RunRequest extends Reservation {
   /** Undefined: as the device says, else eight hours. */
   readonly maxLeaseMs: number | undefined;
   readonly graceMs: number;
+  readonly keepDaemons: DaemonPatterns;
   /** Leave no finding about a failure of our own. */
   readonly optional: boolean;
 }
@@ -115,7 +119,7 @@ class DeviceRun {
     const line = { program, args, env: environmentOf(env, lease, { alias, findings }) };
     // When this throws, lease and guard are left as they are: the guard ends what may live, then lets go.
     const end = await runCommand(line, {
-      custody: { guard, hungUpTty: () => lease.hungUpTty(), maxLeaseMs },
+      custody: { guard, hungUpTty: () => lease.hungUpTty(), maxLeaseMs, daemons: this.#daemons() },
       signals: this.#signals,
       graceMs,
       say: (text) => diagnostics.say(text),
@@ -127,6 +131,26 @@ class DeviceRun {
       return status;
     } finally {
       lease.release();
+      await this.#remember(lease);
+    }
+  }
+
+  #daemons(): NonNullable<Custody['daemons']> {
+    const { keepDaemons } = this.#request;
+    const onKept = (pids: readonly number[]): void => {
+      const names = pids.map((pid) => describeProcess(pid)).join(', ');
+      this.#invocation.diagnostics.detail(`left running, as --keep-daemons says: ${names}`);
+    };
+    return { keep: keepDaemons, onKept };
+  }
+
+  /** Once the next one has the device; a lease without history is no failure of anything. */
+  async #remember({ record, runDir }: Lease): Promise<void> {
+    if (!runDir) return;
+    try {
+      await rememberLease(runDir, record);
+    } catch (error) {
+      this.#invocation.diagnostics.detail(`how long this lease lasted is not kept: ${reasonOf(error)}`);
     }
   }
 
@@ -138,6 +162,7 @@ class DeviceRun {
       return new Guard(lease, {
         program: this.#guardProgram,
         graceMs: this.#request.graceMs,
+        keepDaemons: this.#request.keepDaemons,
         onReplaced: () => diagnostics.detail('the guard of the lease ended; started another'),
         onLost: () =>
           diagnostics.say(

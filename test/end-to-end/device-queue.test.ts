@@ -1,6 +1,6 @@
 import { type ChildProcess, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Bench, SAI_DEVICE } from '../peers/bench.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
@@ -61,6 +61,48 @@ test('a waiter hears its position and who has the device, and hears again when t
   await third.says(new RegExp(`position 1: uno1 is held by pid ${second.pid} `));
   second.closeInput();
   expect((await third.ended).status).toBe(0);
+});
+
+test('a waiter hears when the device may come free, as far as earlier leases tell', async () => {
+  await using bench = new Bench();
+  const holder = bench.start(['uno', ...HOLD]);
+  await holder.prints(/up/);
+  const first = bench.start(['uno', ...HOLD]);
+  await first.says(/position 1: uno1 is held by pid \d+ .* since [\d:]{8}\n/); // nothing is known yet
+  holder.closeInput();
+  await first.prints(/up/);
+  await holder.ended;
+  const minutes = [2, 3, 4].map((each, index) => ({ durationMs: each * 60_000, fence: index }));
+  const state = { version: 1, devices: { uno1: { fence: 3, leases: minutes } } };
+  writeFileSync(`${bench.runDir}/state/state.json`, JSON.stringify(state));
+  const second = bench.start(['uno', ...HOLD]);
+  await second.says(/position 1: uno1 is held by .*; free in about 3 min\n/);
+  const third = bench.start(['uno', 'true']);
+  await third.says(/position 2: uno1 is held by .*; free in about 6 min\n/);
+  const short = { version: 1, devices: { uno1: { fence: 3, leases: [{ durationMs: 1, fence: 1 }] } } };
+  writeFileSync(`${bench.runDir}/state/state.json`, JSON.stringify(short));
+  const last = bench.start(['uno', 'true']);
+  await last.says(/position 3: uno1 is held by .*; free any moment\n/);
+  first.closeInput();
+  await second.prints(/up/);
+  second.closeInput();
+  for (const waiter of [third, last]) expect((await waiter.ended).status).toBe(0);
+});
+
+test('a fence is higher than any that the state knows, also where the lease file is new', async () => {
+  await using bench = new Bench();
+  await bench.run(['uno', 'true']);
+  const fence = 8_000_000_000_000_000;
+  const state = { version: 1, devices: { uno1: { fence, leases: [] } } };
+  writeFileSync(`${bench.runDir}/state/state.json`, JSON.stringify(state));
+  const fences = [];
+  for (let run = 0; run < 2; run++) {
+    for (const name of readdirSync(bench.runDir).filter((each) => each.endsWith('.lease'))) {
+      rmSync(`${bench.runDir}/${name}`);
+    }
+    fences.push((await bench.run(['uno', 'sh', '-c', 'echo $SAI_DEVICE_FENCE'])).stdout.trim());
+  }
+  expect(fences).toEqual([`${fence + 1}`, `${fence + 2}`]);
 });
 
 test('a command of many lines is shown on one, without what could steer a terminal', async () => {

@@ -63,7 +63,7 @@ describe('refused at once, with one line:', () => {
     [
       'a flag that lacks another',
       ['--json', 'uno', ...RAN],
-      '--json: expected together with --list; see sai-device --help',
+      '--json: expected together with --list or --watch; see sai-device --help',
     ],
   ])('%s (64)', async (_name, args, evidence) => {
     await using bench = new Bench();
