@@ -3,9 +3,9 @@ import { didYouMean } from '../base/validate.ts';
 import type { Device } from '../wire/device.ts';
 import type { Board, BoardPlace, LabBoard } from './board.ts';
 import { type JigWiring, MICROBIT_WIRING, RESET_WIRING, UNO_WIRING } from './jig-config.ts';
-import { startLinuxBoard } from './linux-board.ts';
-import { startMicrobitBoard } from './microbit-board.ts';
-import { startUBootBoard } from './u-boot-board.ts';
+import { checkLinux, startLinuxBoard } from './linux-board.ts';
+import { checkMicrobit, startMicrobitBoard } from './microbit-board.ts';
+import { checkUBoot, startUBootBoard } from './u-boot-board.ts';
 import { startUnoBoard } from './uno-board.ts';
 
 /** A kind of board that the lab has. */
@@ -18,7 +18,9 @@ export interface BoardType {
   readonly jig: JigWiring;
   /** Commands that show people what it does. */
   readonly tries: (board: LabBoard) => readonly string[];
-  /** @throws {RigError} blame `unavailable` when it cannot be started here */
+  /** @throws {RigError} blame `unavailable`, saying what to install, when the host lacks something */
+  readonly check: (env: NodeJS.ProcessEnv) => void;
+  /** @throws {RigError} blame `unavailable` when it does not start */
   readonly start: (place: BoardPlace) => Promise<Board>;
 }
 
@@ -36,6 +38,7 @@ const BOARD_TYPES: Readonly<Record<string, BoardType>> = {
       `sai-jig --config ${board.jig} run ${board.board}/reset`,
       expectOn(board, `--line selftest --pass 'Completed: PASS' --fail 'Completed: FAIL'`),
     ],
+    check: () => {}, // it comes with the package
     start: startUnoBoard,
   },
   'u-boot': {
@@ -47,6 +50,7 @@ const BOARD_TYPES: Readonly<Record<string, BoardType>> = {
       `sai-virtual-lab reset --chip ${board.chip}`,
       expectOn(board, `--line version --regex '^U-Boot 20'`),
     ],
+    check: checkUBoot,
     start: startUBootBoard,
   },
   microbit: {
@@ -58,6 +62,7 @@ const BOARD_TYPES: Readonly<Record<string, BoardType>> = {
       `sai-virtual-lab hold pin0=1 --chip ${board.chip} -- sleep 10`,
       expectOn(board, `--eol cr --line 'print(6 * 7)' --regex '^42$'`),
     ],
+    check: checkMicrobit,
     start: startMicrobitBoard,
   },
   linux: {
@@ -69,6 +74,7 @@ const BOARD_TYPES: Readonly<Record<string, BoardType>> = {
       `sai-virtual-lab reset --chip ${board.chip}`,
       expectOn(board, `--tty second --line root --expect Password: --line sai --expect '# '`),
     ],
+    check: checkLinux,
     start: startLinuxBoard,
   },
 };

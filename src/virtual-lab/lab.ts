@@ -30,6 +30,7 @@ export class Lab implements AsyncDisposable {
     requests: readonly BoardRequest[],
     { jigPort, env }: LabOptions,
   ): Promise<Lab> {
+    for (const { type } of requests) boardType(type).check(env);
     const path = resolve(dir);
     for (const { name } of requests) checkSocketPath(chipSocket(path, name));
     const folder = new LabFolder(path);

@@ -6,6 +6,12 @@ import { checkNeeds, QEMU_NEEDS } from './qemu-needs.ts';
 /** A second after a panic it reboots, as boards in the field are set to. */
 const KERNEL_PARAMETERS = 'console=ttyAMA0 panic=1';
 
+/** @throws {RigError} blame `unavailable` where a package or the guest is missing */
+export function checkLinux(env: NodeJS.ProcessEnv): void {
+  checkNeeds('linux', QEMU_NEEDS, env);
+  linuxGuest(env);
+}
+
 /**
  * Debian's Linux on an emulated 64-bit ARM board, with BusyBox and a login on both of its ttys: user `root`,
  * password `sai`. The kernel talks on the first. Nothing outlives a reset.
@@ -13,7 +19,7 @@ const KERNEL_PARAMETERS = 'console=ttyAMA0 panic=1';
  * @throws {RigError} blame `unavailable` where a package or the guest is missing
  */
 export async function startLinuxBoard({ name, dir, env }: BoardPlace): Promise<Board> {
-  checkNeeds('linux', QEMU_NEEDS, env);
+  checkLinux(env);
   const { kernel, initramfs } = linuxGuest(env);
   const machine = {
     program: 'qemu-system-aarch64',

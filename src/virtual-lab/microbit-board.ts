@@ -22,6 +22,13 @@ const MACHINE: QemuMachine = {
   unused: 'runs',
 };
 
+/** @throws {RigError} blame `unavailable` where a package is missing */
+export function checkMicrobit(env: NodeJS.ProcessEnv): void {
+  const emulator = { program: MACHINE.program, debianPackage: 'qemu-system-arm' };
+  const firmware = { file: FIRMWARE, debianPackage: 'firmware-microbit-micropython' };
+  checkNeeds('microbit', [...QEMU_NEEDS, emulator, firmware], env);
+}
+
 /**
  * A BBC micro:bit with Debian's build of MicroPython. Its pin 0 is an input, its pin 1 an output. Files that are
  * written to it outlive a reset, and not the power.
@@ -29,11 +36,6 @@ const MACHINE: QemuMachine = {
  * @throws {RigError} blame `unavailable` where a package is missing
  */
 export async function startMicrobitBoard({ name, dir, env }: BoardPlace): Promise<Board> {
-  const firmware = { file: FIRMWARE, debianPackage: 'firmware-microbit-micropython' };
-  checkNeeds(
-    'microbit',
-    [...QEMU_NEEDS, { program: MACHINE.program, debianPackage: 'qemu-system-arm' }, firmware],
-    env,
-  );
+  checkMicrobit(env);
   return await startQemuBoard({ name, dir, machine: MACHINE });
 }

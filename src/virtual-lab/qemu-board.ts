@@ -131,6 +131,7 @@ class QemuBoard implements Board {
       said: (index, bytes) => this.#cables.send(index, bytes),
       ready: (index) => this.#cables.setInput(index, 'flowing'),
       driven: (line, level) => this.#driven(line, level),
+      wasReset: () => this.#letOutputsGo(),
     });
     this.#session = session;
     void session.ended.then((how) => {
@@ -147,6 +148,10 @@ class QemuBoard implements Board {
     this.#cables.unplug();
     for (const index of this.ttys.keys()) this.#cables.setInput(index, 'flowing'); // what waited went with the chip
     await session?.[Symbol.asyncDispose]();
+    this.#letOutputsGo();
+  }
+
+  #letOutputsGo(): void {
     for (const line of Object.keys(this.#machine.gpio?.outputs ?? {})) this.#driven(line, 0);
   }
 

@@ -10,6 +10,8 @@ export interface QemuSessionOptions {
   readonly said: (ttyIndex: number, bytes: Buffer) => void;
   readonly ready: (ttyIndex: number) => void;
   readonly driven: (line: string, level: Level) => void;
+  /** The chip was reset, and has let go of its outputs. */
+  readonly wasReset: () => void;
 }
 
 /** A machine from power-on to power-off. Its methods are called one after the other. */
@@ -17,6 +19,7 @@ export class QemuSession implements AsyncDisposable {
   readonly #qemu: QemuProcess;
   readonly #inputs: readonly string[];
   readonly #levelOf: (line: string) => Level;
+  readonly #wasReset: () => void;
   #isRunning = false;
   /** The guest turned itself off: only a reset makes it run again. */
   #isShutDown = false;
@@ -34,10 +37,11 @@ export class QemuSession implements AsyncDisposable {
     return session;
   }
 
-  private constructor(qemu: QemuProcess, { setup, levelOf }: QemuSessionOptions) {
+  private constructor(qemu: QemuProcess, { setup, levelOf, wasReset }: QemuSessionOptions) {
     this.#qemu = qemu;
     this.#inputs = Object.keys(setup.gpio?.inputs ?? {});
     this.#levelOf = levelOf;
+    this.#wasReset = wasReset;
   }
 
   /** @see QemuProcess.ended */
@@ -83,6 +87,7 @@ export class QemuSession implements AsyncDisposable {
       return;
     }
     this.#isShutDown = false;
+    this.#wasReset();
     this.#resetSeen();
     // A reset by the firmware; it lets go of the pins, too.
     if (this.#isRunning) void this.#setInputs().catch((_gone: RigError) => {}); // `ended` tells

@@ -11,6 +11,11 @@ const MACHINE: QemuMachine = {
   unused: 'parks', // it polls its UART: 90 % of a core at the prompt
 };
 
+/** @throws {RigError} blame `unavailable` where a package is missing */
+export function checkUBoot(env: NodeJS.ProcessEnv): void {
+  checkNeeds('u-boot', [...QEMU_NEEDS, { file: FIRMWARE, debianPackage: 'u-boot-qemu' }], env);
+}
+
 /**
  * Debian's build of U-Boot on an emulated 64-bit ARM board. Nothing is there to be booted.
  *
@@ -20,6 +25,6 @@ export async function startUBootBoard(
   { name, dir, env }: BoardPlace,
   options: Pick<QemuBoardOptions, 'passages' | 'quietMs'> = {},
 ): Promise<Board> {
-  checkNeeds('u-boot', [...QEMU_NEEDS, { file: FIRMWARE, debianPackage: 'u-boot-qemu' }], env);
+  checkUBoot(env);
   return await startQemuBoard({ name, dir, machine: MACHINE, ...options });
 }
