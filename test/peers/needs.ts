@@ -23,3 +23,9 @@ export function whyNoBoard(type: string): string | undefined {
     return reasonOf(error);
   }
 }
+
+/** Skips the test, with the reason, where a board of the virtual lab cannot be started. */
+export function needsBoard(context: TestContext, type: string): void {
+  const why = whyNoBoard(type);
+  context.skip(why !== undefined, why);
+}
