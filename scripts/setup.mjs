@@ -2,7 +2,7 @@
 // Makes a machine ready: npm packages, Debian packages, the built commands. Does only what is still missing.
 //
 //   node scripts/setup.mjs            what the commands, the demo and most tests need
-//   node scripts/setup.mjs --heavy    also what the last tests need (an AVR compiler, the boards in QEMU)
+//   node scripts/setup.mjs --heavy    also what the last tests need (an AVR compiler, systemd-tmpfiles, boards in QEMU)
 
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -31,6 +31,7 @@ const TESTS = [
 const HEAVY = [
   ...TESTS,
   { program: 'avr-gcc', debianPackage: 'gcc-avr' },
+  { program: 'systemd-tmpfiles', debianPackage: 'systemd-standalone-tmpfiles' },
   { file: '/usr/lib/avr/include/avr/io.h', debianPackage: 'avr-libc' },
   { program: 'qemu-system-aarch64', debianPackage: 'qemu-system-arm' },
   { file: '/usr/lib/u-boot/qemu_arm64/u-boot.bin', debianPackage: 'u-boot-qemu' },

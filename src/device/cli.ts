@@ -5,13 +5,16 @@ import { oneLine } from '../base/one-line.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
+import { checkConfig } from './check.ts';
 import { checkDaemonPattern } from './daemons.ts';
 import { DEFAULT_CONFIG, DEFAULT_GRACE_MS } from './defaults.ts';
+import { examineHost } from './doctor.ts';
 import type { Alias } from './environment.ts';
 import { listPool } from './list.ts';
 import { parseWaitMs } from './pool.ts';
 import { quarantine, releaseFromQuarantine } from './quarantine.ts';
 import { type RunRequest, runUnderLease } from './run-under-lease.ts';
+import { scanForDevices } from './scan.ts';
 import { watchPool } from './watch.ts';
 
 const EXAMPLES = `
@@ -25,11 +28,18 @@ Everything after the type belongs to the command:
   sai-device --quarantine uno-1 --reason 'flashes one time in two'
   sai-device --keep-daemons adb phone ./test.sh    an adb server that the test starts may stay
 
+From a bare machine to a listed device (docs/device-setup.md):
+  sai-device --scan > devices.json                 propose entries for the boards that are plugged in
+  sai-device --check --config devices.json         is the config right, and what would make it better?
+  sai-device --doctor                              what on this host is in the way, and the cure
+
 The command gets SAI_DEVICE_TTY0 (and 1, 2, ...), SAI_DEVICE_NAME, SAI_DEVICE_TYPE, SAI_DEVICE_JIG,
-SAI_DEVICE_LEASE, SAI_DEVICE_FENCE, SAI_FINDINGS and SAI_RUN_DIR.
+SAI_DEVICE_LEASE, SAI_DEVICE_FENCE, SAI_FINDINGS and SAI_RUN_DIR; a device with a probe also
+SAI_DEVICE_PROBE_SERIAL and SAI_DEVICE_PORT_BASE, the first of ten TCP ports that are this lease's.
 
 Status: that of the command; 64 usage, 74 device missing or gone, 75 none free in time or lease too long,
 78 config or unknown type, 126/127 command cannot start / not found, 128+signal when told to stop.
+Of --doctor: 78 the config is wrong, else 74 a tty is, else 69 something else on the host is.
 `;
 
 interface Flags {
@@ -44,6 +54,9 @@ interface Flags {
   keepDaemons: string[];
   list?: boolean;
   watch?: boolean;
+  check?: boolean;
+  scan?: boolean;
+  doctor?: boolean;
   quarantine?: string;
   reason?: string;
   release?: string;
@@ -91,6 +104,12 @@ async function obey(command: Command, invocation: Invocation, guardProgram: stri
       return await listPool(config, format, invocation);
     case 'watch':
       return await watchPool(config, format, invocation);
+    case 'check':
+      return await checkConfig(config, format, invocation);
+    case 'scan':
+      return await scanForDevices(config, format, invocation);
+    case 'doctor':
+      return await examineHost(config, format, invocation);
     case 'quarantine': {
       const { quarantine: name = '', reason = '' } = flags;
       return await quarantine({ config, force, name, reason }, invocation);
@@ -126,10 +145,10 @@ function commandLine(): Command {
       )
       .option('--list', 'show all devices, who has them, and who is next')
       .option('--watch', 'the same, and again whenever something changes')
-      .option(
-        '--json',
-        'with --list or --watch: one JSON object a line, and then for each device that changed',
-      )
+      .option('--check', 'say all that is wrong with the devices config, and what would make it better')
+      .option('--scan', 'propose a devices config for the boards that are plugged in')
+      .option('--doctor', 'say what on this host is in the way of boards, and the cure')
+      .option('--json', 'with --list, --watch, --check, --scan, --doctor: one JSON object a line')
       .option('--quarantine <name>', 'let nobody have that device from now on; needs --reason')
       .option('--reason <text>', 'with --quarantine: why, for everybody who wants the device')
       .option('--release <name>', 'end a quarantine')
@@ -145,20 +164,27 @@ function commandLine(): Command {
   );
 }
 
-type Task = 'run' | 'list' | 'watch' | 'quarantine' | 'release';
+/** Each but `run` has a flag of its name. */
+const TASKS = ['list', 'watch', 'check', 'scan', 'doctor', 'quarantine', 'release'] as const;
+type Task = 'run' | (typeof TASKS)[number];
+
+/** Those that show something, line by line. */
+const LOOKING: readonly Task[] = ['list', 'watch', 'check', 'scan', 'doctor'];
 
 /** @throws {RigError} blame `usage` for flags that do not go together */
 function taskOf(flags: Flags, words: readonly string[]): Task {
-  const tasks = (['list', 'watch', 'quarantine', 'release'] as const).filter(
-    (each) => flags[each] !== undefined,
-  );
+  const tasks = TASKS.filter((each) => flags[each] !== undefined);
   const [task = 'run', other] = tasks;
   if (other) throw usage(`expected one of --${task} and --${other}, got both`);
   const [word] = words;
   if (word !== undefined && (task === 'quarantine' || task === 'release'))
     throw usage(`--${task}: expected one name and no command, got ${JSON.stringify(word)}`);
-  if (flags.json && task !== 'list' && task !== 'watch')
-    throw usage('--json: expected together with --list or --watch');
+  if (word !== undefined && (task === 'check' || task === 'scan' || task === 'doctor'))
+    throw usage(`--${task}: expected no device type or command, got ${JSON.stringify(word)}`);
+  if (flags.json && !LOOKING.includes(task)) {
+    const names = LOOKING.map((each) => `--${each}`);
+    throw usage(`--json: expected together with ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`);
+  }
   if (flags.reason !== undefined && task !== 'quarantine')
     throw usage('--reason: expected together with --quarantine');
   if (task === 'quarantine' && (flags.reason ?? '').trim() === '')

@@ -49,26 +49,30 @@ export function environmentOfMember(
 
 function withoutDevice(outer: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(
-    Object.entries(outer).filter(([name]) => !/^SAI_DEVICE_(?:TTY\d+|JIG)$/.test(name)),
+    Object.entries(outer).filter(
+      ([name]) => !/^SAI_DEVICE_(?:TTY\d+|JIG|PROBE_SERIAL|PORT_BASE)$/.test(name),
+    ),
   );
 }
 
-function variablesOfDevice({ name, type, ttys, jig }: LeasedDevice): NodeJS.ProcessEnv {
+function variablesOfDevice({ name, type, ttys, jig, probe }: LeasedDevice): NodeJS.ProcessEnv {
   return {
     ...Object.fromEntries(ttys.map(({ path }, index) => [ttyVariable(index), path])),
     [ENV.deviceName]: name,
     [ENV.deviceType]: type,
     ...(jig === undefined ? {} : { [ENV.deviceJig]: jig }),
+    ...(probe && { [ENV.deviceProbeSerial]: probe.serial, [ENV.devicePortBase]: String(probe.portBase) }),
   };
 }
 
-function variablesOfRole({ role, name, type, ttys, jig }: LeasedDevice): NodeJS.ProcessEnv {
+function variablesOfRole({ role, name, type, ttys, jig, probe }: LeasedDevice): NodeJS.ProcessEnv {
   const variables = roleVariables(role ?? '');
   return {
     ...Object.fromEntries(ttys.map(({ path }, index) => [variables.tty(index), path])),
     [variables.name]: name,
     [variables.type]: type,
     ...(jig === undefined ? {} : { [variables.jig]: jig }),
+    ...(probe && { [variables.probeSerial]: probe.serial, [variables.portBase]: String(probe.portBase) }),
   };
 }
 

@@ -1,16 +1,18 @@
 /** Holding a device: its locks, the record of who holds it, and the folder that the command's tools share. */
 
 import { closeSync, constants, existsSync, fchmodSync, mkdtempSync, openSync, rmSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { readProcess } from '../base/process-table.ts';
+import { userName } from '../base/user-name.ts';
 import { tryFlock } from '../native/flock.ts';
 import { LEASE_RECORD_FILE, type LeasedDevice, type LeaseRecord } from '../wire/lease.ts';
 import { readLeaseFile, readLiveLease } from './lease-file.ts';
 import { released, writeLeaseRecord } from './lease-record.ts';
 import type { Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
+import { type PortBlock, takePortBlock } from './port-block.ts';
 import { type RunDir, wakeWaiters } from './run-dir.ts';
 import { readState } from './state.ts';
 import type { DeviceLock } from './tty-lock.ts';
@@ -42,21 +44,28 @@ export class Lease {
   readonly #lock: DeviceLock;
   readonly #recordFd: number;
   readonly #runDir: RunDir | undefined;
+  readonly #portBlocks: readonly PortBlock[];
   #released = false;
 
-  constructor(request: LeaseRequest, record: LeaseRecord, recordFd: number) {
+  constructor(
+    request: LeaseRequest,
+    record: LeaseRecord,
+    recordFd: number,
+    portBlocks: readonly PortBlock[],
+  ) {
     this.record = record;
     this.holdings = request.holdings;
     this.#lock = request.lock;
     this.#runDir = request.runDir;
     this.#recordFd = recordFd;
+    this.#portBlocks = portBlocks;
   }
 
   /** What keeps the lease alive in whoever inherits it; no stream ever gets one. */
   get descriptors(): { readonly leaseFiles: readonly number[]; readonly others: readonly number[] } {
     return {
       leaseFiles: this.#lock.leaseDescriptors,
-      others: [this.#recordFd, ...this.#lock.nodeDescriptors],
+      others: [this.#recordFd, ...this.#portBlocks.map(({ fd }) => fd), ...this.#lock.nodeDescriptors],
     };
   }
 
@@ -90,6 +99,7 @@ export class Lease {
       // The locks decide, not the records; and what the command made unremovable does not change its status.
     }
     closeSync(this.#recordFd);
+    for (const { fd } of this.#portBlocks) closeSync(fd);
     this.#lock.release();
     wakeWaiters(this.#runDir);
   }
@@ -98,12 +108,20 @@ export class Lease {
 /**
  * Turns locks into a lease. The locks are let go when that fails.
  *
- * @throws {RigError} blame `unavailable` when it cannot be written down (disk full)
+ * @throws {RigError} blame `unavailable` when it cannot be written down (disk full), or no TCP ports are free for a probe
  */
 export function beginLease(request: LeaseRequest): Lease {
   const { places, lock, runDir } = request;
   let folder: string | undefined;
+  const portBlocks: PortBlock[] = [];
   try {
+    const hold = (holding: Holding): LeasedDevice => {
+      const ports = holding.device.probe && takePortBlock(runDir);
+      if (ports) portBlocks.push(ports);
+      return leasedDevice(holding, ports?.base);
+    };
+    const [first, ...others] = request.holdings;
+    const devices: LeaseRecord['devices'] = [hold(first), ...others.map((each) => hold(each))];
     const previous = runDir ? places.map((place) => readLeaseFile(runDir, place)) : [];
     const { devices: known } = readState(runDir); // also of a board that is at another USB port now
     const fences = [
@@ -118,13 +136,15 @@ export function beginLease(request: LeaseRequest): Lease {
     );
     fchmodSync(recordFd, 0o600);
     tryFlock(recordFd);
-    const record = recordOf(request, folder, fence);
+    const record = recordOf(request, devices, folder, fence);
     for (const fd of [recordFd, ...lock.leaseDescriptors]) writeLeaseRecord(fd, record);
     for (const old of previous) removeLeftover(runDir, old);
-    return new Lease(request, record, recordFd);
+    return new Lease(request, record, recordFd, portBlocks);
   } catch (error) {
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    for (const { fd } of portBlocks) closeSync(fd);
     lock.release();
+    if (error instanceof RigError) throw error;
     const where = runDir?.leases ?? tmpdir();
     throw new RigError('unavailable', `${where}: cannot write down the lease: ${reasonOf(error)}`, {
       cause: error,
@@ -137,13 +157,16 @@ function makeFolder(runDir: RunDir | undefined, fence: number): string {
   return mkdtempSync(join(runDir.leases, `${fence}-`)); // pid and time alone could be those of another container
 }
 
-function recordOf(request: LeaseRequest, folder: string, fence: number): LeaseRecord {
-  const { holdings, command, parent } = request;
-  const [first, ...others] = holdings;
+function recordOf(
+  { command, parent }: LeaseRequest,
+  devices: LeaseRecord['devices'],
+  folder: string,
+  fence: number,
+): LeaseRecord {
   return {
     version: 2,
     folder,
-    devices: [leasedDevice(first), ...others.map((each) => leasedDevice(each))],
+    devices,
     holderPid: process.pid,
     holderStartTicks: readProcess(process.pid)?.startTicks ?? 0,
     user: userName(),
@@ -154,8 +177,8 @@ function recordOf(request: LeaseRequest, folder: string, fence: number): LeaseRe
   };
 }
 
-function leasedDevice({ role, device }: Holding): LeasedDevice {
-  const { name, type, answersTo, ttys, jig } = device;
+function leasedDevice({ role, device }: Holding, portBase: number | undefined): LeasedDevice {
+  const { name, type, answersTo, ttys, jig, probe } = device;
   return {
     ...(role === undefined ? {} : { role }),
     name,
@@ -167,16 +190,8 @@ function leasedDevice({ role, device }: Holding): LeasedDevice {
       ...(name === undefined ? {} : { name }),
     })),
     ...(jig === undefined ? {} : { jig }),
+    ...(probe && portBase !== undefined ? { probe: { serial: probe.serial, portBase } } : {}),
   };
-}
-
-/** Login name, or the number of a user without one, as in many containers. */
-export function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return String(process.getuid?.() ?? 'unknown');
-  }
 }
 
 /** Holder and guard of the last lease were both killed at once: its folder is of no use to anybody. */

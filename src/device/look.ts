@@ -6,11 +6,13 @@ import { type FlockTable, readFlocks } from '../base/proc-locks.ts';
 import { isAlive } from '../base/process-table.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
+import { numberText } from './host-files.ts';
 import { leaseFilePath, readLeaseFile } from './lease-file.ts';
 import { type Place, type PlaceProblem, surveyPlaces } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
 import { type Quarantine, type RigState, readState } from './state.ts';
+import { identityProblem } from './usb-identity.ts';
 
 export type DeviceView =
   | {
@@ -47,6 +49,15 @@ export function lookAt(
   }
   const quarantine = state.devices.get(device.name)?.quarantine;
   if (quarantine) return { state: 'quarantined', places, quarantine };
+  // Last: a board that is held may show other numbers while its bootloader runs.
+  const wrong = identityProblem(
+    device,
+    places.map(({ path, rdev }) => ({ path, number: numberText(rdev) })),
+  );
+  if (wrong) {
+    const text = `${wrong.problem}; ${wrong.cure}`;
+    return { state: 'missing', problem: { path: places[0]?.path ?? '', text } };
+  }
   return {
     state: 'free',
     places,

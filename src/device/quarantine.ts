@@ -3,9 +3,9 @@
 import { RigError } from '../base/errors.ts';
 import { oneLine } from '../base/one-line.ts';
 import type { Invocation } from '../base/run-main.ts';
+import { userName } from '../base/user-name.ts';
 import { didYouMean } from '../base/validate.ts';
 import { ENV } from '../wire/env.ts';
-import { userName } from './lease.ts';
 import { describeQuarantine } from './look.ts';
 import { ttyGidOf } from './place.ts';
 import { loadPool, type PooledDevice } from './pool.ts';

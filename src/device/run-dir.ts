@@ -21,8 +21,8 @@ import { openShared } from '../base/shared-file.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 
 /** Made by the tmpfiles.d file of the package. */
-const SYSTEM_RUN_DIR = '/run/sai';
-const FALLBACK_PARENT = '/run/lock';
+export const SYSTEM_RUN_DIR = '/run/sai';
+export const FALLBACK_PARENT = '/run/lock';
 
 /** Group-writable; new files keep the group; nobody removes what another user made. */
 const SHARED_MODE = 0o3775;
@@ -134,8 +134,11 @@ function checkAbsolute(path: string): void {
   throw new RigError('config', `SAI_RUN_DIR: expected an absolute path, got ${JSON.stringify(path)}`);
 }
 
+/** The folder that the users of ttys of a group make for themselves where there is no other. */
+export const fallbackPathOf = (ttyGid: number): string => join(FALLBACK_PARENT, `sai-${ttyGid}`);
+
 function fallbackPath(ttyGid: number | undefined): string | undefined {
-  return ttyGid !== undefined && exists(FALLBACK_PARENT) ? join(FALLBACK_PARENT, `sai-${ttyGid}`) : undefined;
+  return ttyGid !== undefined && exists(FALLBACK_PARENT) ? fallbackPathOf(ttyGid) : undefined;
 }
 
 /**

@@ -3,7 +3,7 @@
 /** Path of the tty with that index of the leased device, as configured. */
 export const ttyVariable = (index: number): string => `SAI_DEVICE_TTY${index}`;
 
-/** The variables of a device that `--and ROLE=TYPE` took as well: `SAI_<ROLE>_TTY0…`, `_NAME`, `_TYPE`, `_JIG`. */
+/** The variables of a device that `--and ROLE=TYPE` took as well: `SAI_<ROLE>_TTY0…`, `_NAME`, `_TYPE`, `_JIG`, …. */
 export const roleVariables = (role: string) => {
   const prefix = `SAI_${role.toUpperCase()}`;
   return {
@@ -11,6 +11,8 @@ export const roleVariables = (role: string) => {
     name: `${prefix}_NAME`,
     type: `${prefix}_TYPE`,
     jig: `${prefix}_JIG`,
+    probeSerial: `${prefix}_PROBE_SERIAL`,
+    portBase: `${prefix}_PORT_BASE`,
   } as const;
 };
 
@@ -22,6 +24,10 @@ export const ENV = {
   deviceType: 'SAI_DEVICE_TYPE',
   /** `<url>/<target>` of the jig that holds the device's lines. */
   deviceJig: 'SAI_DEVICE_JIG',
+  /** Serial number of the device's debug probe. */
+  deviceProbeSerial: 'SAI_DEVICE_PROBE_SERIAL',
+  /** First of ten TCP ports that no other lease on this host gets. */
+  devicePortBase: 'SAI_DEVICE_PORT_BASE',
   /** The lease's folder: absolute, unique to the lease, gone with it. Also marks every process of the lease. */
   deviceLease: 'SAI_DEVICE_LEASE',
   /** Decimal number that outranks every older holder of the same device. */

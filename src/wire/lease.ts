@@ -21,6 +21,8 @@ export const LeasedDevice = v.strictObject({
   ttys: v.array(LeasedTty),
   /** `<url>/<target>` */
   jig: v.exactOptional(v.string()),
+  /** Its debug probe, and the first of the ten TCP ports that are the lease's. */
+  probe: v.exactOptional(v.strictObject({ serial: v.string(), portBase: Integer })),
 });
 export type LeasedDevice = v.InferOutput<typeof LeasedDevice>;
 

@@ -18,6 +18,8 @@ function leaseOf(ttyPath: string): Lease {
     locks: [],
     env: {},
     jig: undefined,
+    usb: undefined,
+    probe: undefined,
     waitMs: undefined,
     maxLeaseMs: undefined,
   };

@@ -38,6 +38,8 @@ function deviceWith(ttys: readonly string[], locks: readonly string[] = []): Poo
     locks,
     env: {},
     jig: undefined,
+    usb: undefined,
+    probe: undefined,
     waitMs: undefined,
     maxLeaseMs: undefined,
   };

@@ -141,7 +141,7 @@ describe('what cannot be done is refused in one line', () => {
     [
       ['--json', '--release', 'uno1'],
       64,
-      '--json: expected together with --list or --watch; see sai-device --help',
+      '--json: expected together with --list, --watch, --check, --scan or --doctor; see sai-device --help',
     ],
   ])('%j', async (args, status, text) => {
     await using bench = new Bench();

@@ -107,7 +107,9 @@ describe('on a pipe', () => {
     await using bench = new Bench();
     // More than any pipe takes.
     const names = Array.from({ length: 2000 }, (_, index) => `uno${index}`);
-    bench.configure({ devices: names.map((name) => ({ name, type: 'uno', ttys: ['/dev/no-such-tty'] })) });
+    bench.configure({
+      devices: names.map((name) => ({ name, type: 'uno', ttys: [`/dev/no-such-${name}`] })),
+    });
     const child = watchOnPipe(bench);
     await once(child.stdout ?? child, 'readable'); // some of it has been read: the rest waits in the pipe
     child.kill('SIGINT');
@@ -117,7 +119,9 @@ describe('on a pipe', () => {
   test('a list that is longer than a pipe takes is shown whole', async () => {
     await using bench = new Bench();
     const names = Array.from({ length: 2000 }, (_, index) => `uno${index}`);
-    bench.configure({ devices: names.map((name) => ({ name, type: 'uno', ttys: ['/dev/no-such-tty'] })) });
+    bench.configure({
+      devices: names.map((name) => ({ name, type: 'uno', ttys: [`/dev/no-such-${name}`] })),
+    });
     const watch = bench.start(['--watch', '--json']);
     await watch.prints(/"uno1999".*\n/);
     watch.kill('SIGINT');

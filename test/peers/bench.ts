@@ -32,8 +32,10 @@ export class Started {
   #stdout = '';
   #stderr = '';
 
-  constructor(args: readonly string[], env: NodeJS.ProcessEnv) {
-    this.#child = spawn(process.execPath, [SAI_DEVICE, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+  /** `wrapper` is a command that becomes the one it is given. */
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv, wrapper: readonly string[] = []) {
+    const [program = '', ...rest] = [...wrapper, process.execPath, SAI_DEVICE, ...args];
+    this.#child = spawn(program, rest, { env, stdio: ['pipe', 'pipe', 'pipe'] });
     this.pid = this.#child.pid ?? 0;
     this.#child.stdin.on('error', () => {}); // it ended first
     this.#child.stdout.on('data', (chunk: Buffer) => this.#heard(() => (this.#stdout += chunk.toString())));
@@ -133,8 +135,8 @@ export class Bench implements AsyncDisposable {
     return { PATH: process.env['PATH'], SAI_DEVICES_CONF: this.config, SAI_RUN_DIR: this.runDir };
   }
 
-  start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
-    const started = new Started(args, { ...this.env, ...env });
+  start(args: readonly string[], env: NodeJS.ProcessEnv = {}, wrapper: readonly string[] = []): Started {
+    const started = new Started(args, { ...this.env, ...env }, wrapper);
     this.#started.push(started);
     return started;
   }
