@@ -1,5 +1,6 @@
 import type { RigError } from '../base/errors.ts';
 import type { Level } from '../wire/sim-chip.ts';
+import type { Passages } from './pty-proxy.ts';
 
 /** A board that exists in software only: real firmware on an emulated chip, reached as a real board is. */
 export interface Board extends AsyncDisposable {
@@ -53,6 +54,8 @@ export interface BoardPlace {
   readonly dir: string;
   /** Where programs are looked for, and the user's cache. */
   readonly env: NodeJS.ProcessEnv;
+  /** What becomes of bytes on their way. */
+  readonly passages?: Passages;
 }
 
 /** A running board as people and programs find it. */

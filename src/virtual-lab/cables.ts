@@ -1,6 +1,6 @@
 import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
-import { PtyProxy, type PtyProxyOptions } from './pty-proxy.ts';
+import { type Passages, PtyProxy } from './pty-proxy.ts';
 import { TtyUsers } from './tty-users.ts';
 
 export interface CablesOptions {
@@ -10,17 +10,25 @@ export interface CablesOptions {
   readonly count: number;
   /** Bytes from a tty, never empty. */
   readonly toBoard: (ttyIndex: number, bytes: Buffer) => void;
-  readonly passages?: PtyProxyOptions['passages'];
+  readonly passages?: Passages;
+  /** Whether {@link Cables.isInUse} and {@link Cables.wasOpened} will be asked. */
+  readonly users: 'watched' | 'ignored';
 }
 
 /** All ttys of a board, plugged in and out together. Plugged in from the start. */
 export class Cables implements Disposable {
   readonly paths: readonly string[];
   readonly #ttys: readonly PtyProxy[];
+  readonly #areUsersWatched: boolean;
   #users: readonly TtyUsers[] = [];
+  #isPlugged = true;
 
-  /** @throws {RigError} blame `config` when something foreign is where a link belongs */
-  constructor({ name, dir, count, toBoard, passages }: CablesOptions) {
+  /**
+   * @throws {RigError} blame `config` when something foreign is where a link belongs, `unavailable` when its users
+   * cannot be watched
+   */
+  constructor({ name, dir, count, toBoard, passages, users }: CablesOptions) {
+    this.#areUsersWatched = users === 'watched';
     const ttys: PtyProxy[] = [];
     this.#ttys = ttys;
     try {
@@ -65,12 +73,14 @@ export class Cables implements Disposable {
   }
 
   plug(): void {
-    if (this.#users.length > 0) return;
+    if (this.#isPlugged) return;
+    this.#isPlugged = true;
     for (const tty of this.#ttys) tty.plug();
     this.#watch();
   }
 
   unplug(): void {
+    this.#isPlugged = false;
     for (const users of this.#users) users[Symbol.dispose]();
     this.#users = [];
     for (const tty of this.#ttys) tty.unplug();
@@ -81,6 +91,7 @@ export class Cables implements Disposable {
   }
 
   #watch(): void {
+    if (!this.#areUsersWatched) return;
     this.#users = this.#ttys.map(({ path }) => new TtyUsers(realpathSync(path)));
   }
 }

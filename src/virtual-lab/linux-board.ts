@@ -18,9 +18,9 @@ export function checkLinux(env: NodeJS.ProcessEnv): void {
  *
  * @throws {RigError} blame `unavailable` where a package or the guest is missing
  */
-export async function startLinuxBoard({ name, dir, env }: BoardPlace): Promise<Board> {
-  checkLinux(env);
-  const { kernel, initramfs } = linuxGuest(env);
+export async function startLinuxBoard(place: BoardPlace): Promise<Board> {
+  checkLinux(place.env);
+  const { kernel, initramfs } = linuxGuest(place.env);
   const machine = {
     program: 'qemu-system-aarch64',
     args: [
@@ -31,5 +31,5 @@ export async function startLinuxBoard({ name, dir, env }: BoardPlace): Promise<B
     ttyCount: 2,
     unused: 'runs',
   } as const;
-  return await startQemuBoard({ name, dir, machine });
+  return await startQemuBoard({ ...place, machine });
 }

@@ -40,7 +40,7 @@ export function linuxGuest(env: NodeJS.ProcessEnv): LinuxGuest {
   if (existsSync(guest.initramfs)) return guest;
   throw new RigError(
     'unavailable',
-    `linux: expected its kernel in ${folderOf(env)}, found none; make it once with: sai-virtual-lab prepare linux`,
+    `linux: expected its kernel in ${cacheOf(env)}, found none; make it once with: sai-virtual-lab prepare linux`,
   );
 }
 
@@ -64,7 +64,7 @@ export async function prepareLinuxGuest(env: NodeJS.ProcessEnv, stop: AbortSigna
     const made = guestIn(join(scratch, 'guest'));
     mkdirSync(join(scratch, 'guest'));
     renameSync(kernelIn(fetched), made.kernel);
-    const initramfs = newcArchive(linuxInitramfs(readFileSync(join(fetched, 'bin/busybox'))));
+    const initramfs = newcArchive(linuxInitramfs(readFileSync(busyboxIn(fetched))));
     writeFileSync(made.initramfs, gzipSync(initramfs));
     removeOlder(cacheOf(env), folder);
     moveUnlessThere(join(scratch, 'guest'), folder);
@@ -141,6 +141,13 @@ function kernelIn(unpacked: string): string {
   return join(boot, name);
 }
 
+/** Debian moves its programs from /bin to /usr/bin. */
+function busyboxIn(unpacked: string): string {
+  const path = ['usr/bin/busybox', 'bin/busybox'].map((each) => join(unpacked, each)).find(existsSync);
+  if (!path) throw new RigError('unavailable', `${BUSYBOX_PACKAGE}: expected its program, found none`);
+  return path;
+}
+
 /** A lab that still runs one of them has it in its memory. */
 function removeOlder(cache: string, current: string): void {
   for (const name of readdirSync(cache)) {
@@ -165,7 +172,12 @@ function output(
   { cwd, env, stop }: { readonly cwd: string; readonly env: NodeJS.ProcessEnv; readonly stop: AbortSignal },
 ): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd, env, signal: stop, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program, args, {
+      cwd,
+      env: { ...env, LC_ALL: 'C' },
+      signal: stop,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let stdout = '';
     let stderr = '';
     child.stdout.on('data', (chunk: Buffer) => {

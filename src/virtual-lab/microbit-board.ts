@@ -35,7 +35,7 @@ export function checkMicrobit(env: NodeJS.ProcessEnv): void {
  *
  * @throws {RigError} blame `unavailable` where a package is missing
  */
-export async function startMicrobitBoard({ name, dir, env }: BoardPlace): Promise<Board> {
-  checkMicrobit(env);
-  return await startQemuBoard({ name, dir, machine: MACHINE });
+export async function startMicrobitBoard(place: BoardPlace): Promise<Board> {
+  checkMicrobit(place.env);
+  return await startQemuBoard({ ...place, machine: MACHINE });
 }

@@ -1,10 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { RigError, reasonOf } from '../base/errors.ts';
 import type { Level } from '../wire/sim-chip.ts';
-import type { Board } from './board.ts';
+import type { Board, BoardPlace } from './board.ts';
 import { Cables } from './cables.ts';
 import { Parking } from './parking.ts';
-import type { PtyProxyOptions } from './pty-proxy.ts';
 import { PulledLines } from './pulled-lines.ts';
 import type { QemuSetup } from './qemu-process.ts';
 import { QemuSession } from './qemu-session.ts';
@@ -18,12 +17,8 @@ export interface QemuMachine extends QemuSetup {
   readonly unused: 'runs' | 'parks';
 }
 
-export interface QemuBoardOptions {
-  readonly name: string;
-  /** Folder of the stable tty links, `<name>.tty0`, … */
-  readonly dir: string;
+export interface QemuBoardOptions extends BoardPlace {
   readonly machine: QemuMachine;
-  readonly passages?: NonNullable<PtyProxyOptions['passages']>;
   /** How long a board that parks runs on unused; see {@link Parking}. */
   readonly quietMs?: number;
 }
@@ -72,6 +67,7 @@ class QemuBoard implements Board {
       dir,
       count: machine.ttyCount,
       toBoard: (index, bytes) => this.#typed(index, bytes),
+      users: machine.unused === 'parks' ? 'watched' : 'ignored',
       ...(passages && { passages }),
     });
     this.ttys = this.#cables.paths;

@@ -58,13 +58,15 @@ export class QemuProcess implements AsyncDisposable {
     const qemu = new QemuProcess(setup, listener);
     try {
       const ended = qemu.ended.then((how) => {
-        throw new RigError('unavailable', `${setup.program}: expected it to start, it ended with ${how}`);
+        throw new RigError('unavailable', `it ended with ${how}`);
       });
       await Promise.race([qemu.#takesOrders(), ended]);
       return qemu;
     } catch (error) {
       await qemu[Symbol.asyncDispose]();
-      throw error;
+      const how = await qemu.ended;
+      const why = how === 'SIGKILL' ? reasonOf(error) : `it ended with ${how}`; // if not by itself, then by us
+      throw new RigError('unavailable', `${setup.program}: expected it to start: ${why}`, { cause: error });
     }
   }
 

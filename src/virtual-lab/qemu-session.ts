@@ -51,7 +51,8 @@ export class QemuSession implements AsyncDisposable {
 
   /** @see QemuProcess.type */
   type(ttyIndex: number, bytes: Buffer): boolean {
-    return this.#qemu.type(ttyIndex, bytes);
+    // A machine that is off hears nothing, and is not to find it at its next start.
+    return this.#isShutDown ? true : this.#qemu.type(ttyIndex, bytes);
   }
 
   /** Lets the machine run, or stand still between two instructions. @throws {RigError} blame `unavailable` */

@@ -1,5 +1,6 @@
 import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { RigError, reasonOf } from '../base/errors.ts';
 import { type FileId, readFlocks } from '../base/proc-locks.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 import { OpenWatch } from '../native/open-watch.ts';
@@ -10,11 +11,18 @@ export class TtyUsers implements Disposable {
   readonly #file: FileId;
   readonly #opens: OpenWatch;
 
-  /** `ttyPath` is the node, `/dev/pts/N`, not a link to it. */
+  /** `ttyPath` is the node, `/dev/pts/N`, not a link to it. @throws {RigError} blame `unavailable` */
   constructor(ttyPath: string) {
     this.#ttyPath = ttyPath;
     this.#file = statSync(ttyPath);
-    this.#opens = new OpenWatch(ttyPath);
+    try {
+      this.#opens = new OpenWatch(ttyPath);
+    } catch (error) {
+      // Every user has a few: fs.inotify.max_user_instances.
+      throw new RigError('unavailable', `${ttyPath}: cannot be watched: ${reasonOf(error)}`, {
+        cause: error,
+      });
+    }
   }
 
   /** Whether somebody has opened it since the last call; cheap enough to be asked often. */

@@ -22,9 +22,9 @@ export function checkUBoot(env: NodeJS.ProcessEnv): void {
  * @throws {RigError} blame `unavailable` where a package is missing
  */
 export async function startUBootBoard(
-  { name, dir, env }: BoardPlace,
-  options: Pick<QemuBoardOptions, 'passages' | 'quietMs'> = {},
+  place: BoardPlace,
+  options: Pick<QemuBoardOptions, 'quietMs'> = {},
 ): Promise<Board> {
-  checkUBoot(env);
-  return await startQemuBoard({ name, dir, machine: MACHINE, ...options });
+  checkUBoot(place.env);
+  return await startQemuBoard({ ...place, ...options, machine: MACHINE });
 }

@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RigError } from '../base/errors.ts';
 import { packageFile } from '../base/package-file.ts';
-import type { Board } from './board.ts';
+import type { Board, BoardPlace } from './board.ts';
 import { ChipProcess, type ChipReport } from './chip-process.ts';
-import { PtyProxy, type PtyProxyOptions } from './pty-proxy.ts';
+import { PtyProxy } from './pty-proxy.ts';
 import { PulledLines } from './pulled-lines.ts';
 
 /** As short as a finger manages. */
@@ -15,13 +15,9 @@ const MAX_AHEAD_BYTES = 4096;
 
 const FIRMWARE = 'src/virtual-lab/firmware/uno/uno.hex';
 
-export interface UnoBoardOptions {
-  readonly name: string;
-  /** Folder of the stable tty link, `<name>.tty0`. */
-  readonly dir: string;
+export interface UnoBoardOptions extends Omit<BoardPlace, 'env'> {
   /** Path of an Intel HEX file for an ATmega328P at 16 MHz; the shipped console firmware when left out. */
   readonly firmware?: string;
-  readonly passages?: NonNullable<PtyProxyOptions['passages']>;
 }
 
 /**

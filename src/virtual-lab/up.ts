@@ -52,7 +52,9 @@ function jsonLines(boards: readonly LabBoard[]): string {
 function whatToTry(boards: readonly LabBoard[]): string {
   const lines = boards.flatMap(({ board, type, ttys, chip }) => [
     `${board} (${type}) runs`,
-    ...ttys.map((tty, index) => `  ${boardType(type).ttys[index]?.name ?? 'tty'}  ${tty}  115200 baud`),
+    ...ttys.map(
+      (tty, index) => `  ${(boardType(type).ttys[index]?.name ?? 'tty').padEnd(8)} ${tty}  115200 baud`,
+    ),
     `  lines    ${chip}`,
   ]);
   const tries = boards.slice(0, 1).flatMap((board) => boardType(board.type).tries(board));

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync } from 'node:fs';
-import { describe, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { readProcessTable, withDescendants } from '../../src/base/process-table.ts';
 import { startUBootBoard } from '../../src/virtual-lab/u-boot-board.ts';
 import { eventually } from '../eventually.ts';
@@ -51,6 +51,20 @@ describe('U-Boot', () => {
     await using user = new TtyUser(tty);
     user.type('echo hello\r');
     await user.until(`\r\nhello${PROMPT}`);
+  });
+
+  test('turns itself off, and runs again from its next reset', async () => {
+    await using board = await startUBootBoard({ name: 'dut', dir: tempFolder(), env: process.env });
+    await using user = new TtyUser(board.ttys[0] ?? '');
+    await reachPrompt(user);
+    user.type('poweroff\r');
+    await user.until('poweroff ...');
+    await standsStill();
+    user.type('echo nobody hears\r');
+    await board.reset();
+    await reachPrompt(user);
+    user.type('echo heard\r');
+    expect(await user.until(PROMPT)).toBe(`echo heard\r\nheard${PROMPT}`);
   });
 
   test('stands still until its reset line is driven', async () => {
