@@ -15,7 +15,10 @@ export interface Board extends AsyncDisposable {
   /** Resolves with the reason if the board breaks by itself; otherwise it stays pending. */
   readonly broken: Promise<RigError>;
 
-  /** Resolves once the chip runs from its reset vector, or has stopped. Without power the ttys stay, and are silent. */
+  /**
+   * Resolves once the chip runs from its reset vector, or has stopped. Without power the ttys stay and are silent, or
+   * go away as by {@link Board.unplug}, as it is with the board's kind.
+   */
   setPower(state: 'on' | 'off'): Promise<void>;
 
   /** A pulse on the reset line, as a finger on the button gives it. */

@@ -16,7 +16,9 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { makeFolders } from '../base/make-folders.ts';
 import { oneLine } from '../base/one-line.ts';
+import { readProcess } from '../base/process-table.ts';
 import { refusalOf } from '../base/program.ts';
 import { linuxInitramfs } from './linux-initramfs.ts';
 import { newcArchive } from './newc-archive.ts';
@@ -27,6 +29,8 @@ const BUSYBOX_PACKAGE = 'busybox-static';
 const ARCHITECTURE = 'arm64';
 
 const PREFIX = 'linux-arm64-';
+/** Followed by the pid of who makes one. */
+const SCRATCH = '.new-';
 
 /** Paths of what QEMU loads. */
 export interface LinuxGuest {
@@ -91,8 +95,9 @@ function guestIn(folder: string): LinuxGuest {
 
 function makeScratch(cache: string): string {
   try {
-    mkdirSync(cache, { recursive: true });
-    return mkdtempSync(join(cache, '.new-'));
+    makeFolders(cache);
+    removeAbandoned(cache);
+    return mkdtempSync(join(cache, `${SCRATCH}${process.pid}-`));
   } catch (error) {
     throw new RigError('config', `${cache}: cannot make this folder: ${reasonOf(error)}`, { cause: error });
   }
@@ -128,6 +133,14 @@ async function fetchPackages(scratch: string, env: NodeJS.ProcessEnv, stop: Abor
   const unpacked = join(scratch, 'unpacked');
   for (const file of readdirSync(packages)) await run('dpkg-deb', '--extract', file, unpacked);
   return unpacked;
+}
+
+/** What was killed while it made a guest leaves it half made. */
+function removeAbandoned(cache: string): void {
+  for (const name of readdirSync(cache)) {
+    const pid = name.startsWith(SCRATCH) ? Number.parseInt(name.slice(SCRATCH.length), 10) : Number.NaN;
+    if (pid > 0 && !readProcess(pid)) rmSync(join(cache, name), { recursive: true, force: true });
+  }
 }
 
 function kernelIn(unpacked: string): string {

@@ -114,13 +114,13 @@ class QemuBoard implements Board {
     this.#isDisposed = true;
     this.#parking?.[Symbol.dispose]();
     this.#cables[Symbol.dispose]();
-    await this.#last; // a power-on may be under way
-    await this.#session?.[Symbol.asyncDispose]();
+    await this.#session?.[Symbol.asyncDispose](); // whatever is being done to it ends with it
+    await this.#last;
+    await this.#session?.[Symbol.asyncDispose](); // of a power-on that was under way
   }
 
   async #powerOn(): Promise<void> {
     if (this.#session) return;
-    if (this.#cable === 'plugged') this.#cables.plug();
     const session = await QemuSession.start({
       setup: this.#machine,
       levelOf: (line) => this.lines.levelOf(line),
@@ -134,6 +134,8 @@ class QemuBoard implements Board {
       if (this.#session !== session || this.#isDisposed) return;
       this.#fail(new RigError('unavailable', `${this.name}: its emulator ended with ${how}`));
     });
+    // Before it runs, so that nothing it says is lost.
+    if (this.#cable === 'plugged' && !this.#isDisposed) this.#cables.plug();
     this.#parking?.touch();
     await this.#runOrStop();
   }

@@ -45,7 +45,7 @@ function cached(): string[] {
   return existsSync(cache) ? readdirSync(cache) : [];
 }
 
-test('the guest is made once, from the packages that apt fetches, and takes the place of an older one', async (context) => {
+test('the guest is made once, from the packages that apt fetches, and takes the place of an older one and of what was killed', async (context) => {
   needsProgram(context, 'dpkg-deb');
   makePackage('kernel', 'boot/vmlinuz-9.9-cloud-arm64', 'the kernel');
   makePackage('busybox', 'bin/busybox', 'the program');
@@ -53,7 +53,9 @@ test('the guest is made once, from the packages that apt fetches, and takes the 
     'apt-get',
     `echo "$*" >> ${folder}/asked; case "$*" in *download*linux-image-9.9-cloud-arm64*) cp ${folder}/*.deb .;; esac`,
   );
-  mkdirSync(join(folder, 'cache/sai-rig/guests/linux-arm64-of-old'), { recursive: true });
+  for (const left of ['linux-arm64-of-old', '.new-4194305-killed']) {
+    mkdirSync(join(folder, 'cache/sai-rig/guests', left), { recursive: true }); // no pid is that high
+  }
   const both = await Promise.all([prepareLinuxGuest(env, never), prepareLinuxGuest(env, never)]);
   expect(both).toEqual([linuxGuest(env), linuxGuest(env)]);
   expect(readFileSync(linuxGuest(env).kernel, 'utf8')).toBe('the kernel');
