@@ -115,6 +115,19 @@ function defineContract(firmware: BoardUnderTest): void {
     expect(edges).toEqual(['reset 0', 'reset 1']);
   });
 
+  test('every byte that is typed passes the place where faults are injected', async () => {
+    await using faulty = await start({
+      name: 'faulty',
+      dir,
+      env: process.env,
+      passages: { toBoard: (bytes, pass) => pass(Buffer.from(bytes.toString().toLowerCase())) },
+    });
+    await using user = new TtyUser(faulty.ttys[0] ?? '');
+    await reachPrompt(user);
+    user.type(`${sayHello.toUpperCase()}\r`);
+    expect(await user.until(`hello${prompt}`)).toContain(`${sayHello}\r\nhello`);
+  });
+
   test('a line that is not there is refused', () => {
     const usage = expect.objectContaining({ blame: 'usage' });
     expect(() => board.lines.drive('rest', 1)).toThrow(usage);
