@@ -8,7 +8,7 @@
  * about to.
  */
 
-import { closeSync, rmSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ByteLines } from '../base/byte-lines.ts';
 import type { ProcessInfo } from '../base/process-table.ts';
@@ -16,7 +16,7 @@ import { runMain } from '../base/run-main.ts';
 import { ENV } from '../wire/env.ts';
 import { NAMED_AFTER_MS, withoutDaemons } from './daemons.ts';
 import { type GuardOrder, parseKnownLine } from './guard-order.ts';
-import { released, writeLeaseRecord } from './lease-record.ts';
+import { concludeLease } from './lease-record.ts';
 import { endTree, ProcessTree } from './process-tree.ts';
 import { wakeWaiters } from './run-dir.ts';
 
@@ -43,8 +43,7 @@ async function guard(order: GuardOrder): Promise<number> {
   const commandPid = await learnUntilHolderVanishes(tree);
   if (keepDaemons.length > 0) await delay(NAMED_AFTER_MS);
   await endSurely(() => withoutDaemons(tree.scan(), keepDaemons, commandPid), order.graceMs);
-  for (const fd of leaseFileFds) writeLeaseRecord(fd, released(record));
-  rmSync(record.folder, { recursive: true, force: true });
+  concludeLease(record, leaseFileFds);
   for (const fd of [...otherFds, ...leaseFileFds]) closeSync(fd);
   wakeWaiters(runDir);
   return 0;

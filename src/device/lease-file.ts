@@ -41,7 +41,7 @@ function readRecord(path: string): LeaseRecord | undefined {
 }
 
 /** Whether the owner of a file that is flocked for its owner's life still lives. */
-export function isFlocked(path: string): boolean {
+function isFlocked(path: string): boolean {
   let fd: number;
   try {
     fd = openSharedToRead(path);

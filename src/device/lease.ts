@@ -1,15 +1,16 @@
 /** Holding a device: its locks, the record of who holds it, and the folder that the command's tools share. */
 
-import { closeSync, constants, existsSync, fchmodSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { closeSync, constants, fchmodSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { readProcess } from '../base/process-table.ts';
 import { userName } from '../base/user-name.ts';
 import { tryFlock } from '../native/flock.ts';
 import { LEASE_RECORD_FILE, type LeasedDevice, type LeaseRecord } from '../wire/lease.ts';
-import { readLeaseFile, readLiveLease } from './lease-file.ts';
-import { released, writeLeaseRecord } from './lease-record.ts';
+import { removeAbandonedLeases } from './abandoned-leases.ts';
+import { readLeaseFile } from './lease-file.ts';
+import { concludeLease, writeLeaseRecord } from './lease-record.ts';
 import type { Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import { type PortBlock, takePortBlock } from './port-block.ts';
@@ -92,12 +93,7 @@ export class Lease {
   release(): void {
     if (this.#released) return;
     this.#released = true;
-    try {
-      for (const fd of this.#lock.leaseDescriptors) writeLeaseRecord(fd, released(this.record));
-      rmSync(this.record.folder, { recursive: true, force: true });
-    } catch {
-      // The locks decide, not the records; and what the command made unremovable does not change its status.
-    }
+    concludeLease(this.record, this.#lock.leaseDescriptors);
     closeSync(this.#recordFd);
     for (const { fd } of this.#portBlocks) closeSync(fd);
     this.#lock.release();
@@ -113,6 +109,7 @@ export class Lease {
 export function beginLease(request: LeaseRequest): Lease {
   const { places, lock, runDir } = request;
   let folder: string | undefined;
+  let recordFd: number | undefined;
   const portBlocks: PortBlock[] = [];
   try {
     const hold = (holding: Holding): LeasedDevice => {
@@ -130,7 +127,7 @@ export function beginLease(request: LeaseRequest): Lease {
     ];
     const fence = Math.max(Date.now() * 1000, ...fences.map((each) => each + 1));
     folder = makeFolder(runDir, fence);
-    const recordFd = openSync(
+    recordFd = openSync(
       join(folder, LEASE_RECORD_FILE),
       constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
     );
@@ -138,9 +135,10 @@ export function beginLease(request: LeaseRequest): Lease {
     tryFlock(recordFd);
     const record = recordOf(request, devices, folder, fence);
     for (const fd of [recordFd, ...lock.leaseDescriptors]) writeLeaseRecord(fd, record);
-    for (const old of previous) removeLeftover(runDir, old);
+    if (runDir) removeAbandonedLeases(runDir, previous);
     return new Lease(request, record, recordFd, portBlocks);
   } catch (error) {
+    if (recordFd !== undefined) closeSync(recordFd);
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
     for (const { fd } of portBlocks) closeSync(fd);
     lock.release();
@@ -192,16 +190,4 @@ function leasedDevice({ role, device }: Holding, portBase: number | undefined): 
     ...(jig === undefined ? {} : { jig }),
     ...(probe && portBase !== undefined ? { probe: { serial: probe.serial, portBase } } : {}),
   };
-}
-
-/** Holder and guard of the last lease were both killed at once: its folder is of no use to anybody. */
-function removeLeftover(runDir: RunDir | undefined, record: LeaseRecord | undefined): void {
-  if (!runDir || !record || record.releasedAtMs !== undefined) return;
-  const { folder } = record;
-  if (dirname(folder) !== runDir.leases || !existsSync(folder) || readLiveLease(folder)) return;
-  try {
-    rmSync(folder, { recursive: true, force: true });
-  } catch {
-    // another user's: it stays until that user, or a reboot, removes it
-  }
 }

@@ -8,7 +8,11 @@ import { permissionCure } from './permission.ts';
 import type { PooledDevice, PooledTty } from './pool.ts';
 import { physicalName } from './sysfs-usb.ts';
 
-/** Character devices that are ptys. Source: Linux Documentation/admin-guide/devices.txt. */
+/**
+ * Character devices that are ptys. Each mount of devpts has a pty 0 of its own, so a number names none of them. Their
+ * inodes do: a node made by mknod is no second one of a pty, because its open fails with EIO.
+ * Source: Linux Documentation/admin-guide/devices.txt, Documentation/filesystems/devpts.rst.
+ */
 const FIRST_PTY_MAJOR = 136;
 const LAST_PTY_MAJOR = 143;
 

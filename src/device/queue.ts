@@ -43,7 +43,7 @@ export async function acquire(wanted: Wanted, options: WaitOptions): Promise<Lea
   const sights = acquisition.look();
   acquisition.refuseUnusable(sights);
   const { runDir } = wanted;
-  const line = runDir && new TicketLine(runDir.queue);
+  const line = runDir && new TicketLine(runDir.queue, options.say);
   const isAnyFree = sights.some(({ view }) => view.state === 'free');
   const inFront = isAnyFree && line ? line.living() : [];
   const lease = acquisition.tryTake(sights, (sight) => claimants(inFront, sight).length === 0);

@@ -204,7 +204,11 @@ class Run {
     const mayKeep = (this.#options.custody?.daemons?.keep.length ?? 0) > 0;
     if (mayKeep && this.#leftovers().length > 0) await delay(NAMED_AFTER_MS);
     await endTree({
-      scan: () => (this.#leftovers().length === 0 ? [] : this.#tree()), // the table is only read when there are any
+      scan: () => {
+        const leftovers = this.#leftovers();
+        this.#options.custody?.guard.know(leftovers); // we may be killed before they have ended
+        return leftovers.length === 0 ? [] : this.#tree(); // the table is only read when there are any
+      },
       graceMs: this.#options.graceMs,
       hurry: this.#hurry.signal,
       onForbidden: (pids) =>

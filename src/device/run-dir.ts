@@ -17,7 +17,7 @@ import {
 import { isAbsolute, join } from 'node:path';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { makeFolders } from '../base/make-folders.ts';
-import { openShared } from '../base/shared-file.ts';
+import { openShared, withoutUmask } from '../base/shared-file.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 
 /** Made by the tmpfiles.d file of the package. */
@@ -176,8 +176,8 @@ function withFolders(path: string): RunDir {
   for (const folder of [runDir.leases, runDir.queue]) {
     if (exists(folder)) continue;
     try {
-      mkdirSync(folder);
-      chmodSync(folder, SHARED_MODE);
+      withoutUmask(() => mkdirSync(folder, SHARED_MODE));
+      chmodSync(folder, SHARED_MODE); // mkdir(2) makes no folder that keeps the group
     } catch (error) {
       if (errnoCode(error) !== 'EEXIST') throw error;
     }

@@ -8,7 +8,7 @@ import {
   closeSync,
   constants,
   fchmodSync,
-  mkdtempSync,
+  mkdirSync,
   openSync,
   readdirSync,
   renameSync,
@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
-import { readShared } from '../base/shared-file.ts';
+import { readShared, withoutUmask } from '../base/shared-file.ts';
 import { parse } from '../base/validate.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 import type { RunDir } from './run-dir.ts';
@@ -215,15 +215,12 @@ function importance({ quarantine, fence }: DeviceState): number {
   return quarantine ? Number.POSITIVE_INFINITY : fence;
 }
 
-/** Appears with its rights, or not at all. */
 function makeFolder(path: string): void {
   if (statIfVisible(path)) return;
-  const scratch = mkdtempSync(`${path}.`);
   try {
-    chmodSync(scratch, FOLDER_MODE);
-    renameSync(scratch, path);
+    withoutUmask(() => mkdirSync(path, FOLDER_MODE));
+    chmodSync(path, FOLDER_MODE); // mkdir(2) makes no folder that keeps the group
   } catch (error) {
-    rmSync(scratch, { recursive: true, force: true });
     if (!statIfVisible(path)) throw error; // else somebody was faster
   }
 }

@@ -5,20 +5,21 @@ import {
   constants,
   existsSync,
   fchmodSync,
+  fstatSync,
   openSync,
   readdirSync,
   renameSync,
   rmSync,
   statSync,
   unlinkSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { RigError, reasonOf } from '../base/errors.ts';
-import { readShared } from '../base/shared-file.ts';
+import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { oneLine } from '../base/one-line.ts';
+import { openSharedToRead, readShared } from '../base/shared-file.ts';
 import { tryFlock } from '../native/flock.ts';
-import { isFlocked } from './lease-file.ts';
 
 /** What a ticket says. */
 const TicketContent = v.looseObject({
@@ -96,7 +97,7 @@ export function drawTicket(queueFolder: string, content: TicketContent): OwnTick
     fd = openSync(scratch, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o664);
     fchmodSync(fd, 0o664); // whatever the umask is: others look whether we live
     tryFlock(fd);
-    writeSync(fd, `${JSON.stringify(content)}\n`);
+    writeFileSync(fd, `${JSON.stringify(content)}\n`); // all of it, or ENOSPC
     renameSync(scratch, path);
     return new OwnTicket(name, path, fd);
   } catch (error) {
@@ -108,13 +109,24 @@ export function drawTicket(queueFolder: string, content: TicketContent): OwnTick
   }
 }
 
-/** The queue as one waiter sees it. Contents are read once: a ticket never changes. */
+/**
+ * The queue as one waiter sees it. Contents are read once: a ticket never changes.
+ *
+ * A ticket counts while its flock is held and it can be understood, whoever owns the file: its pid and its owner mean
+ * something else in another container's namespaces, so neither can prove that it is false. What does not count is said
+ * once: what is no ticket, which nobody removes; one whose waiter has ended without taking it back (it was killed), which
+ * is removed; and one of those that this user may not remove, which is left to its owner.
+ */
 export class TicketLine {
   readonly #folder: string;
+  readonly #say: (text: string) => void;
   readonly #contents = new Map<string, TicketContent | undefined>();
+  readonly #named = new Set<string>();
 
-  constructor(folder: string) {
+  /** `say` is told about each file that is ignored. */
+  constructor(folder: string, say: (text: string) => void = () => {}) {
     this.#folder = folder;
+    this.#say = say;
   }
 
   /**
@@ -133,20 +145,56 @@ export class TicketLine {
   /** Whether its waiter still waits; a dead one's ticket is removed where that is permitted. */
   isAlive(name: string): boolean {
     const path = join(this.#folder, name);
-    if (isFlocked(path)) return true;
+    const state = stateOf(path);
+    if (state === 'held') return true;
+    if (state === 'gone') return false;
+    const content = this.#contents.get(name);
+    const whose = content
+      ? ` (pid ${content.pid} of ${oneLine(content.user)}, for ${oneLine(content.request)})`
+      : '';
+    const ended = `its waiter${whose} has ended`;
     try {
       unlinkSync(path);
-    } catch {
-      // gone already, or another user's: it is ignored all the same
+      this.#ignore(name, ended);
+    } catch (error) {
+      // Another waiter was faster, and has said so.
+      if (errnoCode(error) === 'ENOENT') return false;
+      this.#ignore(
+        name,
+        `${ended}, and only its owner, user ${state.uid}, can remove it (${reasonOf(error)})`,
+      );
     }
     return false;
   }
 
+  #ignore(name: string, why: string): void {
+    if (this.#named.has(name)) return;
+    this.#named.add(name);
+    this.#say(`queue: ignored ticket ${name}: ${why}`);
+  }
+
   /** Undefined for what is not a ticket: nobody waits behind it. */
   #ticket(name: string): Ticket | undefined {
-    if (!this.#contents.has(name)) this.#contents.set(name, readTicket(join(this.#folder, name)));
+    if (!this.#contents.has(name)) this.#contents.set(name, this.#read(name));
     const content = this.#contents.get(name);
     return content && { name, content };
+  }
+
+  #read(name: string): TicketContent | undefined {
+    const path = join(this.#folder, name);
+    try {
+      return v.parse(TicketContent, JSON.parse(readShared(path)));
+    } catch (error) {
+      const code = errnoCode(error);
+      if (code === 'ENOENT') return undefined; // withdrawn meanwhile
+      this.#ignore(
+        name,
+        code === undefined
+          ? `it is not one of ours; remove ${path}`
+          : `it cannot be read: ${reasonOf(error)}`,
+      );
+      return undefined;
+    }
   }
 }
 
@@ -175,11 +223,19 @@ function ticketNames(folder: string): string[] {
   }
 }
 
-function readTicket(path: string): TicketContent | undefined {
+/** Of a ticket that nobody holds any more, who owns it. */
+function stateOf(path: string): 'held' | 'gone' | { readonly uid: number } {
+  let fd: number;
   try {
-    const result = v.safeParse(TicketContent, JSON.parse(readShared(path)));
-    return result.success ? result.output : undefined;
+    fd = openSharedToRead(path);
   } catch {
-    return undefined; // withdrawn meanwhile, or not written by us
+    return 'gone'; // or never one of ours
+  }
+  try {
+    if (!tryFlock(fd, 'shared')) return 'held';
+    const { nlink, uid } = fstatSync(fd);
+    return nlink === 0 ? 'gone' : { uid }; // who withdraws one removes it before letting go of it
+  } finally {
+    closeSync(fd);
   }
 }

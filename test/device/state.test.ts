@@ -16,10 +16,11 @@ import { describe, expect, test } from 'vitest';
 import { readProcess } from '../../src/base/process-table.ts';
 import { openRunDir, type RunDir } from '../../src/device/run-dir.ts';
 import { changeState, type DeviceState, readState, stateFilePath } from '../../src/device/state.ts';
-import { Bench, until } from '../peers/bench.ts';
+import { Bench } from '../peers/bench.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
 import { reachableSaiDevice } from '../peers/reachable-commands.ts';
 import { tempFolder } from '../temp-folder.ts';
+import { until } from '../until.ts';
 
 const WRITERS = 20;
 

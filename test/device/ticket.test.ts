@@ -52,6 +52,25 @@ test('a ticket that nobody holds is removed; what is no ticket is left alone', (
   expect(readdirSync(folder).sort()).toEqual(['0000000002-x', 'wake']);
 });
 
+test('what does not count is said once, by whoever finds it first; what was taken back is not', () => {
+  writeFileSync(
+    join(folder, '0000000001-1-dead'),
+    JSON.stringify({ ...content('dead'), user: 'ann\n\u001b[31m' }),
+  );
+  writeFileSync(join(folder, '0000000002-1-cut'), JSON.stringify(content('cut')).slice(0, -1));
+  const withdrawn = drawTicket(folder, content('withdrawn'));
+  const said: string[] = [];
+  const line = new TicketLine(folder, (text) => said.push(text));
+  expect(line.living()).toHaveLength(1);
+  withdrawn.withdraw();
+  expect(line.isAlive(withdrawn.name)).toBe(false);
+  line.living();
+  expect(said).toEqual([
+    `queue: ignored ticket 0000000002-1-cut: it is not one of ours; remove ${folder}/0000000002-1-cut`,
+    `queue: ignored ticket 0000000001-1-dead: its waiter (pid ${process.pid} of ann [31m, for dead) has ended`,
+  ]);
+});
+
 test('a file with the last number pushes nobody out of the queue', () => {
   writeFileSync(join(folder, '9999999999-0-x'), '');
   using first = drawTicket(folder, content('first'));

@@ -2,7 +2,8 @@ import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { readProcess } from '../../src/base/process-table.ts';
-import { Bench, until } from '../peers/bench.ts';
+import { Bench } from '../peers/bench.ts';
+import { until } from '../until.ts';
 
 /** A daemon with a name of its own: a copy of sleep. Its pid is in the file. */
 function daemonOf(bench: Bench, name: string): { readonly program: string; readonly pid: () => number } {

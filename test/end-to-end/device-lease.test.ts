@@ -4,9 +4,10 @@ import { chmodSync, readFileSync, readSync, writeFileSync, writeSync } from 'nod
 import { describe, expect, test } from 'vitest';
 import { readProcess, readProcessTable } from '../../src/base/process-table.ts';
 import { readTtySettings } from '../../src/native/termios.ts';
-import { Bench, commandLineOf, guardsOf, SAI_DEVICE, until } from '../peers/bench.ts';
+import { Bench, commandLineOf, guardsOf, SAI_DEVICE } from '../peers/bench.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
 import { reachableSaiDevice } from '../peers/reachable-commands.ts';
+import { until } from '../until.ts';
 
 /** Told apart from every other sleep of this machine. */
 const SLEEP_SECONDS = 98_765 + process.pid;

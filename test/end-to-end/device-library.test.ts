@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { acquire, type DeviceLease, RigError } from 'sai-rig/device';
 import { expect, test } from 'vitest';
 import { readProcessEnvironment, readProcessTable } from '../../src/base/process-table.ts';
-import { Bench, guardsOf, until } from '../peers/bench.ts';
+import { Bench, guardsOf } from '../peers/bench.ts';
+import { until } from '../until.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 

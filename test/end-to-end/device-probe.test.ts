@@ -2,9 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, type TestContext, test } from 'vitest';
-import { Bench, type Started, until } from '../peers/bench.ts';
+import { Bench, type Started } from '../peers/bench.ts';
 import { FakeHost, STLINK } from '../peers/fake-host.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
+import { until } from '../until.ts';
 
 const PROBE = { serial: STLINK.serial, kind: 'stlink' };
 

@@ -235,7 +235,7 @@ test('a holder whom this pid namespace hides is named all the same', async (cont
   holder.closeInput();
 });
 
-test('a dead ticket and a malformed one hold nobody up', async () => {
+test('a dead ticket and malformed ones hold nobody up, and each is named once', async () => {
   await using bench = new Bench();
   const holder = bench.start(['uno', ...HOLD]);
   await holder.prints(/up/);
@@ -249,7 +249,17 @@ test('a dead ticket and a malformed one hold nobody up', async () => {
   const waiter = bench.start(['uno', 'true']);
   await waiter.says(/position 1/);
   holder.closeInput();
-  expect((await waiter.ended).status).toBe(0);
+  const { status, stderr } = await waiter.ended;
+  expect(status).toBe(0);
+  const queue = `${bench.runDir}/queue`;
+  expect(stderr.split('\n').filter((line) => line.includes('ticket'))).toEqual([
+    `sai-device: queue: ignored ticket 0000000000-1-abc: it is not one of ours; remove ${queue}/0000000000-1-abc`,
+    `sai-device: queue: ignored ticket 0000000000-1-fifo: it is not one of ours; remove ${queue}/0000000000-1-fifo`,
+    expect.stringMatching(
+      /^sai-device: queue: ignored ticket 0000000001-\d+-\w+: its waiter \(pid \d+ of \S+, for uno\) has ended$/,
+    ),
+  ]);
+  expect(bench.leftBehind().sort()).toEqual(['0000000000-1-abc', '0000000000-1-fifo', 'readme']);
 });
 
 test('a waiter in the middle that is killed lets those behind it move up', async () => {

@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { readProcessEnvironment, readProcessTable } from '../../src/base/process-table.ts';
-import { Bench, commandLineOf, SAI_DEVICE, until } from '../peers/bench.ts';
+import { Bench, commandLineOf, SAI_DEVICE } from '../peers/bench.ts';
 import { needsProgram } from '../peers/needs.ts';
+import { until } from '../until.ts';
 
 /** Ends when its input does. */
 const HOLD = ['sh', '-c', 'echo up; exec cat'];

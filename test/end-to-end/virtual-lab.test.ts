@@ -23,8 +23,8 @@ import {
 } from '../../src/base/process-table.ts';
 import { readFindings } from '../../src/findings/findings-file.ts';
 import { DevicePool } from '../../src/wire/device.ts';
-import { eventually } from '../eventually.ts';
 import { needsBoard } from '../peers/needs.ts';
+import { until } from '../until.ts';
 import { TtyUser } from '../virtual-lab/tty-user.ts';
 
 const PROGRAM = packageFile('bin/sai-virtual-lab');
@@ -192,7 +192,7 @@ describe('sai-virtual-lab up', () => {
     const chips = killed.descendants();
     killed.child.kill('SIGKILL');
     await killed.status;
-    await eventually('the chip to end with its lab', () => !chips.some(isAlive));
+    await until(() => !chips.some(isAlive), 'the chip has ended with its lab');
     expect(readdirSync(dir).sort()).toEqual(['devices.json', 'jig.json', 'old.chip', 'old.tty0']);
     const next = await upAndRunning('--with-parent', 'uno:new');
     expect(readdirSync(dir).sort()).toEqual(['devices.json', 'jig.json', 'new.chip', 'new.tty0']);
@@ -211,10 +211,10 @@ describe('sai-virtual-lab up', () => {
       const mark = `${dir}/${index}`;
       const isOurs = (each: ProcessInfo): boolean => isAlive(each) && environmentOf(each.pid).includes(mark);
       const killed = start(['up', '--dir', dir, 'microbit'], { MARK: mark });
-      await eventually('the moment to come', () => moment(killed));
+      await until(() => moment(killed), 'the moment has come');
       killed.child.kill('SIGKILL');
       await killed.status;
-      await eventually('all to end with their lab', () => !readProcessTable().some(isOurs));
+      await until(() => !readProcessTable().some(isOurs), 'all have ended with their lab');
     }
   });
 

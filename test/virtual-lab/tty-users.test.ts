@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { tryFlock } from '../../src/native/flock.ts';
 import { openPty, type PtyPair } from '../../src/native/pty.ts';
 import { TtyUsers } from '../../src/virtual-lab/tty-users.ts';
-import { eventually } from '../eventually.ts';
+import { until } from '../until.ts';
 
 let pair: PtyPair;
 beforeEach(() => {
@@ -42,7 +42,7 @@ test('who has the tty locked uses it, also where its descriptors are not to be s
   expect(tryFlock(fd)).toBe(true);
   expect(users.isInUse()).toBe(true);
   closeSync(fd);
-  await eventually('the lock to be gone', () => !users.isInUse());
+  await until(() => !users.isInUse(), 'the lock is gone');
 });
 
 test('the user of another tty does not count', () => {

@@ -3,9 +3,9 @@ import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readProcessTable, withDescendants } from '../../src/base/process-table.ts';
 import { startUBootBoard } from '../../src/virtual-lab/u-boot-board.ts';
-import { eventually } from '../eventually.ts';
 import { whyNoBoard } from '../peers/needs.ts';
 import { tempFolder } from '../temp-folder.ts';
+import { until } from '../until.ts';
 import { boardContract } from './board-contract.ts';
 import { TtyUser } from './tty-user.ts';
 
@@ -89,18 +89,18 @@ async function standsStill(): Promise<void> {
   const ticks = ticksOfQemu();
   let last = ticks();
   let looks = 0;
-  await eventually('it to stand still', () => {
+  await until(() => {
     const now = ticks();
     looks = now === last ? looks + 1 : 0;
     last = now;
     return looks === 20;
-  });
+  }, 'it stands still');
 }
 
 async function runs(): Promise<void> {
   const ticks = ticksOfQemu();
   const before = ticks();
-  await eventually('it to run', () => ticks() > before);
+  await until(() => ticks() > before, 'it runs');
 }
 
 /** Clock ticks that the emulator has used so far. Source: proc(5), /proc/pid/stat, utime and stime. */
