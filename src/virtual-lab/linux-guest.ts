@@ -49,12 +49,16 @@ export function linuxGuest(env: NodeJS.ProcessEnv): LinuxGuest {
 }
 
 /**
- * Makes the guest unless it is there: fetches 30 MB with the host's apt and its sources, changing nothing of either.
- * Two at the same time both end well.
+ * Makes the guest unless it is there: calls `fetching`, then fetches 30 MB with the host's apt and its sources, changing
+ * nothing of either. Two at the same time both end well.
  *
  * @throws {RigError} blame `unavailable` when apt cannot fetch it, `config` when the cache cannot be written
  */
-export async function prepareLinuxGuest(env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<LinuxGuest> {
+export async function prepareLinuxGuest(
+  env: NodeJS.ProcessEnv,
+  stop: AbortSignal,
+  fetching: () => void = () => {},
+): Promise<LinuxGuest> {
   const folder = folderOf(env);
   if (existsSync(guestIn(folder).initramfs)) return guestIn(folder);
   for (const program of ['apt-get', 'apt-cache', 'dpkg-deb']) {
@@ -63,6 +67,7 @@ export async function prepareLinuxGuest(env: NodeJS.ProcessEnv, stop: AbortSigna
       throw new RigError('unavailable', `linux: expected a Debian host that fetches it: ${refusal.text}`);
   }
   const scratch = makeScratch(cacheOf(env));
+  fetching();
   try {
     const fetched = await fetchPackages(scratch, env, stop);
     const made = guestIn(join(scratch, 'guest'));
