@@ -2,9 +2,9 @@
 // Makes a machine ready: npm packages, Debian packages, the built commands. Does only what is still missing.
 //
 //   node scripts/setup.mjs            what the commands, the demo and most tests need
-//   node scripts/setup.mjs --heavy    also what the last tests need (an AVR compiler, systemd-tmpfiles)
+//   node scripts/setup.mjs --heavy    also what the last tests need (an AVR compiler, systemd-tmpfiles, boards in QEMU)
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -41,6 +41,13 @@ const HEAVY = [
   { program: 'avr-gcc', debianPackage: 'gcc-avr' },
   { program: 'systemd-tmpfiles', debianPackage: 'systemd-standalone-tmpfiles' },
   { file: '/usr/lib/avr/include/avr/io.h', debianPackage: 'avr-libc' },
+  { program: 'cpio', debianPackage: 'cpio' },
+  { program: 'qemu-system-aarch64', debianPackage: 'qemu-system-arm' },
+  { file: '/usr/lib/u-boot/qemu_arm64/u-boot.bin', debianPackage: 'u-boot-qemu' },
+  {
+    file: '/usr/share/firmware-microbit-micropython/firmware.hex',
+    debianPackage: 'firmware-microbit-micropython',
+  },
 ];
 
 /** What could not be made ready, in one line for people. */
@@ -55,6 +62,16 @@ export async function setUp(purpose) {
   await installNpmPackages();
   await installDebianPackages({ demo: DEMO, tests: TESTS, heavy: HEAVY }[purpose], purpose);
   if (await build()) say('built the commands into dist/');
+  if (purpose === 'heavy') prepareLinuxBoard();
+}
+
+/** Without it the tests skip what needs it, and say so. */
+function prepareLinuxBoard() {
+  const command = join(root, 'bin/sai-virtual-lab');
+  const { status } = spawnSync(process.execPath, [command, 'prepare', 'linux'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  if (status !== 0) say(`the Linux board could not be prepared: status ${status}`);
 }
 
 function checkNode() {
