@@ -7,5 +7,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     maxWorkers: 2,
+    // Of one file's concurrent tests, each with a rig of several processes.
+    maxConcurrency: 4,
   },
 });

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // Bundles every command into one file, because a test run starts them hundreds of times.
+// Also writes the JSON Schemas of the configs, by which editors complete them, to dist/schema/.
 // src/<folder>/main.ts becomes dist/<folder>.cjs; src/<folder>/<part>-main.ts, a process that the
 // command starts for itself, becomes dist/<folder>-<part>.cjs; src/<folder>/library.ts, what users import,
 // becomes dist/<folder>-library.mjs.
@@ -9,12 +10,26 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
 const { STAMP_LENGTH } = createRequire(import.meta.url)('../bin/load.js');
 const stampFile = join(dist, '.built-from');
+
+/** Of each config: the source that has its valibot schema, the schema's name there, and what it is. */
+const CONFIG_SCHEMAS = {
+  devices: {
+    source: 'src/wire/device.ts',
+    name: 'DevicePool',
+    title: 'Devices of a host, for sai-device',
+  },
+  jig: {
+    source: 'src/jig/config.ts',
+    name: 'JigConfig',
+    title: 'Lines of a jig and its sequences, for sai-jig',
+  },
+};
 
 /** Builds what has changed; true when there was something to build. */
 export async function build() {
@@ -32,7 +47,6 @@ export async function build() {
       // Native parts and what is loaded only when needed stay outside.
       external: ['koffi', 'serialport', 'yaml', 'bufferutil', 'utf-8-validate'],
       sourcemap: false,
-      keepNames: true,
       charset: 'ascii',
       legalComments: 'eof',
       logLevel: 'warning',
@@ -65,6 +79,7 @@ export async function build() {
       mkdirSync(join(dist, dirname(name)), { recursive: true });
       renameSync(join(scratch, name), join(dist, name));
     }
+    await writeSchemas(bundle, scratch);
     writeFileSync(stampFile, stamp);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
@@ -144,6 +159,30 @@ function entryPoints(kind) {
     }
   }
   return entries;
+}
+
+/** From the very schemas that the commands check a config with. */
+async function writeSchemas(bundle, scratch) {
+  const { toJsonSchema } = await import('@valibot/to-json-schema');
+  mkdirSync(join(dist, 'schema'), { recursive: true });
+  for (const [config, { source, name, title }] of Object.entries(CONFIG_SCHEMAS)) {
+    const module = join(scratch, `${config}-schema.mjs`);
+    const file = `${config}.schema.json`;
+    await bundle({
+      absWorkingDir: root,
+      entryPoints: [source],
+      outfile: module,
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      logLevel: 'warning',
+    });
+    const { [name]: schema } = await import(pathToFileURL(module).href);
+    // What only code can check is left out: the command says it.
+    const json = { title, ...toJsonSchema(schema, { ignoreActions: ['check'] }) };
+    writeFileSync(join(scratch, file), `${JSON.stringify(json, null, 2)}\n`);
+    renameSync(join(scratch, file), join(dist, 'schema', file));
+  }
 }
 
 function hashOfSources() {

@@ -1,6 +1,7 @@
 /** Files in a folder that several users write to: any of them may have made one, also one that is no file at all. */
 
 import { closeSync, constants, fchmodSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { isMainThread } from 'node:worker_threads';
 import { errnoCode } from './errors.ts';
 
 /** Nothing that the rig keeps in such a folder comes near. */
@@ -21,8 +22,8 @@ export function openShared(path: string, mode: 0o664 | 0o666 = 0o664): number {
     }
     try {
       const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | UNTRUSTED;
-      const fd = openSync(path, flags, mode);
-      fchmodSync(fd, mode); // whatever the umask is
+      const fd = withoutUmask(() => openSync(path, flags, mode));
+      fchmodSync(fd, mode); // where the umask could not be set aside
       return fd;
     } catch (error) {
       if (errnoCode(error) !== 'EEXIST') throw error;
@@ -33,6 +34,11 @@ export function openShared(path: string, mode: 0o664 | 0o666 = 0o664): number {
 /** Opens a file for reading only; nothing is made. @throws for what is no file */
 export function openSharedToRead(path: string): number {
   return checkedFile(path, openSync(path, constants.O_RDONLY | UNTRUSTED));
+}
+
+/** Opens a file for writing only; nothing is made. @throws for what is no file */
+export function openSharedToWrite(path: string): number {
+  return checkedFile(path, openSync(path, constants.O_WRONLY | UNTRUSTED));
 }
 
 /** The text of a file. @throws for what is no file, or larger than any of ours */
@@ -46,6 +52,21 @@ export function readShared(path: string): string {
     return readFileSync(fd, 'utf8');
   } finally {
     closeSync(fd);
+  }
+}
+
+/**
+ * Makes something whose mode is for the whole group, whatever the umask is. In one step: who was killed between making
+ * it and opening it to the others would have locked them out for ever. A worker thread has no umask to set aside; so
+ * whoever makes something sets its mode afterwards all the same.
+ */
+export function withoutUmask<T>(make: () => T): T {
+  if (!isMainThread) return make();
+  const umask = process.umask(0);
+  try {
+    return make();
+  } finally {
+    process.umask(umask);
   }
 }
 

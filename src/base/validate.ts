@@ -15,12 +15,24 @@ export function parse<const S extends v.GenericSchema>(
   where: string,
   blame: Blame = 'config',
 ): v.InferOutput<S> {
+  const result = parseAll(schema, value, where);
+  if (!('problems' in result)) return result.output;
+  throw new RigError(blame, result.problems[0] ?? `${where}: is not valid`);
+}
+
+/** The parsed value, or a line for each thing that is wrong with it, as {@link parse} says it. */
+export function parseAll<const S extends v.GenericSchema>(
+  schema: S,
+  value: unknown,
+  where: string,
+): { readonly output: v.InferOutput<S> } | { readonly problems: readonly string[] } {
   const result = v.safeParse(schema, value);
-  if (result.success) return result.output;
+  if (result.success) return { output: result.output };
   const issues = result.issues.map((issue) => deepest(issue));
   // A misspelt key shows twice, as unknown and as missing; the first tells the writer what to do.
-  const first = issues.find(isUnknownKey) ?? issues[0];
-  throw new RigError(blame, `${where}: ${first ? describeIssue(schema, first) : 'is not valid'}`);
+  const unknown = issues.filter((issue) => isUnknownKey(issue));
+  const others = issues.filter((issue) => !isUnknownKey(issue));
+  return { problems: [...unknown, ...others].map((issue) => `${where}: ${describeIssue(schema, issue)}`) };
 }
 
 /** In a union, the branch that got furthest says what was meant. */

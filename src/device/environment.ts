@@ -25,7 +25,7 @@ export function environmentOf(
   const { record, holdings, runDir } = lease;
   const [first, ...others] = record.devices;
   return {
-    ...withoutDevice(outer),
+    ...withoutRoles(withoutDevice(outer), others),
     // Of two devices that set the same name, the one asked for first wins.
     ...Object.assign({}, ...[...holdings].reverse().map(({ device }) => device.env)),
     ...Object.assign({}, ...others.map((each) => variablesOfRole(each))),
@@ -49,26 +49,45 @@ export function environmentOfMember(
 
 function withoutDevice(outer: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(
-    Object.entries(outer).filter(([name]) => !/^SAI_DEVICE_(?:TTY\d+|JIG)$/.test(name)),
+    Object.entries(outer).filter(
+      ([name]) => !/^SAI_DEVICE_(?:TTY\d+|JIG|PROBE_SERIAL|PORT_BASE)$/.test(name),
+    ),
   );
 }
 
-function variablesOfDevice({ name, type, ttys, jig }: LeasedDevice): NodeJS.ProcessEnv {
+/** An outer lease may have called a device with more ttys, or with a jig, the same. */
+function withoutRoles(outer: NodeJS.ProcessEnv, devices: readonly LeasedDevice[]): NodeJS.ProcessEnv {
+  const prefixes = devices.map(({ role }) => roleVariables(role ?? '').prefix);
+  return Object.fromEntries(
+    Object.entries(outer).filter(
+      ([name]) =>
+        !prefixes.some(
+          (prefix) =>
+            name.startsWith(prefix) &&
+            /^_(?:TTY\d+|JIG|PROBE_SERIAL|PORT_BASE)$/.test(name.slice(prefix.length)),
+        ),
+    ),
+  );
+}
+
+function variablesOfDevice({ name, type, ttys, jig, probe }: LeasedDevice): NodeJS.ProcessEnv {
   return {
     ...Object.fromEntries(ttys.map(({ path }, index) => [ttyVariable(index), path])),
     [ENV.deviceName]: name,
     [ENV.deviceType]: type,
     ...(jig === undefined ? {} : { [ENV.deviceJig]: jig }),
+    ...(probe && { [ENV.deviceProbeSerial]: probe.serial, [ENV.devicePortBase]: String(probe.portBase) }),
   };
 }
 
-function variablesOfRole({ role, name, type, ttys, jig }: LeasedDevice): NodeJS.ProcessEnv {
+function variablesOfRole({ role, name, type, ttys, jig, probe }: LeasedDevice): NodeJS.ProcessEnv {
   const variables = roleVariables(role ?? '');
   return {
     ...Object.fromEntries(ttys.map(({ path }, index) => [variables.tty(index), path])),
     [variables.name]: name,
     [variables.type]: type,
     ...(jig === undefined ? {} : { [variables.jig]: jig }),
+    ...(probe && { [variables.probeSerial]: probe.serial, [variables.portBase]: String(probe.portBase) }),
   };
 }
 

@@ -8,15 +8,16 @@
  * about to.
  */
 
-import { closeSync, rmSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ByteLines } from '../base/byte-lines.ts';
+import type { ProcessInfo } from '../base/process-table.ts';
 import { runMain } from '../base/run-main.ts';
-import { ENV } from '../wire/env.ts';
+import { NAMED_AFTER_MS, withoutDaemons } from './daemons.ts';
 import { type GuardOrder, parseKnownLine } from './guard-order.ts';
-import { released, writeLeaseRecord } from './lease-record.ts';
-import { endTree, ProcessTree } from './process-tree.ts';
-import { wakeWaiters } from './run-dir.ts';
+import { concludeLease } from './lease-record.ts';
+import { endTree, markOf, ProcessTree } from './process-tree.ts';
+import { wakeWaiters } from './wake.ts';
 
 /**
  * A command whose holder was killed while it executed its program has no environment for a moment: the descriptors
@@ -36,35 +37,40 @@ void runMain('sai-device-guard', ({ args }) => guard(JSON.parse(args[0] ?? '') a
 async function guard(order: GuardOrder): Promise<number> {
   // Whoever stops the command must not stop its guard.
   for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM'] as const) process.on(signal, () => {});
-  const { record, runDir, leaseFileFds, otherFds } = order;
-  const tree = new ProcessTree(`${ENV.deviceLease}=${record.folder}`, record.holderStartTicks);
-  await learnUntilHolderVanishes(tree);
-  await endSurely(tree, order.graceMs);
-  for (const fd of leaseFileFds) writeLeaseRecord(fd, released(record));
-  rmSync(record.folder, { recursive: true, force: true });
+  const { record, runDir, leaseFileFds, otherFds, keepDaemons } = order;
+  const tree = new ProcessTree(markOf(record), record.holderStartTicks);
+  const commandPid = await learnUntilHolderVanishes(tree);
+  if (keepDaemons.length > 0) await delay(NAMED_AFTER_MS);
+  await endSurely(() => withoutDaemons(tree.scan(), keepDaemons, commandPid), order.graceMs);
+  concludeLease(record, leaseFileFds);
   for (const fd of [...otherFds, ...leaseFileFds]) closeSync(fd);
   wakeWaiters(runDir);
   return 0;
 }
 
 /** An error of the system (no descriptor, no memory left) must not let go of a device whose command may live. */
-async function endSurely(tree: ProcessTree, graceMs: number): Promise<void> {
+async function endSurely(scan: () => readonly ProcessInfo[], graceMs: number): Promise<void> {
   for (;;) {
     try {
-      return await endTree({ scan: () => tree.scan(), graceMs, settleMs: SETTLE_MS });
+      return await endTree({ scan, graceMs, settleMs: SETTLE_MS });
     } catch {
       await delay(RETRY_AFTER_MS);
     }
   }
 }
 
-function learnUntilHolderVanishes(tree: ProcessTree): Promise<void> {
+/** The pid of the command; undefined when its holder was killed before it could tell. */
+function learnUntilHolderVanishes(tree: ProcessTree): Promise<number | undefined> {
   const lines = new ByteLines(MAX_LINE_BYTES);
+  let commandPid: number | undefined;
   process.stdin.on('data', (chunk: Buffer) => {
-    for (const line of lines.push(chunk)) for (const known of parseKnownLine(line)) tree.know(known);
+    for (const known of lines.push(chunk).flatMap((line) => parseKnownLine(line))) {
+      commandPid ??= known.pid;
+      tree.know(known);
+    }
   });
   return new Promise((resolve) => {
-    process.stdin.once('close', resolve);
-    process.stdin.once('error', () => resolve());
+    process.stdin.once('close', () => resolve(commandPid));
+    process.stdin.once('error', () => resolve(commandPid));
   });
 }

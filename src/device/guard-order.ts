@@ -1,6 +1,7 @@
 /** What the holder tells its guard: once as argument, and line by line which processes are the command's. */
 
 import type { LeaseRecord } from '../wire/lease.ts';
+import type { DaemonPatterns } from './daemons.ts';
 import type { KnownProcess } from './process-tree.ts';
 import type { RunDir } from './run-dir.ts';
 
@@ -12,6 +13,7 @@ export interface GuardOrder {
   readonly otherFds: readonly number[];
   readonly runDir: RunDir | undefined;
   readonly graceMs: number;
+  readonly keepDaemons: DaemonPatterns;
 }
 
 export function knownLine(processes: readonly KnownProcess[]): string {

@@ -1,21 +1,27 @@
 /** Holding a device: its locks, the record of who holds it, and the folder that the command's tools share. */
 
-import { closeSync, constants, existsSync, fchmodSync, mkdtempSync, openSync, rmSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
-import { dirname, join } from 'node:path';
+import { closeSync, constants, fchmodSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { readProcess } from '../base/process-table.ts';
+import { userName } from '../base/user-name.ts';
 import { tryFlock } from '../native/flock.ts';
 import { LEASE_RECORD_FILE, type LeasedDevice, type LeaseRecord } from '../wire/lease.ts';
-import { readLeaseFile, readLiveLease } from './lease-file.ts';
-import { released, writeLeaseRecord } from './lease-record.ts';
-import type { Place } from './place.ts';
+import { removeAbandonedLeases } from './abandoned-leases.ts';
+import { readLeaseFile } from './lease-file.ts';
+import { concludeLease, writeLeaseRecord } from './lease-record.ts';
+import type { LockedPlace } from './locked-place.ts';
+import { claimsOf, type Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
-import { type RunDir, wakeWaiters } from './run-dir.ts';
+import { type PortBlock, takePortBlock } from './port-block.ts';
+import type { RunDir } from './run-dir.ts';
+import { readState } from './state.ts';
+import { TicketLine } from './ticket.ts';
 import type { DeviceLock } from './tty-lock.ts';
 
 /** A device of a lease, and what `--and` calls it. */
-interface Holding {
+export interface Holding {
   /** Undefined for the device that `SAI_DEVICE_…` tells of. */
   readonly role: string | undefined;
   readonly device: PooledDevice;
@@ -38,24 +44,34 @@ export interface LeaseRequest {
 export class Lease {
   readonly record: LeaseRecord;
   readonly holdings: LeaseRequest['holdings'];
-  readonly #lock: DeviceLock;
+  readonly lock: DeviceLock;
   readonly #recordFd: number;
   readonly #runDir: RunDir | undefined;
+  /** Of each device. */
+  readonly #claims: readonly (readonly string[])[];
+  readonly #portBlocks: readonly PortBlock[];
   #released = false;
 
-  constructor(request: LeaseRequest, record: LeaseRecord, recordFd: number) {
+  constructor(
+    request: LeaseRequest,
+    record: LeaseRecord,
+    recordFd: number,
+    portBlocks: readonly PortBlock[],
+  ) {
     this.record = record;
     this.holdings = request.holdings;
-    this.#lock = request.lock;
+    this.lock = request.lock;
     this.#runDir = request.runDir;
     this.#recordFd = recordFd;
+    this.#claims = request.holdings.map(({ device }) => claimsOf(device)); // before any of it may be unplugged
+    this.#portBlocks = portBlocks;
   }
 
   /** What keeps the lease alive in whoever inherits it; no stream ever gets one. */
   get descriptors(): { readonly leaseFiles: readonly number[]; readonly others: readonly number[] } {
     return {
-      leaseFiles: this.#lock.leaseDescriptors,
-      others: [this.#recordFd, ...this.#lock.nodeDescriptors],
+      leaseFiles: this.lock.leaseDescriptors,
+      others: [this.#recordFd, ...this.#portBlocks.map(({ fd }) => fd), ...this.lock.nodeDescriptors],
     };
   }
 
@@ -73,52 +89,77 @@ export class Lease {
     return this.#runDir;
   }
 
-  /** The first tty that has been unplugged, as configured. */
-  hungUpTty(): string | undefined {
-    return this.#lock.hungUpTty();
+  /** The device that a place belongs to, or another that says the same of it. */
+  deviceOf({ tty }: Pick<LockedPlace, 'tty'>): PooledDevice {
+    const holding = this.holdings.find(({ device }) => device.ttys.some((each) => each === tty));
+    return holding?.device ?? this.device;
   }
 
   /** Only once nothing of the command lives any more. Twice is fine. */
   release(): void {
     if (this.#released) return;
     this.#released = true;
-    try {
-      for (const fd of this.#lock.leaseDescriptors) writeLeaseRecord(fd, released(this.record));
-      rmSync(this.record.folder, { recursive: true, force: true });
-    } catch {
-      // The locks decide, not the records; and what the command made unremovable does not change its status.
-    }
+    concludeLease(this.record, this.lock.leaseDescriptors);
     closeSync(this.#recordFd);
-    this.#lock.release();
-    wakeWaiters(this.#runDir);
+    for (const { fd } of this.#portBlocks) closeSync(fd);
+    this.lock.release();
+    this.#wakeNext();
+  }
+
+  /** For each device whoever is first in its line. */
+  #wakeNext(): void {
+    if (!this.#runDir) return;
+    try {
+      const line = new TicketLine(this.#runDir.queue);
+      for (const claims of this.#claims) line.wakeFirst(claims);
+    } catch {
+      // the queue was removed: the waiters say so
+    }
   }
 }
 
 /**
  * Turns locks into a lease. The locks are let go when that fails.
  *
- * @throws {RigError} blame `unavailable` when it cannot be written down (disk full)
+ * @throws {RigError} blame `unavailable` when it cannot be written down (disk full), or no TCP ports are free for a probe
  */
 export function beginLease(request: LeaseRequest): Lease {
   const { places, lock, runDir } = request;
   let folder: string | undefined;
+  let recordFd: number | undefined;
+  const portBlocks: PortBlock[] = [];
   try {
+    const hold = (holding: Holding): LeasedDevice => {
+      const ports = holding.device.probe && takePortBlock(runDir);
+      if (ports) portBlocks.push(ports);
+      return leasedDevice(holding, ports?.base);
+    };
+    const [first, ...others] = request.holdings;
+    const devices: LeaseRecord['devices'] = [hold(first), ...others.map((each) => hold(each))];
     const previous = runDir ? places.map((place) => readLeaseFile(runDir, place)) : [];
-    const fence = Math.max(Date.now() * 1000, ...previous.map((record) => (record?.fence ?? 0) + 1));
+    const { devices: known } = readState(runDir); // also of a board that is at another USB port now
+    const fences = [
+      ...request.holdings.map(({ device }) => known.get(device.name)?.fence ?? 0),
+      ...previous.map((record) => record?.fence ?? 0),
+    ];
+    const fence = Math.max(Date.now() * 1000, ...fences.map((each) => each + 1));
     folder = makeFolder(runDir, fence);
-    const recordFd = openSync(
+    recordFd = openSync(
       join(folder, LEASE_RECORD_FILE),
       constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
     );
     fchmodSync(recordFd, 0o600);
     tryFlock(recordFd);
-    const record = recordOf(request, folder, fence);
+    const record = recordOf(request, devices, folder, fence);
     for (const fd of [recordFd, ...lock.leaseDescriptors]) writeLeaseRecord(fd, record);
-    for (const old of previous) removeLeftover(runDir, old);
-    return new Lease(request, record, recordFd);
+    if (runDir) removeAbandonedLeases(runDir, previous);
+    return new Lease(request, record, recordFd, portBlocks);
   } catch (error) {
+    if (recordFd !== undefined) closeSync(recordFd);
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    for (const { fd } of portBlocks) closeSync(fd);
     lock.release();
+    if (error instanceof RigError) throw error;
     const where = runDir?.leases ?? tmpdir();
     throw new RigError('unavailable', `${where}: cannot write down the lease: ${reasonOf(error)}`, {
       cause: error,
@@ -131,13 +172,16 @@ function makeFolder(runDir: RunDir | undefined, fence: number): string {
   return mkdtempSync(join(runDir.leases, `${fence}-`)); // pid and time alone could be those of another container
 }
 
-function recordOf(request: LeaseRequest, folder: string, fence: number): LeaseRecord {
-  const { holdings, command, parent } = request;
-  const [first, ...others] = holdings;
+function recordOf(
+  { command, parent }: LeaseRequest,
+  devices: LeaseRecord['devices'],
+  folder: string,
+  fence: number,
+): LeaseRecord {
   return {
     version: 2,
     folder,
-    devices: [leasedDevice(first), ...others.map((each) => leasedDevice(each))],
+    devices,
     holderPid: process.pid,
     holderStartTicks: readProcess(process.pid)?.startTicks ?? 0,
     user: userName(),
@@ -148,39 +192,20 @@ function recordOf(request: LeaseRequest, folder: string, fence: number): LeaseRe
   };
 }
 
-function leasedDevice({ role, device }: Holding): LeasedDevice {
-  const { name, type, answersTo, ttys, jig } = device;
+function leasedDevice({ role, device }: Holding, portBase: number | undefined): LeasedDevice {
+  const { name, type, answersTo, ttys, jig, probe } = device;
   return {
     ...(role === undefined ? {} : { role }),
     name,
     type,
     answersTo: [...answersTo],
-    ttys: ttys.map(({ path, name, baudRate }) => ({
+    ttys: ttys.map(({ path, name, baudRate, locked }) => ({
       path,
       baudRate,
       ...(name === undefined ? {} : { name }),
+      ...(locked ? {} : { locked }),
     })),
     ...(jig === undefined ? {} : { jig }),
+    ...(probe && portBase !== undefined ? { probe: { serial: probe.serial, portBase } } : {}),
   };
-}
-
-/** Login name, or the number of a user without one, as in many containers. */
-export function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return String(process.getuid?.() ?? 'unknown');
-  }
-}
-
-/** Holder and guard of the last lease were both killed at once: its folder is of no use to anybody. */
-function removeLeftover(runDir: RunDir | undefined, record: LeaseRecord | undefined): void {
-  if (!runDir || !record || record.releasedAtMs !== undefined) return;
-  const { folder } = record;
-  if (dirname(folder) !== runDir.leases || !existsSync(folder) || readLiveLease(folder)) return;
-  try {
-    rmSync(folder, { recursive: true, force: true });
-  } catch {
-    // another user's: it stays until that user, or a reboot, removes it
-  }
 }

@@ -1,14 +1,17 @@
 /** `sai-device --list`: every device and who has it, without touching one. */
 
+import { oneLine } from '../base/one-line.ts';
 import { readFlocks } from '../base/proc-locks.ts';
 import { readProcessEnvironment, readProcessTable } from '../base/process-table.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { ENV } from '../wire/env.ts';
 import { readLeaseFile } from './lease-file.ts';
-import { type DeviceView, describeHolder, lookAt } from './look.ts';
-import { ttyGidOf } from './place.ts';
+import { type DeviceView, describeHolder, describeQuarantine, lookAt, timeOfDay } from './look.ts';
+import { claimsOf, ttyGidOf } from './place.ts';
 import { loadPool, type PooledDevice } from './pool.ts';
 import { findRunDir, type RunDir } from './run-dir.ts';
+import { type Quarantine, readState } from './state.ts';
+import { claimsAny, type Ticket, type TicketContent, TicketLine } from './ticket.ts';
 
 interface ListedDevice {
   readonly name: string;
@@ -25,11 +28,17 @@ interface ListedDevice {
   readonly ttys: readonly string[];
   /** Why it cannot be used. */
   readonly problem?: string;
+  /** Why nobody gets it; who has it already, keeps it. */
+  readonly quarantine?: Quarantine;
+  /** Who waits for it, the next one first. */
+  readonly queue?: readonly Waiter[];
   /** Processes of a lease that nobody holds any more: holder and guard were killed at once. */
   readonly strays?: readonly number[];
 }
 
-interface Listing {
+type Waiter = Pick<TicketContent, 'pid' | 'user' | 'request' | 'command' | 'sinceMs'>;
+
+export interface Listing {
   readonly device: ListedDevice;
   /** The same for people. */
   readonly text: string;
@@ -39,27 +48,49 @@ interface Listing {
 export async function listPool(
   config: string,
   format: 'text' | 'json',
-  { env, print }: Invocation,
+  { env, print, diagnostics }: Invocation,
 ): Promise<number> {
   const pool = await loadPool(config);
   const runDir = findRunDir({ configured: env[ENV.runDir], ttyGid: ttyGidOf(pool) });
-  for (const { device, text } of listDevices(pool, runDir)) {
+  const { listings, damage } = listDevices(pool, runDir);
+  if (damage !== undefined) diagnostics.say(damage);
+  for (const { device, text } of listings) {
     print(`${format === 'json' ? JSON.stringify(device) : text}\n`);
   }
   return 0;
 }
 
-function listDevices(pool: readonly PooledDevice[], runDir: RunDir | undefined): Listing[] {
+/** In file order; `damage` is one line about what is known of them and cannot be used. */
+export function listDevices(
+  pool: readonly PooledDevice[],
+  runDir: RunDir | undefined,
+): { readonly listings: readonly Listing[]; readonly damage: string | undefined } {
   const flocks = readFlocks();
   const leased = processesByLease();
-  return pool.map((device) => {
-    const view = lookAt(device, runDir, flocks);
-    const strays = runDir ? straysOf(view, runDir, leased) : [];
-    return { device: listed(device, view, strays), text: describe(device, view, strays) };
+  const state = readState(runDir);
+  const tickets = ticketsIn(runDir);
+  const listings = pool.map((device) => {
+    const view = lookAt(device, runDir, flocks, state);
+    const sight: Sight = {
+      view,
+      strays: runDir ? straysOf(view, runDir, leased) : [],
+      quarantine: state.devices.get(device.name)?.quarantine,
+      queue: queueOf(device, tickets),
+    };
+    return { device: listed(device, sight), text: describe(device, sight) };
   });
+  return { listings, damage: state.damage };
 }
 
-function listed(device: PooledDevice, view: DeviceView, strays: readonly number[]): ListedDevice {
+/** All that is known of one device. */
+interface Sight {
+  readonly view: DeviceView;
+  readonly strays: readonly number[];
+  readonly quarantine: Quarantine | undefined;
+  readonly queue: readonly Waiter[];
+}
+
+function listed(device: PooledDevice, { view, strays, quarantine, queue }: Sight): ListedDevice {
   const holder = holderOf(view);
   return {
     name: device.name,
@@ -68,6 +99,8 @@ function listed(device: PooledDevice, view: DeviceView, strays: readonly number[
     ...(holder && { holder }),
     ttys: device.ttys.map((tty) => tty.path),
     ...(view.state === 'missing' && { problem: view.problem.text }),
+    ...(quarantine && { quarantine }),
+    ...(queue.length > 0 && { queue }),
     ...(strays.length > 0 && { strays }),
   };
 }
@@ -79,9 +112,41 @@ function holderOf(view: DeviceView): ListedDevice['holder'] {
   return { pid: holderPid, user, command, sinceMs, lease: folder };
 }
 
-function describe(device: PooledDevice, view: DeviceView, strays: readonly number[]): string {
-  const left = strays.length > 0 ? `; left behind by its last lease: pid ${strays.join(', ')}` : '';
-  return `${describeHolder(device, view)} [${device.type}]${left}`;
+function describe(device: PooledDevice, { view, strays, quarantine, queue }: Sight): string {
+  const [next] = queue;
+  return [
+    `${describeHolder(device, view)} [${device.type}]`,
+    ...(quarantine && view.state !== 'quarantined' ? [describeQuarantine(device, quarantine)] : []),
+    ...(next ? [`next in queue: ${describeWaiter(next)}`] : []),
+    ...(queue.length > 1 ? [`${queue.length - 1} more waiting`] : []),
+    ...(strays.length > 0 ? [`left behind by its last lease: pid ${strays.join(', ')}`] : []),
+  ].join('; ');
+}
+
+function describeWaiter({ pid, user, command, sinceMs }: Waiter): string {
+  return `pid ${pid} (${oneLine(command)}) of ${oneLine(user)} since ${timeOfDay(sinceMs)}`;
+}
+
+function ticketsIn(runDir: RunDir | undefined): Ticket[] {
+  try {
+    return runDir ? new TicketLine(runDir.queue).living() : [];
+  } catch {
+    return []; // nobody has ever waited here, or somebody removed the queue: who waits is told
+  }
+}
+
+function queueOf(device: PooledDevice, tickets: readonly Ticket[]): Waiter[] {
+  if (tickets.length === 0) return [];
+  const claims = claimsOf(device);
+  return tickets
+    .filter((ticket) => claimsAny(ticket, claims))
+    .map(({ content: { pid, user, request, command, sinceMs } }) => ({
+      pid,
+      user,
+      request,
+      command,
+      sinceMs,
+    }));
 }
 
 function straysOf(

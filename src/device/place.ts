@@ -1,18 +1,20 @@
 /** A place is one thing that can be locked: a tty, or another file that stands for a board. */
 
-import { accessSync, constants, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { errnoCode, reasonOf } from '../base/errors.ts';
 import { type FileId, splitDeviceNumber } from '../base/proc-locks.ts';
 import { statIfVisible } from '../base/visible-file.ts';
+import { permissionCure } from './permission.ts';
 import type { PooledDevice, PooledTty } from './pool.ts';
+import { physicalName } from './sysfs-usb.ts';
 
-/** Character devices that are ptys. Source: Linux Documentation/admin-guide/devices.txt. */
+/**
+ * Character devices that are ptys. Each mount of devpts has a pty 0 of its own, so a number names none of them. Their
+ * inodes do: a node made by mknod is no second one of a pty, because its open fails with EIO.
+ * Source: Linux Documentation/admin-guide/devices.txt, Documentation/filesystems/devpts.rst.
+ */
 const FIRST_PTY_MAJOR = 136;
 const LAST_PTY_MAJOR = 143;
-
-/** A longer name would not leave room in a file name of 255 bytes. */
-const MAX_NAME_BYTES = 200;
 
 export interface Place extends FileId {
   /** As configured. */
@@ -59,10 +61,27 @@ export function ttyGidOf(devices: readonly PooledDevice[]): number | undefined {
   return undefined;
 }
 
+/** The paths among what {@link claimsOf} lists. */
+const PATH_CLAIM = 'path:';
+
 /** What a ticket lists, so that waiters with other configs can tell whether they want the same. */
-export function claimsOf(device: PooledDevice): string[] {
-  const places = surveyPlaces(device).places ?? [];
-  return [...lockables(device).map(({ path }) => `path:${path}`), ...places.map(({ name }) => name)];
+export function claimsOf(
+  device: PooledDevice,
+  places: readonly Place[] = surveyPlaces(device).places ?? [],
+): string[] {
+  return [...lockables(device).map(({ path }) => `${PATH_CLAIM}${path}`), ...places.map(({ name }) => name)];
+}
+
+/** The same, taken apart. */
+export function readClaims(claims: readonly string[]): {
+  readonly paths: string[];
+  readonly names: string[];
+} {
+  const isPath = (claim: string): boolean => claim.startsWith(PATH_CLAIM);
+  return {
+    paths: claims.filter((claim) => isPath(claim)).map((claim) => claim.slice(PATH_CLAIM.length)),
+    names: claims.filter((claim) => !isPath(claim)),
+  };
 }
 
 function lockables(device: PooledDevice): { path: string; tty: PooledTty | undefined }[] {
@@ -72,7 +91,8 @@ function lockables(device: PooledDevice): { path: string; tty: PooledTty | undef
   ];
 }
 
-function survey(path: string, tty: PooledTty | undefined): Place | PlaceProblem {
+/** What stands at a configured path now, or why nothing usable does. Opens nothing. */
+export function survey(path: string, tty: PooledTty | undefined): Place | PlaceProblem {
   let stat: Stats;
   try {
     stat = statSync(path);
@@ -88,72 +108,17 @@ function problemOf(path: string, what: 'tty' | 'file', error: unknown): string {
   if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') {
     return `no such ${what}; plug the board in, or correct the config`;
   }
-  if (code === 'EACCES' || code === 'EPERM') return `no permission; ${cureOf(path, what)}`;
+  if (code === 'EACCES' || code === 'EPERM') return `no permission; ${permissionCure(path, what)}`;
   return `cannot be used: ${code ?? reasonOf(error)}; correct the config`;
-}
-
-function cureOf(path: string, what: 'tty' | 'file'): string {
-  const needed = what === 'tty' ? constants.S_IRGRP | constants.S_IWGRP : constants.S_IRGRP;
-  try {
-    const { gid, mode } = statSync(path);
-    // Who is in the group gains nothing then, and `root` is the wrong group to be in.
-    if (gid === 0 || (mode & needed) !== needed) {
-      return 'have a udev rule give it to a group of the users of the rig: GROUP="dialout", MODE="0660"';
-    }
-    const group = groupName(gid);
-    return `add this user to group ${group} (usermod -aG ${group} USER, then log in again)`;
-  } catch {
-    return 'make its folder accessible to this user';
-  }
-}
-
-function groupName(gid: number): string {
-  try {
-    const line = readFileSync('/etc/group', 'utf8')
-      .split('\n')
-      .find((each) => each.split(':')[2] === String(gid));
-    return line?.split(':')[0] ?? String(gid);
-  } catch {
-    return String(gid);
-  }
 }
 
 function nameOf(stat: Stats): string {
   if (!stat.isCharacterDevice()) return inodeName(stat);
   const { major, minor } = splitDeviceNumber(stat.rdev);
   if (major >= FIRST_PTY_MAJOR && major <= LAST_PTY_MAJOR) return inodeName(stat);
-  const physical = physicalPath(`${major}:${minor}`);
-  const name = physical?.replaceAll('/', '!');
-  return name && Buffer.byteLength(name) <= MAX_NAME_BYTES ? name : `char-${major}-${minor}`;
+  return physicalName(`${major}:${minor}`) ?? `char-${major}-${minor}`;
 }
 
 function inodeName(stat: Stats): string {
   return `inode-${stat.dev.toString(16)}-${stat.ino}`;
-}
-
-/** The socket behind a device number: an adapter that comes back as ttyUSB3 instead of ttyUSB0 is the same place. */
-function physicalPath(number: string): string | undefined {
-  let path: string;
-  try {
-    path = realpathSync(`/sys/dev/char/${number}`);
-  } catch {
-    return undefined; // no sysfs here, or a node without a driver
-  }
-  const withoutRoot = path.replace(/^\/sys\/devices\//, '');
-  if (!/\/usb\d+\//.test(path)) return withoutRoot;
-  const node = basename(path);
-  const port = dirname(dirname(path));
-  // usb-serial has `…/1-1:1.0/ttyUSB0/tty/ttyUSB0`, cdc-acm `…/1-1:1.0/tty/ttyACM0`: only the number changes.
-  if (basename(dirname(path)) !== 'tty') return withoutRoot;
-  const usbInterface = basename(port) === node ? dirname(port) : port;
-  return `${usbInterface.replace(/^\/sys\/devices\//, '')}#${portNumber(port)}`;
-}
-
-/** Which of several ttys behind one USB interface. */
-function portNumber(port: string): string {
-  try {
-    return readFileSync(`${port}/port_number`, 'latin1').trim();
-  } catch {
-    return '0'; // cdc-acm: one tty an interface
-  }
 }

@@ -3,11 +3,15 @@
 import { readConfigFile } from '../base/config-file.ts';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
-import { didYouMean, parse } from '../base/validate.ts';
-import { type Device, DevicePool } from '../wire/device.ts';
+import { didYouMean, parseAll } from '../base/validate.ts';
+import { type Device, DevicePool, type ProbeKind } from '../wire/device.ts';
+import { clashesIn } from './pool-clashes.ts';
 
 /** Source: what most UARTs boot with, and the only speed that Sai's own tools know. */
 const DEFAULT_BAUD_RATE = 115_200;
+
+/** Boards with native USB take one to three seconds from a reset to their tty. */
+const DEFAULT_REAPPEAR_MS = 10_000;
 
 export interface PooledTty {
   /** As configured, never resolved: a by-id link says which board it is. */
@@ -17,6 +21,19 @@ export interface PooledTty {
   /** False: exported, left to others. */
   readonly locked: boolean;
   readonly hangUpOnClose: boolean;
+}
+
+/** What has to be true of the USB device; numbers as sysfs writes them. */
+export interface PooledUsb {
+  readonly serial?: string;
+  readonly vid?: string;
+  readonly pid?: string;
+  readonly path?: string;
+}
+
+export interface PooledProbe {
+  readonly serial: string;
+  readonly kind: ProbeKind;
 }
 
 /** One device with every default filled in. */
@@ -31,9 +48,15 @@ export interface PooledDevice {
   readonly env: Readonly<Record<string, string>>;
   /** `<url>/<target>`. */
   readonly jig: string | undefined;
+  readonly usb: PooledUsb | undefined;
+  readonly probe: PooledProbe | undefined;
   /** Undefined: the command decides. `Infinity`: for ever. */
   readonly waitMs: number | undefined;
   readonly maxLeaseMs: number | undefined;
+  /** From a tty's going away to the latest time for its return. */
+  readonly reappearMs: number;
+  /** `always`: the flocks of its ttys last only while it is taken. */
+  readonly lend: 'asked' | 'always';
 }
 
 /** What the command line asks for. */
@@ -52,23 +75,22 @@ export interface DeviceMatch {
 
 /** @throws {RigError} blame `config` with file, path inside it, expected, found */
 export async function loadPool(path: string): Promise<PooledDevice[]> {
-  const config = parse(DevicePool, await readConfigFile(path), path);
-  const devices = config.devices.map((device, index) => fillIn(device, `${path}: devices.${index}`));
-  for (const [index, device] of devices.entries()) {
-    if (devices.findIndex((other) => other.name === device.name) !== index) {
-      throw new RigError(
-        'config',
-        `${path}: devices.${index}.name: expected a name of its own, got ${JSON.stringify(device.name)} again`,
-      );
-    }
-    if (device.locks.length === 0 && !device.ttys.some((tty) => tty.locked)) {
-      throw new RigError(
-        'config',
-        `${path}: devices.${index}: expected at least one tty or one entry in locks, got nothing to lock`,
-      );
-    }
-  }
+  const { devices, errors } = await readPool(path);
+  const [first] = errors;
+  if (first !== undefined) throw new RigError('config', first);
   return devices;
+}
+
+/** The devices, and a line for each thing that keeps the config from being used. @throws {RigError} when it cannot be read */
+export async function readPool(path: string): Promise<{ devices: PooledDevice[]; errors: string[] }> {
+  const config = parseAll(DevicePool, await readConfigFile(path), path);
+  if ('problems' in config) return { devices: [], errors: [...config.problems] };
+  const errors: string[] = [];
+  const devices = config.output.devices.map((device, index) => {
+    return fillIn(device, `${path}: devices.${index}`, (text) => errors.push(text));
+  });
+  errors.push(...clashesIn(devices).map((clash) => `${path}: ${clash}`));
+  return { devices, errors };
 }
 
 /**
@@ -86,14 +108,18 @@ export function matchDevices(pool: readonly PooledDevice[], request: DeviceReque
   return { devices: narrow(devices, request), prefix };
 }
 
-function fillIn(device: Device, where: string): PooledDevice {
-  const durationMs = (key: 'wait' | 'maxLease', parseMs: typeof parseWaitMs): number | undefined => {
+function fillIn(device: Device, where: string, complain: (text: string) => void): PooledDevice {
+  const durationMs = (
+    key: 'wait' | 'maxLease' | 'reappear',
+    parseMs: typeof parseWaitMs,
+  ): number | undefined => {
     const text = device[key];
     if (text === undefined) return undefined;
     try {
       return parseMs(text, `${where}.${key}`);
     } catch (error) {
-      throw new RigError('config', reasonOf(error), { cause: error }); // not who typed the command
+      complain(reasonOf(error));
+      return undefined;
     }
   };
   const compatible = typeof device.compatible === 'string' ? device.compatible.split(',') : device.compatible;
@@ -107,8 +133,12 @@ function fillIn(device: Device, where: string): PooledDevice {
     locks: device.locks ?? [],
     env: device.env ?? {},
     jig: device.jig && `${device.jig.url.replace(/\/+$/, '')}/${device.jig.target}`,
+    usb: device.usb && fillInUsb(device.usb),
+    probe: device.probe,
     waitMs: durationMs('wait', parseWaitMs),
     maxLeaseMs: durationMs('maxLease', parseDurationMs),
+    reappearMs: durationMs('reappear', parseDurationMs) ?? DEFAULT_REAPPEAR_MS,
+    lend: device.lend ?? 'asked',
   };
 }
 
@@ -121,6 +151,15 @@ function fillInTty(tty: ConfiguredTty): PooledTty {
     baudRate: tty.rate ?? DEFAULT_BAUD_RATE,
     locked: tty.lock ?? true,
     hangUpOnClose: tty.hupcl ?? false,
+  };
+}
+
+function fillInUsb(usb: NonNullable<Device['usb']>): PooledUsb {
+  const number = (text: string): string => text.replace(/^0x/i, '').toLowerCase();
+  return {
+    ...usb,
+    ...(usb.vid === undefined ? {} : { vid: number(usb.vid) }),
+    ...(usb.pid === undefined ? {} : { pid: number(usb.pid) }),
   };
 }
 

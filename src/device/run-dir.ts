@@ -4,7 +4,6 @@ import {
   accessSync,
   chmodSync,
   chownSync,
-  closeSync,
   constants,
   lstatSync,
   mkdirSync,
@@ -12,17 +11,16 @@ import {
   renameSync,
   rmSync,
   statfsSync,
-  writeSync,
 } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { makeFolders } from '../base/make-folders.ts';
-import { openShared } from '../base/shared-file.ts';
+import { withoutUmask } from '../base/shared-file.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 
 /** Made by the tmpfiles.d file of the package. */
-const SYSTEM_RUN_DIR = '/run/sai';
-const FALLBACK_PARENT = '/run/lock';
+export const SYSTEM_RUN_DIR = '/run/sai';
+export const FALLBACK_PARENT = '/run/lock';
 
 /** Group-writable; new files keep the group; nobody removes what another user made. */
 const SHARED_MODE = 0o3775;
@@ -43,6 +41,8 @@ export interface RunDir {
   /** Lease files stand in `path` itself, named after the place. */
   readonly leases: string;
   readonly queue: string;
+  /** Made by the first who has something to write there: state.ts. */
+  readonly state: string;
 }
 
 /** Where leases and tickets may live, or why nowhere. */
@@ -98,21 +98,6 @@ export function findRunDir(options: Pick<RunDirOptions, 'configured' | 'ttyGid'>
   }
 }
 
-/** Wakes every waiter: something came free. */
-export function wakeWaiters(runDir: RunDir | undefined): void {
-  if (!runDir) return;
-  try {
-    const fd = openShared(wakeFile(runDir));
-    writeSync(fd, '\n', 0);
-    closeSync(fd);
-  } catch {
-    // the waiters' own safety check finds out within a second
-  }
-}
-
-export const WAKE_FILE_NAME = 'wake';
-const wakeFile = (runDir: RunDir): string => join(runDir.queue, WAKE_FILE_NAME);
-
 function openConfigured(path: string, force: boolean): RunDir {
   checkAbsolute(path);
   try {
@@ -132,8 +117,11 @@ function checkAbsolute(path: string): void {
   throw new RigError('config', `SAI_RUN_DIR: expected an absolute path, got ${JSON.stringify(path)}`);
 }
 
+/** The folder that the users of ttys of a group make for themselves where there is no other. */
+export const fallbackPathOf = (ttyGid: number): string => join(FALLBACK_PARENT, `sai-${ttyGid}`);
+
 function fallbackPath(ttyGid: number | undefined): string | undefined {
-  return ttyGid !== undefined && exists(FALLBACK_PARENT) ? join(FALLBACK_PARENT, `sai-${ttyGid}`) : undefined;
+  return ttyGid !== undefined && exists(FALLBACK_PARENT) ? fallbackPathOf(ttyGid) : undefined;
 }
 
 /**
@@ -171,8 +159,8 @@ function withFolders(path: string): RunDir {
   for (const folder of [runDir.leases, runDir.queue]) {
     if (exists(folder)) continue;
     try {
-      mkdirSync(folder);
-      chmodSync(folder, SHARED_MODE);
+      withoutUmask(() => mkdirSync(folder, SHARED_MODE));
+      chmodSync(folder, SHARED_MODE); // mkdir(2) makes no folder that keeps the group
     } catch (error) {
       if (errnoCode(error) !== 'EEXIST') throw error;
     }
@@ -184,7 +172,7 @@ function withFolders(path: string): RunDir {
 }
 
 function foldersOf(path: string): RunDir {
-  return { path, leases: join(path, 'leases'), queue: join(path, 'queue') };
+  return { path, leases: join(path, 'leases'), queue: join(path, 'queue'), state: join(path, 'state') };
 }
 
 function refuseForeignFileSystem(path: string, force: boolean): void {

@@ -1,24 +1,27 @@
-/** Tickets: one file a waiter, whose flock says that the waiter lives and whose number says when it came. */
+/** Tickets: one file a waiter, whose flock says that the waiter lives and whose name says where it stands. */
 
 import {
   closeSync,
   constants,
   existsSync,
   fchmodSync,
+  fstatSync,
   openSync,
   readdirSync,
   renameSync,
   rmSync,
   statSync,
   unlinkSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { RigError, reasonOf } from '../base/errors.ts';
-import { readShared } from '../base/shared-file.ts';
+import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { oneLine } from '../base/one-line.ts';
+import { openSharedToRead, readShared } from '../base/shared-file.ts';
 import { tryFlock } from '../native/flock.ts';
-import { isFlocked } from './lease-file.ts';
+import { compareStanding, nextStanding, queueClockMs, type Standing, standingOf } from './order.ts';
+import { wakeWaiter } from './wake.ts';
 
 /** What a ticket says. */
 const TicketContent = v.looseObject({
@@ -27,48 +30,48 @@ const TicketContent = v.looseObject({
   user: v.string(),
   /** As typed: `esp32`. */
   request: v.string(),
-  /** What would serve it: names of places, and paths as configured, for what is not there yet. */
-  places: v.array(v.string()),
+  /**
+   * For each device that it wants, all of which it takes together, the devices that would serve: of each the names of
+   * its places, and its paths as configured, for what is not there yet.
+   */
+  wants: v.array(v.array(v.array(v.string()))),
   sinceMs: v.number(),
   command: v.string(),
 });
 export type TicketContent = v.InferOutput<typeof TicketContent>;
 
-/** `<number>-<pid>-<random>`: names in the order of the queue, because the number has leading zeros. */
-const NAME = /^(\d{10})-\d+-[a-z0-9]+$/;
-
-/** The last of ten digits: only a file that is no ticket of ours can have it, and it must not push ours out of the queue. */
-const LAST_NUMBER = 9_999_999_999;
-
 /** Writing a ticket takes less than a millisecond. */
 const ABANDONED_AFTER_MS = 60_000;
 
-export interface Ticket {
-  readonly name: string;
+export interface Ticket extends Pick<Standing, 'name'> {
   readonly content: TicketContent;
 }
 
 /** Our own place in the queue; gone with this process, however that ends. */
 export class OwnTicket implements Disposable {
-  readonly name: string;
-  readonly #path: string;
+  readonly standing: Standing;
+  readonly path: string;
   #fd: number | undefined;
 
-  constructor(name: string, path: string, fd: number) {
-    this.name = name;
-    this.#path = path;
+  constructor(standing: Standing, path: string, fd: number) {
+    this.standing = standing;
+    this.path = path;
     this.#fd = fd;
   }
 
   /** False once somebody has removed it. */
   isThere(): boolean {
-    return existsSync(this.#path);
+    return existsSync(this.path);
   }
 
   /** Twice is fine. */
   withdraw(): void {
     if (this.#fd === undefined) return;
-    rmSync(this.#path, { force: true });
+    try {
+      unlinkSync(this.path);
+    } catch {
+      // removed by somebody else
+    }
     closeSync(this.#fd);
     this.#fd = undefined;
   }
@@ -79,15 +82,13 @@ export class OwnTicket implements Disposable {
 }
 
 /**
- * Joins the queue at its end. The ticket is flocked before anybody can see it.
+ * Joins the queue behind all of the same priority. The ticket is flocked before anybody can see it.
  *
  * @throws {RigError} blame `unavailable` when it cannot be written
  */
-export function drawTicket(queueFolder: string, content: TicketContent): OwnTicket {
-  const numbers = ticketNames(queueFolder).map((name) => Number(name.slice(0, 10)));
-  const number = Math.min(Math.max(0, ...numbers) + 1, LAST_NUMBER);
-  const random = Math.random().toString(36).slice(2, 10);
-  const name = `${String(number).padStart(10, '0')}-${process.pid}-${random}`;
+export function drawTicket(queueFolder: string, priority: number, content: TicketContent): OwnTicket {
+  const standing = nextStanding(standingsIn(queueFolder), priority, queueClockMs());
+  const { name } = standing;
   const scratch = join(queueFolder, `.${name}`);
   const path = join(queueFolder, name);
   let fd: number | undefined;
@@ -96,9 +97,9 @@ export function drawTicket(queueFolder: string, content: TicketContent): OwnTick
     fd = openSync(scratch, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o664);
     fchmodSync(fd, 0o664); // whatever the umask is: others look whether we live
     tryFlock(fd);
-    writeSync(fd, `${JSON.stringify(content)}\n`);
+    writeFileSync(fd, `${JSON.stringify(content)}\n`); // all of it, or ENOSPC
     renameSync(scratch, path);
-    return new OwnTicket(name, path, fd);
+    return new OwnTicket(standing, path, fd);
   } catch (error) {
     rmSync(scratch, { force: true });
     if (fd !== undefined) closeSync(fd);
@@ -108,51 +109,123 @@ export function drawTicket(queueFolder: string, content: TicketContent): OwnTick
   }
 }
 
-/** The queue as one waiter sees it. Contents are read once: a ticket never changes. */
+/**
+ * The queue as one waiter sees it. Contents are read once: a ticket never changes.
+ *
+ * A ticket counts while its flock is held and it can be understood, whoever owns the file: its pid and its owner mean
+ * something else in another container's namespaces, so neither can prove that it is false. What does not count is said
+ * once: what is no ticket, which nobody removes; one whose waiter has ended without taking it back (it was killed), which
+ * is removed; and one of those that this user may not remove, which is left to its owner.
+ */
 export class TicketLine {
   readonly #folder: string;
+  readonly #say: (text: string) => void;
   readonly #contents = new Map<string, TicketContent | undefined>();
+  readonly #named = new Set<string>();
 
-  constructor(folder: string) {
+  /** `say` is told about each file that is ignored. */
+  constructor(folder: string, say: (text: string) => void = () => {}) {
     this.#folder = folder;
+    this.#say = say;
   }
 
   /**
-   * Tickets of living waiters before the one named `before`, or all, in order; what dead ones left is removed.
+   * Tickets of living waiters in front of `own`, or all, in order; what dead ones left is removed.
    *
    * @throws {RigError} blame `unavailable` when somebody has removed the queue
    */
-  living(before?: string): Ticket[] {
-    return ticketNames(this.#folder)
-      .filter((name) => before === undefined || name < before)
-      .map((name) => this.#ticket(name))
+  living(own?: Standing): Ticket[] {
+    const nowMs = queueClockMs();
+    return this.#inOrder(nowMs)
+      .filter((each) => own === undefined || compareStanding(each, own, nowMs) < 0)
+      .map(({ name }) => this.#ticket(name))
       .filter((ticket) => ticket !== undefined)
       .filter((ticket) => this.isAlive(ticket.name));
+  }
+
+  /** Has the first living waiter that wants one of these places look at once; of those behind `own`, where that is given. */
+  wakeFirst(claims: readonly string[], own?: Standing): void {
+    const nowMs = queueClockMs();
+    for (const each of this.#inOrder(nowMs)) {
+      if (own && compareStanding(each, own, nowMs) <= 0) continue;
+      const ticket = this.#ticket(each.name);
+      const path = join(this.#folder, each.name);
+      if (!ticket || !claimsAny(ticket, claims) || stateOf(path) !== 'held') continue;
+      wakeWaiter(path);
+      return;
+    }
   }
 
   /** Whether its waiter still waits; a dead one's ticket is removed where that is permitted. */
   isAlive(name: string): boolean {
     const path = join(this.#folder, name);
-    if (isFlocked(path)) return true;
+    const state = stateOf(path);
+    if (state === 'held') return true;
+    if (state === 'gone') return false;
+    const content = this.#contents.get(name);
+    const whose = content
+      ? ` (pid ${content.pid} of ${oneLine(content.user)}, for ${oneLine(content.request)})`
+      : '';
+    const ended = `its waiter${whose} has ended`;
     try {
       unlinkSync(path);
-    } catch {
-      // gone already, or another user's: it is ignored all the same
+      this.#ignore(name, ended);
+    } catch (error) {
+      // Another waiter was faster, and has said so.
+      if (errnoCode(error) === 'ENOENT') return false;
+      this.#ignore(
+        name,
+        `${ended}, and only its owner, user ${state.uid}, can remove it (${reasonOf(error)})`,
+      );
     }
     return false;
   }
 
+  #inOrder(nowMs: number): Standing[] {
+    const standings = standingsIn(this.#folder).sort((a, b) => compareStanding(a, b, nowMs));
+    const names = new Set(standings.map(({ name }) => name));
+    for (const name of this.#contents.keys()) if (!names.has(name)) this.#contents.delete(name);
+    return standings;
+  }
+
+  #ignore(name: string, why: string): void {
+    if (this.#named.has(name)) return;
+    this.#named.add(name);
+    this.#say(`queue: ignored ticket ${name}: ${why}`);
+  }
+
   /** Undefined for what is not a ticket: nobody waits behind it. */
   #ticket(name: string): Ticket | undefined {
-    if (!this.#contents.has(name)) this.#contents.set(name, readTicket(join(this.#folder, name)));
+    if (!this.#contents.has(name)) this.#contents.set(name, this.#read(name));
     const content = this.#contents.get(name);
     return content && { name, content };
   }
+
+  #read(name: string): TicketContent | undefined {
+    const path = join(this.#folder, name);
+    try {
+      return v.parse(TicketContent, JSON.parse(readShared(path)));
+    } catch (error) {
+      const code = errnoCode(error);
+      if (code === 'ENOENT') return undefined; // withdrawn meanwhile
+      this.#ignore(
+        name,
+        code === undefined
+          ? `it is not one of ours; remove ${path}`
+          : `it cannot be read: ${reasonOf(error)}`,
+      );
+      return undefined;
+    }
+  }
+}
+
+export function claimsAny({ content }: Ticket, claims: readonly string[]): boolean {
+  return content.wants.some((want) => want.some((device) => device.some((claim) => claims.includes(claim))));
 }
 
 /** A waiter that was killed while it wrote its ticket leaves the scratch file, which nobody else would remove. */
 function removeAbandonedScratch(folder: string): void {
-  for (const name of readdirSync(folder).filter((each) => NAME.test(each.slice(1)))) {
+  for (const name of readdirSync(folder).filter((each) => standingOf(each.slice(1)))) {
     const path = join(folder, name);
     try {
       if (Date.now() - statSync(path).mtimeMs > ABANDONED_AFTER_MS) unlinkSync(path);
@@ -163,11 +236,11 @@ function removeAbandonedScratch(folder: string): void {
 }
 
 /** @throws {RigError} blame `unavailable` when somebody has removed the queue */
-function ticketNames(folder: string): string[] {
+function standingsIn(folder: string): Standing[] {
   try {
     return readdirSync(folder)
-      .filter((name) => NAME.test(name))
-      .sort();
+      .map((name) => standingOf(name))
+      .filter((standing) => standing !== undefined);
   } catch (error) {
     throw new RigError('unavailable', `${folder}: cannot read the queue: ${reasonOf(error)}`, {
       cause: error,
@@ -175,11 +248,19 @@ function ticketNames(folder: string): string[] {
   }
 }
 
-function readTicket(path: string): TicketContent | undefined {
+/** Of a ticket that nobody holds any more, who owns it. */
+function stateOf(path: string): 'held' | 'gone' | { readonly uid: number } {
+  let fd: number;
   try {
-    const result = v.safeParse(TicketContent, JSON.parse(readShared(path)));
-    return result.success ? result.output : undefined;
+    fd = openSharedToRead(path);
   } catch {
-    return undefined; // withdrawn meanwhile, or not written by us
+    return 'gone'; // or never one of ours
+  }
+  try {
+    if (!tryFlock(fd, 'shared')) return 'held';
+    const { nlink, uid } = fstatSync(fd);
+    return nlink === 0 ? 'gone' : { uid }; // who withdraws one removes it before letting go of it
+  } finally {
+    closeSync(fd);
   }
 }

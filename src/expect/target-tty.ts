@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { didYouMean, parse } from '../base/validate.ts';
+import type { ConsoleLockPlace } from '../tty/console-lock.ts';
 import { ENV, ttyVariable } from '../wire/env.ts';
 import { consoleLockFile, LEASE_RECORD_FILE, LeaseRecord, unreadBytesFile } from '../wire/lease.ts';
-import type { ConsoleLockPlace } from './console-lock.ts';
 import { NoUnreadBytes, type UnreadBytes, UnreadFile } from './unread-bytes.ts';
 
 const DEFAULT_BAUD_RATE = 115_200;

@@ -116,6 +116,8 @@ export type Target = v.InferOutput<typeof Target>;
 
 /** Sai's `/etc/sai/jig/conf`, and ours: `conf/jig.example.json`. */
 export const JigConfig = v.strictObject({
+  /** For editors: where the JSON Schema of this file is. */
+  $schema: v.exactOptional(v.string()),
   schema: v.literal('sai-jig', 'expected "sai-jig"'),
   port: v.exactOptional(v.pipe(Natural, v.maxValue(65_535, 'expected a port up to 65535'))),
   /** Network interface or address to listen on; all when left out. */

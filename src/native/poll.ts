@@ -2,6 +2,8 @@ import { callLibc } from './libc.ts';
 
 /** Source: <poll.h>: `struct pollfd { int fd; short events; short revents; }`. */
 const POLLOUT = 4;
+const POLLERR = 8;
+const POLLHUP = 16;
 const POLLFD_BYTES = 8;
 const OFFSET = { fd: 0, events: 4, revents: 6 };
 
@@ -13,9 +15,19 @@ export const WRITABLE_BYTES = 4096;
 
 /** Whether a write would be taken, or refused, at once; true for files. @throws {SystemError} */
 export function isWritable(fd: number): boolean {
-  const poll = Buffer.alloc(POLLFD_BYTES);
-  poll.writeInt32LE(fd, OFFSET.fd);
-  poll.writeInt16LE(POLLOUT, OFFSET.events);
-  callLibc('poll', poll, 1, 0);
-  return poll.readInt16LE(OFFSET.revents) !== 0;
+  return poll(fd, POLLOUT) !== 0;
+}
+
+/** Whether nobody will ever read what is written: a pipe without a reader, a terminal that hung up. @throws {SystemError} */
+export function isAbandoned(fd: number): boolean {
+  return (poll(fd, 0) & (POLLERR | POLLHUP)) !== 0;
+}
+
+/** What there is to tell now, without waiting. */
+function poll(fd: number, events: number): number {
+  const request = Buffer.alloc(POLLFD_BYTES);
+  request.writeInt32LE(fd, OFFSET.fd);
+  request.writeInt16LE(events, OFFSET.events);
+  callLibc('poll', request, 1, 0);
+  return request.readInt16LE(OFFSET.revents);
 }

@@ -12,12 +12,13 @@ const Duration = v.pipe(
   v.regex(/^\d+(?:\.\d+)?(?:ms|s|m|h)$/, 'expected a duration such as 300ms, 2s, 5m or 8h'),
 );
 
-/** Names that a device may not export: the rig's own, and those that decide which programs run. */
-const RESERVED_VARIABLE = /^(?:SAI_.*|LD_.*|PATH)$/;
+/** Not the rig's own, and none of those that decide which programs run. */
 const EnvironmentName = v.pipe(
   v.string(),
-  v.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected the name of an environment variable'),
-  v.check((name) => !RESERVED_VARIABLE.test(name), 'expected a name other than SAI_*, LD_* and PATH'),
+  v.regex(
+    /^(?!SAI_|LD_|PATH$)[A-Za-z_][A-Za-z0-9_]*$/,
+    'expected the name of an environment variable other than SAI_*, LD_* and PATH',
+  ),
 );
 const EnvironmentValue = v.pipe(
   v.string(),
@@ -45,6 +46,34 @@ const Tty = v.strictObject({
   initial_monitor: v.exactOptional(v.boolean()),
 });
 
+/** A USB number: `10c4` or `0x10c4`. */
+const UsbNumber = v.pipe(
+  v.string('expected four hexadecimal digits in quotes, such as "10c4"'),
+  v.regex(/^(?:0[xX])?[0-9a-fA-F]{4}$/, 'expected four hexadecimal digits, such as "10c4"'),
+);
+/** As USB devices have it. */
+const SerialNumber = v.pipe(
+  v.string('expected a serial number in quotes'),
+  v.minLength(1, 'expected a serial number'),
+);
+
+const Usb = v.pipe(
+  v.strictObject({
+    serial: v.exactOptional(SerialNumber),
+    vid: v.exactOptional(UsbNumber),
+    pid: v.exactOptional(UsbNumber),
+    /** Bus and ports. */
+    path: v.exactOptional(
+      v.pipe(v.string(), v.regex(/^\d+-\d+(?:\.\d+)*$/, 'expected the path of a USB port, such as "1-1.2"')),
+    ),
+  }),
+  v.minEntries(1, 'expected at least one of serial, vid, pid and path'),
+);
+
+const PROBE_KINDS = ['stlink', 'jlink', 'cmsis-dap', 'esp-usb-jtag', 'ftdi'] as const;
+const ProbeKind = v.picklist(PROBE_KINDS, `expected one of ${PROBE_KINDS.join(', ')}`);
+export type ProbeKind = v.InferOutput<typeof ProbeKind>;
+
 /** One pooled DUT, as the devices config lists it. */
 export const Device = v.strictObject({
   name: Word,
@@ -65,15 +94,25 @@ export const Device = v.strictObject({
       target: Word,
     }),
   ),
+  /** Which USB device one of its ttys (or `locks`) has to be on; else it is not this board. */
+  usb: v.exactOptional(Usb),
+  /** The debug probe that has to be plugged in. */
+  probe: v.exactOptional(v.strictObject({ serial: SerialNumber, kind: ProbeKind })),
   /** How long a request for it waits when the command line does not say. */
   wait: v.exactOptional(v.union([v.literal('forever'), Duration])),
   /** Longest time one lease may last. */
   maxLease: v.exactOptional(Duration),
+  /** How long a tty that went away may take to come back; `0s` is no time at all. */
+  reappear: v.exactOptional(Duration),
+  /** `always`: its ttys are left to programs that lock them for themselves, for the whole lease. */
+  lend: v.exactOptional(v.picklist(['asked', 'always'])),
 });
 export type Device = v.InferOutput<typeof Device>;
 
 /** The devices config: `/etc/sai/devices/conf`, `conf/devices.example.json`. */
 export const DevicePool = v.strictObject({
+  /** For editors: where the JSON Schema of this file is. */
+  $schema: v.exactOptional(v.string()),
   /** Known from Sai's own files; without effect there and here. */
   schema: v.exactOptional(v.string()),
   home: v.exactOptional(v.string()),

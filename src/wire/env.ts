@@ -3,14 +3,17 @@
 /** Path of the tty with that index of the leased device, as configured. */
 export const ttyVariable = (index: number): string => `SAI_DEVICE_TTY${index}`;
 
-/** The variables of a device that `--and ROLE=TYPE` took as well: `SAI_<ROLE>_TTY0…`, `_NAME`, `_TYPE`, `_JIG`. */
+/** The variables of a device that `--and ROLE=TYPE` took as well: `SAI_<ROLE>_TTY0…`, `_NAME`, `_TYPE`, `_JIG`, …. */
 export const roleVariables = (role: string) => {
   const prefix = `SAI_${role.toUpperCase()}`;
   return {
+    prefix,
     tty: (index: number): string => `${prefix}_TTY${index}`,
     name: `${prefix}_NAME`,
     type: `${prefix}_TYPE`,
     jig: `${prefix}_JIG`,
+    probeSerial: `${prefix}_PROBE_SERIAL`,
+    portBase: `${prefix}_PORT_BASE`,
   } as const;
 };
 
@@ -22,6 +25,10 @@ export const ENV = {
   deviceType: 'SAI_DEVICE_TYPE',
   /** `<url>/<target>` of the jig that holds the device's lines. */
   deviceJig: 'SAI_DEVICE_JIG',
+  /** Serial number of the device's debug probe. */
+  deviceProbeSerial: 'SAI_DEVICE_PROBE_SERIAL',
+  /** First of ten TCP ports that no other lease on this host gets. */
+  devicePortBase: 'SAI_DEVICE_PORT_BASE',
   /** The lease's folder: absolute, unique to the lease, gone with it. Also marks every process of the lease. */
   deviceLease: 'SAI_DEVICE_LEASE',
   /** Decimal number that outranks every older holder of the same device. */
@@ -39,3 +46,10 @@ export const ENV = {
   /** Bearer token that the jig asks for. */
   jigToken: 'SAI_JIG_TOKEN',
 } as const;
+
+/** First words, after `SAI_`, of names that mean something already: no role may be called so. */
+export const RESERVED_ROLES: ReadonlySet<string> = new Set([
+  ...Object.values(ENV).map((name) => name.split('_')[1] ?? ''),
+  // Exported by a builder, Sai's or ours.
+  ...['BUILDER', 'SERVER', 'PROJECT', 'REMOTE', 'INSTANCE', 'PARALLEL', 'OVN', 'VN', 'TASK'],
+]);

@@ -7,6 +7,8 @@ const LeasedTty = v.strictObject({
   path: v.string(),
   name: v.exactOptional(v.string()),
   baudRate: Integer,
+  /** False where the config leaves it to others: it is exported, not locked. */
+  locked: v.exactOptional(v.literal(false)),
 });
 
 /** One device of a lease. */
@@ -21,6 +23,8 @@ export const LeasedDevice = v.strictObject({
   ttys: v.array(LeasedTty),
   /** `<url>/<target>` */
   jig: v.exactOptional(v.string()),
+  /** Its debug probe, and the first of the ten TCP ports that are the lease's. */
+  probe: v.exactOptional(v.strictObject({ serial: v.string(), portBase: Integer })),
 });
 export type LeasedDevice = v.InferOutput<typeof LeasedDevice>;
 

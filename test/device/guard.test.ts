@@ -18,8 +18,12 @@ function leaseOf(ttyPath: string): Lease {
     locks: [],
     env: {},
     jig: undefined,
+    usb: undefined,
+    probe: undefined,
     waitMs: undefined,
     maxLeaseMs: undefined,
+    reappearMs: 0,
+    lend: 'asked',
   };
   const places = surveyPlaces(device).places ?? [];
   const { lock } = tryLockDevice(places, undefined);

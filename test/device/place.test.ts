@@ -38,8 +38,12 @@ function deviceWith(ttys: readonly string[], locks: readonly string[] = []): Poo
     locks,
     env: {},
     jig: undefined,
+    usb: undefined,
+    probe: undefined,
     waitMs: undefined,
     maxLeaseMs: undefined,
+    reappearMs: 0,
+    lend: 'asked',
   };
 }
 

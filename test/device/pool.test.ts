@@ -37,8 +37,26 @@ test('the example in conf/ is valid, and shows every key', async () => {
     jig: 'http://pi:44000/heltec',
     waitMs: 1_800_000,
     maxLeaseMs: 3_600_000,
+    reappearMs: 10_000,
+    lend: 'asked',
   });
-  expect(nrf).toMatchObject({ ttys: [], locks: ['/dev/bus/usb/001/004'] });
+  expect(uno?.usb).toEqual({ serial: '75834353930351F0B1C0', vid: '2341', pid: '0043', path: '1-1.2' });
+  expect(nrf).toMatchObject({
+    ttys: [],
+    locks: ['/dev/sai/probe-000683456789'],
+    probe: { serial: '000683456789', kind: 'jlink' },
+  });
+});
+
+test('a tty may be away for ten seconds, and is lent to who asks, unless the config says otherwise', async () => {
+  const devices = await poolOf(
+    { name: 'uno1', type: 'uno', ttys: ['/dev/ttyUSB0'] },
+    { name: 'uno2', type: 'uno', ttys: ['/dev/ttyUSB1'], reappear: '0s', lend: 'always' },
+  );
+  expect(devices).toMatchObject([
+    { reappearMs: 10_000, lend: 'asked' },
+    { reappearMs: 0, lend: 'always' },
+  ]);
 });
 
 test('a file as Sai writes it is read: tty objects, comma lists, comments, tabs, trailing commas', async () => {
@@ -62,6 +80,11 @@ test('a file as Sai writes it is read: tty objects, comma lists, comments, tabs,
     answersTo: ['heltec1', 'esp32', 'esp32-heltec', 'esp32-heltec-v2'],
     ttys: [{ path: '/dev/ttyUSB0', name: 'con', locked: true }],
   });
+});
+
+test('USB numbers may be written as lsusb or as a header file has them', async () => {
+  const [device] = await poolOf({ ...UNO, usb: { vid: '0x10C4', pid: 'EA60' } });
+  expect(device?.usb).toEqual({ vid: '10c4', pid: 'ea60' });
 });
 
 const UNO = { name: 'uno1', type: 'uno', ttys: ['/dev/ttyACM0'] };
@@ -93,13 +116,17 @@ describe('a broken config is refused with the place and the cure:', () => {
     [
       'a variable of ours',
       { ...UNO, env: { SAI_DEVICE_NAME: 'x' } },
-      'expected a name other than SAI_*, LD_* and PATH',
+      'expected the name of an environment variable other than SAI_*, LD_* and PATH',
     ],
-    ['PATH', { ...UNO, env: { PATH: '/tmp' } }, 'expected a name other than SAI_*, LD_* and PATH'],
+    [
+      'PATH',
+      { ...UNO, env: { PATH: '/tmp' } },
+      'expected the name of an environment variable other than SAI_*, LD_* and PATH',
+    ],
     [
       'LD_PRELOAD',
       { ...UNO, env: { LD_PRELOAD: 'x.so' } },
-      'expected a name other than SAI_*, LD_* and PATH',
+      'expected the name of an environment variable other than SAI_*, LD_* and PATH',
     ],
     [
       'a variable without a name',
@@ -127,6 +154,36 @@ describe('a broken config is refused with the place and the cure:', () => {
       { ...UNO, jig: { url: 'pi', target: 'x' } },
       'expected a URL such as http://pi:44000',
     ],
+    [
+      'a USB number that is none',
+      { ...UNO, usb: { vid: '10c' } },
+      'devices.0.usb.vid: expected four hexadecimal digits, such as "10c4", got "10c"',
+    ],
+    [
+      'a USB number without quotes',
+      { ...UNO, usb: { pid: 43 } },
+      'devices.0.usb.pid: expected four hexadecimal digits in quotes, such as "10c4", got 43',
+    ],
+    [
+      'a USB identity that says nothing',
+      { ...UNO, usb: {} },
+      'devices.0.usb: expected at least one of serial, vid, pid and path, got {}',
+    ],
+    [
+      'a port that is none',
+      { ...UNO, usb: { path: 'usb1' } },
+      'devices.0.usb.path: expected the path of a USB port, such as "1-1.2", got "usb1"',
+    ],
+    [
+      'a kind of probe that we do not know',
+      { ...UNO, probe: { serial: 'x', kind: 'st-link' } },
+      'devices.0.probe.kind: expected one of stlink, jlink, cmsis-dap, esp-usb-jtag, ftdi, got "st-link"',
+    ],
+    [
+      'a probe without a number',
+      { ...UNO, probe: { kind: 'stlink' } },
+      'devices.0.probe.serial: expected a value, got nothing',
+    ],
   ])('%s', async (_name, device, message) => {
     await expect(poolOf(device)).rejects.toThrow(
       expect.objectContaining({ blame: 'config', message: expect.stringContaining(message) }),
@@ -137,6 +194,20 @@ describe('a broken config is refused with the place and the cure:', () => {
     await expect(poolOf(UNO, UNO)).rejects.toThrow(
       'devices.1.name: expected a name of its own, got "uno1" again',
     );
+  });
+
+  test('a tty twice, unless both leave it to others', async () => {
+    const shared = (lock: boolean): object => ({ ttys: ['/dev/ttyACM1', { tty: '/dev/ttyACM0', lock }] });
+    for (const lock of [true, false]) {
+      await expect(poolOf(UNO, { name: 'uno2', type: 'uno', ...shared(lock) })).rejects.toThrow(
+        'devices.1.ttys.1: expected a tty of uno2 alone, got /dev/ttyACM0, which uno1 has too',
+      );
+    }
+    const clock = { tty: '/dev/ttyAMA0', lock: false };
+    const devices = [UNO, { ...UNO, name: 'uno2', ttys: ['/dev/ttyACM1'] }];
+    await expect(
+      poolOf(...devices.map((device) => ({ ...device, ttys: [...device.ttys, clock] }))),
+    ).resolves.toHaveLength(2);
   });
 
   test('not JSON', async () => {

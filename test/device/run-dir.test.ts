@@ -17,7 +17,8 @@ const open = (configured: string): ReturnType<typeof openRunDir> =>
 
 test('SAI_RUN_DIR is made where it is missing, with folders that keep the group and protect each user’s files', () => {
   const path = join(folder, 'a', 'run');
-  expect(open(path)).toEqual({ runDir: { path, leases: join(path, 'leases'), queue: join(path, 'queue') } });
+  const [leases, queue, state] = ['leases', 'queue', 'state'].map((name) => join(path, name));
+  expect(open(path)).toEqual({ runDir: { path, leases, queue, state } });
   expect(statSync(join(path, 'queue')).mode & 0o7777).toBe(0o3775);
   expect(open(path)).toEqual({ runDir: findRunDir({ configured: path, ttyGid: undefined }) });
 });

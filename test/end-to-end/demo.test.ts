@@ -4,9 +4,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readProcessEnvironment, readProcessTable } from '../../src/base/process-table.ts';
-import { until } from '../peers/bench.ts';
 import { ROOT } from '../peers/running-lab.ts';
 import { tempFolder } from '../temp-folder.ts';
+import { until } from '../until.ts';
 
 /** Every process that was started with this mark in its environment, the demo's daemons included. */
 function marked(mark: string): string[] {

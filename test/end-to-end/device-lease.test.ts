@@ -4,9 +4,10 @@ import { chmodSync, readFileSync, readSync, writeFileSync, writeSync } from 'nod
 import { describe, expect, test } from 'vitest';
 import { readProcess, readProcessTable } from '../../src/base/process-table.ts';
 import { readTtySettings } from '../../src/native/termios.ts';
-import { Bench, commandLineOf, guardsOf, SAI_DEVICE, until } from '../peers/bench.ts';
+import { Bench, commandLineOf, guardsOf, SAI_DEVICE } from '../peers/bench.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
 import { reachableSaiDevice } from '../peers/reachable-commands.ts';
+import { until } from '../until.ts';
 
 /** Told apart from every other sleep of this machine. */
 const SLEEP_SECONDS = 98_765 + process.pid;
@@ -336,7 +337,7 @@ test('a tty that goes away under the command is a fault of the rig, whatever the
   const { status, stderr } = await started.ended;
   expect(status).toBe(74);
   expect(stderr).toContain(
-    `sai-device: uno1: ${ttyPath} went away while the command ran; check cable and power\n`,
+    `sai-device: uno1: ${ttyPath} went away during the lease; check cable and power\n`,
   );
   expect(JSON.parse(readFileSync(findings, 'utf8'))).toMatchObject({
     verdict: 'infra',

@@ -96,6 +96,35 @@ test('neither --list nor a waiter opens a tty: that would reset the board', asyn
   expect(readFileSync(trace, 'utf8').split('\n')).toContain(bench.board.ttyPath);
 });
 
+test('--list shows who waits for a device, the next one first', async () => {
+  await using bench = new Bench({}, { type: 'esp32' });
+  const holder = bench.start(['uno', 'sh', '-c', 'echo up; exec cat']);
+  await holder.prints(/up/);
+  const first = bench.start(['uno', 'true']);
+  await first.says(/position 1/);
+  const second = bench.start(['uno1', 'sh', '-c', 'exit 0']);
+  await second.says(/position 2/);
+  const lines = (await bench.run(['--list', '--json'])).stdout.trim().split('\n');
+  const [uno, esp32] = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  const waiter = { user: expect.any(String), sinceMs: expect.any(Number) };
+  expect(uno).toMatchObject({
+    state: 'held',
+    queue: [
+      { ...waiter, pid: first.pid, request: 'uno', command: 'true' },
+      { ...waiter, pid: second.pid, request: 'uno1', command: 'sh -c exit 0' },
+    ],
+  });
+  expect(esp32).not.toHaveProperty('queue');
+  expect((await bench.run(['--list'])).stdout).toMatch(
+    new RegExp(
+      `^uno1 is held by .* \\[uno\\]; next in queue: pid ${first.pid} \\(true\\) of \\S+ since [\\d:]+; 1 more waiting\n` +
+        'uno2 is free \\[esp32\\]\n$',
+    ),
+  );
+  holder.closeInput();
+  expect([(await first.ended).status, (await second.ended).status]).toEqual([0, 0]);
+});
+
 test('--list makes no folder', async () => {
   await using bench = new Bench();
   expect((await bench.run(['--list'])).status).toBe(0);

@@ -63,7 +63,17 @@ describe('refused at once, with one line:', () => {
     [
       'a flag that lacks another',
       ['--json', 'uno', ...RAN],
-      '--json: expected together with --list; see sai-device --help',
+      '--json: expected together with --list, --watch, --check, --scan or --doctor; see sai-device --help',
+    ],
+    [
+      'two ways of looking',
+      ['--check', '--list'],
+      'expected one of --list and --check, got both; see sai-device --help',
+    ],
+    [
+      'looking with a command',
+      ['--scan', 'uno', ...RAN],
+      '--scan: expected no device type or command, got "uno"; see sai-device --help',
     ],
   ])('%s (64)', async (_name, args, evidence) => {
     await using bench = new Bench();
@@ -122,7 +132,7 @@ describe('refused at once, with one line:', () => {
   });
 
   test.for([
-    [20, 0o060, 'add this user to group \\S+ \\(usermod -aG [^\\n]+\\)'],
+    [20, 0o060, 'add this user to group \\S+ \\(usermod -aG \\S+ nobody, then log in again\\)'],
     [20, 0o600, 'have a udev rule give it to a group of the users of the rig: [^\\n]+'],
     [0, 0o060, 'have a udev rule give it to a group of the users of the rig: [^\\n]+'],
   ] as const)(

@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { eventually } from '../eventually.ts';
 import { RecordingBoard } from '../peers/recording-board.ts';
 import { RunningJig } from '../peers/running-jig.ts';
 import { tempFolder } from '../temp-folder.ts';
+import { until } from '../until.ts';
 
 /** `reset` is safe high and active low; `power` is safe low; `mode` is let go of. */
 function config(chip: string): object {
@@ -67,7 +67,7 @@ function bench(): Bench {
   const chip = join(folder, 'dut.chip');
   const board = new RecordingBoard(['reset', 'power', 'mode'], ['led']);
   const seen = (count: number): Promise<void> =>
-    eventually(`${count} drives`, () => board.lines.history.length >= count);
+    until(() => board.lines.history.length >= count, `there are ${count} drives`);
   return { folder, chip, board, config: config(chip), seen };
 }
 
@@ -109,7 +109,7 @@ describe('the lines of a board', () => {
       const stopped = { count: 1, status: 503, body: { error: 'dut: the jig stops', code: 'stopping' } };
       expect(await client).toEqual(stopped);
       expect(await queued).toEqual(stopped);
-      await eventually('the lines to be let go of', () => board.lines.history.at(-1)?.drive === 'released');
+      await until(() => board.lines.history.at(-1)?.drive === 'released', 'the lines are let go of');
       const history = board.lines.history.slice(-2 * SAFE.length);
       expect(history.slice(0, SAFE.length)).toEqual(SAFE);
       expect(history.slice(SAFE.length).map(({ drive }) => drive)).toEqual(Array(3).fill('released'));
@@ -123,8 +123,9 @@ describe('the lines of a board', () => {
       await using _server = await board.serve(chip);
       const jig = await RunningJig.start(folder, config);
       await jig.ask('/dut/steps?on-disconnect=abort', { hangUp: seen(SAFE.length + change) });
-      await eventually('them to be safe', () =>
-        isDeepStrictEqual(board.lines.history.slice(SAFE.length + change).slice(-SAFE.length), SAFE),
+      await until(
+        () => isDeepStrictEqual(board.lines.history.slice(SAFE.length + change).slice(-SAFE.length), SAFE),
+        'they are safe',
       );
       expect((await jig.ask('/dut/power-up?wait=5s')).status).toBe(200);
     },

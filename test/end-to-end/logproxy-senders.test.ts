@@ -9,11 +9,12 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { readFindings } from '../../src/findings/findings-file.ts';
 import { readLogFile } from '../../src/logproxy/log-reader.ts';
 import type { LogRecord } from '../../src/wire/log.ts';
-import { Bench, until } from '../peers/bench.ts';
+import { Bench } from '../peers/bench.ts';
 import { CHUNKINGS, DutOnPty } from '../peers/dut-on-pty.ts';
 import { Workplace } from '../peers/expect-command.ts';
 import { ROOT, runCommand } from '../peers/running-lab.ts';
 import { tempFolder } from '../temp-folder.ts';
+import { until } from '../until.ts';
 
 const SAI_LOGPROXY = join(ROOT, 'bin/sai-logproxy');
 

@@ -7,12 +7,12 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { readProcess } from '../../src/base/process-table.ts';
 import { readLogFile } from '../../src/logproxy/log-reader.ts';
 import type { LogRecord } from '../../src/wire/log.ts';
-import { until } from '../peers/bench.ts';
 import { needsProgram } from '../peers/needs.ts';
 import { type Outcome, ROOT, runCommand } from '../peers/running-lab.ts';
 import { seededRandom } from '../peers/seeded-random.ts';
 import { NO_SMALL_DISK, remount, smallDisk } from '../peers/small-disk.ts';
 import { tempFolder } from '../temp-folder.ts';
+import { until } from '../until.ts';
 
 const SAI_LOGPROXY = join(ROOT, 'bin/sai-logproxy');
 

@@ -4,11 +4,11 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { eventually } from '../eventually.ts';
 import { RecordingBoard } from '../peers/recording-board.ts';
 import { RunningJig } from '../peers/running-jig.ts';
 import { type Outcome, ROOT, runCommand } from '../peers/running-lab.ts';
 import { tempFolder } from '../temp-folder.ts';
+import { until } from '../until.ts';
 
 const SAI = join(ROOT, 'bin/sai');
 const { SAI_FINDINGS: _findings, SAI_DEVICE_JIG: _jig, SAI_JIG_TOKEN: _token, ...bare } = process.env;
@@ -75,7 +75,7 @@ describe('sai jig', () => {
     );
     const long = start(['jig', 'run', 'long'], known);
     const ended = once(long.child, 'close');
-    await eventually('it to begin', () => board.lines.levelOf('reset') === 1);
+    await until(() => board.lines.levelOf('reset') === 1, 'it begins');
     const busy = await sai(['jig', 'run', 'reset'], known);
     expect(busy.status).toBe(75);
     expect(busy.stderr).toMatch(
@@ -99,9 +99,9 @@ describe('sai jig', () => {
   test('watches what happens', async () => {
     const { env, jig } = await bench();
     const watch = start(['jig', 'watch', '--json'], env);
-    await eventually('it to watch', () => watch.said() === 'sai: watching dut\n');
+    await until(() => watch.said() === 'sai: watching dut\n', 'it watches');
     expect((await jig.ask('/dut/reset')).status).toBe(200);
-    await eventually('the events', () => watch.said().includes('"ended"'));
+    await until(() => watch.said().includes('"ended"'), 'the events are there');
     const events = [...watch.said().matchAll(/"event":"(\w+)"/g)].map((match) => match[1]);
     expect(events).toEqual(['started', 'step', 'step', 'ended']);
     const ended = once(watch.child, 'close');
@@ -113,10 +113,10 @@ describe('sai jig', () => {
     const { env, board } = await bench();
     const long = start(['jig', 'run', 'long'], env);
     const ended = once(long.child, 'close');
-    await eventually('it to begin', () => board.lines.levelOf('reset') === 1);
+    await until(() => board.lines.levelOf('reset') === 1, 'it begins');
     long.child.kill('SIGINT');
     expect((await ended)[0]).toBe(130);
-    await eventually('the line to be safe', () => board.lines.levelOf('reset') === 0);
+    await until(() => board.lines.levelOf('reset') === 0, 'the line is safe');
   });
 
   test('ends with who did not answer when a jig takes the connection and is silent', async () => {

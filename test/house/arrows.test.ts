@@ -41,6 +41,7 @@ test.each([
   ['src/expect/session.ts', '../jig-client/run-sequence.ts'],
   ['src/jig-client/run-sequence.ts', '../wire/jig.ts'],
   ['src/jig/event-socket.ts', 'ws'],
+  ['src/device/state-lock.ts', 'proper-lockfile'],
 ])('%s may import %s', (path, target) => {
   expect(isAllowed(path, target)).toBe(true);
 });
@@ -61,6 +62,7 @@ test.each([
   ['src/device/lease.ts', 'commander', 'only a cli.ts knows commander'],
   ['src/base/validate.ts', 'yaml', 'one file per outside dependency'],
   ['src/jig/http-server.ts', 'ws', 'one file per outside dependency'],
+  ['src/device/state.ts', 'proper-lockfile', 'one file per outside dependency'],
   ['src/jig/target.ts', '../virtual-lab/board.ts', 'commands do not import each other'],
   ['src/cli/jig.ts', '../jig/target.ts', 'commands do not import each other'],
   ['src/jig-client/run-sequence.ts', '../sim-chip/sim-chip-client.ts', 'shared parts do not know each other'],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { RigError } from '../../src/base/errors.ts';
 import type { EdgeEvent, GpioChip, Level, LineSettings } from '../../src/jig/gpio.ts';
-import { eventually } from '../eventually.ts';
+import { until } from '../until.ts';
 
 /** A chip, seen from both sides. Line 4, `led`, is driven by the board; nothing pulls the others but down. */
 export interface GpioBench {
@@ -134,10 +134,10 @@ export function gpioContract(name: string, make: () => Promise<GpioBench>): void
       const stop = request.onEdge((edge) => edges.push(edge));
       expect(await request.get(LED)).toBe(0);
       bench.driveFromBoard(LED, 1);
-      await eventually('an edge', () => edges.length === 1);
+      await until(() => edges.length === 1, 'there is an edge');
       expect(await request.get(LED)).toBe(1);
       bench.driveFromBoard(LED, 0);
-      await eventually('a second edge', () => edges.length === 2);
+      await until(() => edges.length === 2, 'there is a second edge');
       expect(edges.map(({ offset, level }) => [offset, level])).toEqual([
         [LED, 1],
         [LED, 0],
@@ -178,7 +178,7 @@ export function gpioContract(name: string, make: () => Promise<GpioBench>): void
       await chip.request('a test', new Map([[RESET, output(1)]]));
       await chip.request('a test', new Map([[BOOT, output(1)]]));
       await chip[Symbol.asyncDispose]();
-      await eventually('the lines to fall', () => bench.levelAt(RESET) === 0 && bench.levelAt(BOOT) === 0);
+      await until(() => bench.levelAt(RESET) === 0 && bench.levelAt(BOOT) === 0, 'the lines fall');
     });
 
     test('that goes away ends its requests, and can be opened again once it is back', async () => {

@@ -11,8 +11,8 @@ import { HttpServer } from '../../src/jig/http-server.ts';
 import { Jig } from '../../src/jig/jig.ts';
 import { planTargets } from '../../src/jig/plan.ts';
 import { SimulatedChip } from '../../src/jig/simulated-chip.ts';
-import { eventually } from '../eventually.ts';
 import { type Answer, type AskOptions, askJig } from '../peers/running-jig.ts';
+import { until } from '../until.ts';
 
 const TOKEN = 'a-token-that-is-long-enough';
 
@@ -136,7 +136,7 @@ describe('a sequence', () => {
       finish = resolve;
     });
     const long = ask('/dut/long?on-disconnect=abort', { hangUp });
-    await eventually('it to begin', () => levelOf(0) === 1);
+    await until(() => levelOf(0) === 1, 'it begins');
     expect(await ask('/dut/reset')).toMatchObject({
       status: 409,
       body: { error: 'dut: busy: it runs long; try later, or wait with ?wait=5s', code: 'busy' },
@@ -157,7 +157,7 @@ describe('a sequence', () => {
 
   test('that runs and all that wait end with an abort', async () => {
     const long = ask('/dut/long');
-    await eventually('it to begin', () => levelOf(0) === 1);
+    await until(() => levelOf(0) === 1, 'it begins');
     const waiting = ask('/dut/nothing?wait=10s');
     await untilQueued(1);
     expect(await statusOf('/targets/dut/abort', { method: 'POST' })).toBe(200);
@@ -167,7 +167,7 @@ describe('a sequence', () => {
 
   test('whose client went away while it waited is not begun', async () => {
     const long = ask('/dut/long');
-    await eventually('it to begin', () => levelOf(0) === 1);
+    await until(() => levelOf(0) === 1, 'it begins');
     await ask('/dut/reset?wait=1m', { hangUp: untilQueued(1) });
     await untilQueued(0);
     await statusOf('/targets/dut/abort', { method: 'POST' });
@@ -276,7 +276,7 @@ describe('who may ask', () => {
       headers: { 'sai-fence': '1' },
       hangUp: untilQueued(2),
     });
-    await eventually('it to begin', () => levelOf(0) === 1);
+    await until(() => levelOf(0) === 1, 'it begins');
     const old = ask('/dut/reset?wait=10s', { headers: { 'sai-fence': '1' } });
     await untilQueued(1);
     const fresh = ask('/dut/reset?wait=10s', { headers: { 'sai-fence': '2' } });
@@ -363,10 +363,10 @@ describe('a hostile client', () => {
       ['/dut/long?on-disconnect=abort', '/dut/reset?wait=1m', '/events', '/targets'].map(request).join(''),
     );
     await untilQueued(1);
-    await eventually('the watcher', () => hub.watcherCount === 1);
+    await until(() => hub.watcherCount === 1, 'the watcher is there');
     const before = changes;
     socket.destroy();
-    await eventually('it to be forgotten', () => hub.watcherCount === 0 && levelOf(0) === 0);
+    await until(() => hub.watcherCount === 0 && levelOf(0) === 0, 'it is forgotten');
     expect(await ask('/targets/dut')).toMatchObject({ body: { state: 'idle', queued: 0, last: { run: 1 } } });
     expect(changes).toBe(before + 1); // back to its safe value, and no reset after it
   });
@@ -392,7 +392,7 @@ describe('events', () => {
     );
     await once(client, 'open');
     await statusOf('/dut/reset');
-    await eventually('four events', () => events.length === 4);
+    await until(() => events.length === 4, 'there are four events');
     expect(events.map(({ event }) => event)).toEqual(RESET_EVENTS);
     const closed = once(client, 'close');
     await stop();
@@ -402,13 +402,13 @@ describe('events', () => {
 
   test('go out as lines of JSON to who asks without a websocket', async () => {
     const text = raw('GET /events HTTP/1.1\r\nhost: jig\r\n\r\n', '"ended"');
-    await eventually('the watcher', () => hub.watcherCount === 1);
+    await until(() => hub.watcherCount === 1, 'the watcher is there');
     await statusOf('/dut/reset');
     const events = [...(await text).matchAll(/^\{.*\}$/gm)].map(
       ([line]) => (JSON.parse(line) as { event: string }).event,
     );
     expect(events).toEqual(RESET_EVENTS);
-    await eventually('the watcher to have gone', () => hub.watcherCount === 0);
+    await until(() => hub.watcherCount === 0, 'the watcher has gone');
   });
 
   test('are not for web pages, nor for who has no token', async () => {
@@ -432,14 +432,14 @@ describe('events', () => {
     stuck.pause();
     stuck.on('error', () => {}); // the jig hangs up
     stuck.write('GET /events HTTP/1.1\r\nhost: jig\r\n\r\n');
-    await eventually('both watchers', () => hub.watcherCount === 2);
+    await until(() => hub.watcherCount === 2, 'both watchers are there');
     const event = { event: 'unavailable', atMs: 0, target: 'dut', reason: 'x'.repeat(64 * 1024) } as const;
     // Far more than the kernel's buffers and ours together.
     for (let sent = 0; sent < 2000 && hub.watcherCount > 0; sent++) {
       hub.emit(event);
       if (sent % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
-    await eventually('both to be cut off', () => hub.watcherCount === 0);
+    await until(() => hub.watcherCount === 0, 'both are cut off');
     slow.terminate();
     stuck.destroy();
   });

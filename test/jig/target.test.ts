@@ -6,7 +6,7 @@ import { type ChipId, planTargets } from '../../src/jig/plan.ts';
 import { SimulatedChip } from '../../src/jig/simulated-chip.ts';
 import { type RunRequest, Target } from '../../src/jig/target.ts';
 import type { JigEvent } from '../../src/wire/jig.ts';
-import { eventually } from '../eventually.ts';
+import { until } from '../until.ts';
 
 const CONFIG = {
   schema: 'sai-jig',
@@ -53,17 +53,17 @@ function asking(sequence: string): RunRequest {
 test('when one of its chips goes away, the lines on the other are made safe, and both are taken again', async () => {
   const { target, chips, events } = await bench();
   const run = target.run(asking('both'));
-  await eventually('both lines', () => chips.every((chip) => chip.levelAt(0) === 1));
+  await until(() => chips.every((chip) => chip.levelAt(0) === 1), 'both lines are active');
   chips[1]?.unplug();
   await expect(run).rejects.toMatchObject({
     code: 'line-unavailable',
     message: 'dut: chip 1: the chip has gone',
   });
-  await eventually('the line of the other chip', () => chips[0]?.levelAt(0) === 0);
+  await until(() => chips[0]?.levelAt(0) === 0, 'the line of the other chip is let go of');
   expect(target.status()).toMatchObject({ state: 'unavailable', reason: 'chip 1: the chip has gone' });
   await expect(target.run(asking('nothing'))).rejects.toMatchObject({ code: 'line-unavailable' });
   chips[1]?.plug();
-  await eventually('it to be back', () => target.status().state === 'idle');
+  await until(() => target.status().state === 'idle', 'it is back');
   expect(await target.run(asking('nothing'))).toMatchObject({ outcome: 'done' });
   expect(events.map(({ event }) => event)).toEqual([
     'started',
@@ -81,7 +81,7 @@ test('disposed, it is over: what runs ends, nothing begins, and every line is fr
   const { target, chips } = await bench();
   const run = target.run(asking('both'));
   const waiting = target.run({ ...asking('nothing'), waitMs: 60_000 });
-  await eventually('both lines', () => chips.every((chip) => chip.levelAt(0) === 1));
+  await until(() => chips.every((chip) => chip.levelAt(0) === 1), 'both lines are active');
   const disposed = target[Symbol.asyncDispose]();
   await expect(run).rejects.toMatchObject({ code: 'stopping' });
   await expect(waiting).rejects.toMatchObject({ code: 'stopping' });
@@ -99,7 +99,7 @@ test('a client that goes away ends its sequence, if it asked for that, before th
   const { target, chips } = await bench();
   const abort = new AbortController();
   const run = target.run({ ...asking('both'), gone: abort.signal, onGone: 'abort' });
-  await eventually('both lines', () => chips.every((chip) => chip.levelAt(0) === 1));
+  await until(() => chips.every((chip) => chip.levelAt(0) === 1), 'both lines are active');
   abort.abort(new Error('gone'));
   await expect(run).rejects.toThrow('gone');
   expect(chips.map((chip) => chip.levelAt(0))).toEqual([0, 0]);

@@ -6,7 +6,7 @@ import { SystemError } from '../../src/native/libc.ts';
 import { readModemLines, setModemLines } from '../../src/native/modem-lines.ts';
 import { openPty } from '../../src/native/pty.ts';
 import { bytesWaiting, makeRaw, readTtySettings } from '../../src/native/termios.ts';
-import { eventually } from '../eventually.ts';
+import { until } from '../until.ts';
 
 const OPEN = constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK;
 const open = new Set<number>();
@@ -43,7 +43,7 @@ test('a new pty is raw and does not echo what the board says back into the board
   });
   writeSync(masterFd, 'Hit any key to stop autoboot\r\n');
   // The kernel hands bytes on in a thread of its own.
-  await eventually('30 bytes at the tty', () => bytesWaiting(ttyFd) === 30);
+  await until(() => bytesWaiting(ttyFd) === 30, '30 bytes are at the tty');
   expect(() => readSync(masterFd, Buffer.alloc(10))).toThrow('EAGAIN');
 });
 
@@ -56,7 +56,7 @@ test.each([300, 31_250, 74_880, 115_200, 921_600, 12_345_678])('a tty runs at %d
 test('setting a tty keeps the bytes that have already arrived', async () => {
   const { masterFd, ttyFd } = ptyPair();
   writeSync(masterFd, 'early');
-  await eventually('5 bytes at the tty', () => bytesWaiting(ttyFd) === 5);
+  await until(() => bytesWaiting(ttyFd) === 5, '5 bytes are at the tty');
   makeRaw(ttyFd, { baudRate: 9600, hangUpOnClose: false });
   const bytes = Buffer.alloc(16);
   expect(bytes.toString('latin1', 0, readSync(ttyFd, bytes))).toBe('early');

@@ -1,20 +1,30 @@
 /** A bench for sai-device: boards that are ptys, a config, a run folder of its own, and the built command. */
 
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { readProcessEnvironment, readProcessTable } from '../../src/base/process-table.ts';
+import {
+  readChildPids,
+  readProcess,
+  readProcessEnvironment,
+  readProcessTable,
+} from '../../src/base/process-table.ts';
 import { openPty, type PtyPair } from '../../src/native/pty.ts';
+import { until } from '../until.ts';
 
 export const SAI_DEVICE = fileURLToPath(new URL('../../bin/sai-device', import.meta.url));
-
-/** For conditions that raise no event; only ever an upper bound. */
-const PATIENCE_MS = 20_000;
-const LOOK_EVERY_MS = 10;
 
 export interface Ended {
   readonly status: number | null;
@@ -32,8 +42,10 @@ export class Started {
   #stdout = '';
   #stderr = '';
 
-  constructor(args: readonly string[], env: NodeJS.ProcessEnv) {
-    this.#child = spawn(process.execPath, [SAI_DEVICE, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+  /** `words`: the program, and what it is given. */
+  constructor(words: readonly string[], env: NodeJS.ProcessEnv) {
+    const [program = '', ...args] = words;
+    this.#child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
     this.pid = this.#child.pid ?? 0;
     this.#child.stdin.on('error', () => {}); // it ended first
     this.#child.stdout.on('data', (chunk: Buffer) => this.#heard(() => (this.#stdout += chunk.toString())));
@@ -43,6 +55,11 @@ export class Started {
         resolve({ status, signal, stdout: this.#stdout, stderr: this.#stderr });
       });
     });
+  }
+
+  /** All of it up to now. */
+  get stdout(): string {
+    return this.#stdout;
   }
 
   /** Resolves once what the command wrote to stdout matches. */
@@ -74,6 +91,19 @@ export class Started {
 
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
+  }
+
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  hasPrinted(pattern: RegExp): boolean {
+    return pattern.test(this.#stdout);
+  }
+
+  /** For a command that reads its input line by line. */
+  type(text: string): void {
+    this.#child.stdin.write(text);
   }
 
   /** End of input: what a command that reads to the end waits for. */
@@ -133,8 +163,14 @@ export class Bench implements AsyncDisposable {
     return { PATH: process.env['PATH'], SAI_DEVICES_CONF: this.config, SAI_RUN_DIR: this.runDir };
   }
 
-  start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
-    const started = new Started(args, { ...this.env, ...env });
+  /** `wrapper` is a command that becomes, or runs, the one it is given. */
+  start(args: readonly string[], env: NodeJS.ProcessEnv = {}, wrapper: readonly string[] = []): Started {
+    return this.startWords([...wrapper, process.execPath, SAI_DEVICE, ...args], env);
+  }
+
+  /** Any command, with this bench in its environment. */
+  startWords(words: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
+    const started = new Started(words, { ...this.env, ...env });
     this.#started.push(started);
     return started;
   }
@@ -149,9 +185,20 @@ export class Bench implements AsyncDisposable {
 
   /** Folders of leases, and tickets, that somebody left behind. */
   leftBehind(): string[] {
-    return [...readdirSync(join(this.runDir, 'leases')), ...readdirSync(join(this.runDir, 'queue'))].filter(
-      (name) => name !== 'wake',
-    );
+    return this.#leftBehind().map((path) => basename(path));
+  }
+
+  /** Makes it look as if that had been long ago: what is fresh might still be in the making. */
+  ageLeftBehind(): void {
+    for (const path of this.#leftBehind()) utimesSync(path, 1, 1);
+  }
+
+  #leftBehind(): string[] {
+    return ['leases', 'queue']
+      .map((name) => join(this.runDir, name))
+      .filter((folder) => existsSync(folder))
+      .flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)))
+      .filter((path) => basename(path) !== 'wake');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -177,20 +224,20 @@ export function guardsOf(of: string | number): number[] {
     .map(({ pid }) => pid);
 }
 
+/** The living guard of one holder; undefined before it is started, while it is replaced, and at the end. */
+export function guardOf(holderPid: number): number | undefined {
+  return (readChildPids(holderPid) ?? []).find(
+    (pid) =>
+      readProcess(pid)?.state !== 'Z' &&
+      readProcessEnvironment(pid).includes(`SAI_DEVICE_GUARD=${holderPid}`),
+  );
+}
+
 /** With a NUL after each argument; empty once it has ended. */
 export function commandLineOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
   } catch {
     return ''; // ended meanwhile
-  }
-}
-
-/** Waits for something that raises no event. @throws when it does not come true */
-export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
-    await delay(LOOK_EVERY_MS);
   }
 }
