@@ -271,7 +271,7 @@ async function benchManyBoards(board: Board, scratch: string, print: (line: stri
     '--send',
     'go',
     '--expect',
-    `'${MARK}\\n'`,
+    `'${MARK}\\r\\n'`,
     '--echo',
     '--timeout',
     '5m',
