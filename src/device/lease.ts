@@ -4,6 +4,7 @@ import { closeSync, constants, fchmodSync, mkdtempSync, openSync, rmSync } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RigError, reasonOf } from '../base/errors.ts';
+import { expectLook } from '../base/proc-locks.ts';
 import { readProcess } from '../base/process-table.ts';
 import { userName } from '../base/user-name.ts';
 import { tryFlock } from '../native/flock.ts';
@@ -95,6 +96,11 @@ export class Lease {
     return holding?.device ?? this.device;
   }
 
+  /** Whoever is next looks at the flocks before it opens a tty: that look begins now. */
+  expectRelease(): void {
+    if (this.#isWaitedFor()) expectLook();
+  }
+
   /** Only once nothing of the command lives any more. Twice is fine. */
   release(): void {
     if (this.#released) return;
@@ -104,6 +110,14 @@ export class Lease {
     for (const { fd } of this.#portBlocks) closeSync(fd);
     this.lock.release();
     this.#wakeNext();
+  }
+
+  #isWaitedFor(): boolean {
+    try {
+      return this.#runDir !== undefined && new TicketLine(this.#runDir.queue).hasAny();
+    } catch {
+      return false; // the queue was removed
+    }
   }
 
   /** For each device whoever is first in its line. */

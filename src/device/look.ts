@@ -15,7 +15,7 @@ import type { RunDir } from './run-dir.ts';
 import { type Quarantine, type RigState, readState } from './state.ts';
 import { identityProblem } from './usb-identity.ts';
 
-/** No foreigner is as fast as whoever is woken by the release. */
+/** So soon it is most likely free still; whoever opens a tty of it asks the kernel first. */
 const JUST_RELEASED_MS = 100;
 
 export type DeviceView =
@@ -78,7 +78,7 @@ export function lookAt(
 
 /**
  * The same at once, for whoever was woken, where the records of leases tell enough: one of ours has the device, or had
- * it until a moment ago, and no foreigner with it. Undefined where the kernel has to be asked.
+ * it until a moment ago, and a foreigner is not looked for. Undefined where the kernel has to be asked.
  */
 export function glanceAt(device: PooledDevice, runDir: RunDir): DeviceView | undefined {
   const { places } = surveyPlaces(device);

@@ -130,7 +130,7 @@ class DeviceRun {
     markDescendants(lease.record.fence);
     // When this throws, lease and guard are left as they are: the guard ends what may live, then lets go.
     const end = await runCommand(line, {
-      custody: { guard, keeper, maxLeaseMs, daemons: this.#daemons() },
+      custody: { guard, keeper, maxLeaseMs, onEnd: () => lease.expectRelease(), daemons: this.#daemons() },
       signals: this.#signals,
       graceMs,
       say: (text) => diagnostics.say(text),
