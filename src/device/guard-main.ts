@@ -37,8 +37,8 @@ void runMain('sai-device-guard', ({ args }) => guard(JSON.parse(args[0] ?? '') a
 async function guard(order: GuardOrder): Promise<number> {
   // Whoever stops the command must not stop its guard.
   for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM'] as const) process.on(signal, () => {});
-  const { record, runDir, leaseFileFds, otherFds, keepDaemons } = order;
-  const tree = new ProcessTree(markOf(record), record.holderStartTicks);
+  const { record, inheritedMark, runDir, leaseFileFds, otherFds, keepDaemons } = order;
+  const tree = new ProcessTree(markOf(record.folder, inheritedMark), record.holderStartTicks);
   const commandPid = await learnUntilHolderVanishes(tree);
   if (keepDaemons.length > 0) await delay(NAMED_AFTER_MS);
   await endSurely(() => withoutDaemons(tree.scan(), keepDaemons, commandPid), order.graceMs);

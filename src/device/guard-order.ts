@@ -7,6 +7,8 @@ import type { RunDir } from './run-dir.ts';
 
 export interface GuardOrder {
   readonly record: LeaseRecord;
+  /** That the command and all that it starts bear; undefined where none was given. */
+  readonly inheritedMark: number | undefined;
   /** Inherited descriptors of the lease files, which get the record of the release. */
   readonly leaseFileFds: readonly number[];
   /** The rest of what keeps the lease. */

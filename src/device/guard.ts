@@ -15,6 +15,8 @@ export interface GuardOptions {
   /** The program that `guard-main.ts` was built into. */
   readonly program: string;
   readonly graceMs: number;
+  /** That the command will bear. */
+  readonly inheritedMark?: number;
   readonly keepDaemons?: DaemonPatterns;
   /** Told when another guard had to be started. */
   readonly onReplaced?: () => void;
@@ -111,6 +113,7 @@ export class Guard {
       otherFds: numbers.slice(descriptors.leaseFiles.length),
       runDir,
       graceMs: this.#options.graceMs,
+      inheritedMark: this.#options.inheritedMark,
       keepDaemons: this.#options.keepDaemons ?? [],
     };
     const child = spawn(process.execPath, [this.#options.program, JSON.stringify(order)], {

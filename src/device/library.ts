@@ -185,7 +185,7 @@ class OwnLease extends Leased implements DeviceLease {
     this.#timer = Number.isFinite(maxLeaseMs)
       ? setTimeout(() => this.#endOvertime(), maxLeaseMs).unref()
       : undefined;
-    this.#tree = new ProcessTree(markOf(lease.record), lease.record.holderStartTicks);
+    this.#tree = new ProcessTree(markOf(lease.record.folder, undefined), lease.record.holderStartTicks);
     const guard = { relieve: () => this.#guard?.relieve() ?? true };
     this.#keeper = new TtyKeeper(lease, { guard, detail: () => {} });
     this.#keeper.start({
