@@ -14,7 +14,7 @@ import { ByteLines } from '../base/byte-lines.ts';
 import type { ProcessInfo } from '../base/process-table.ts';
 import { runMain } from '../base/run-main.ts';
 import { NAMED_AFTER_MS, withoutDaemons } from './daemons.ts';
-import { type GuardOrder, parseKnownLine } from './guard-order.ts';
+import { type GuardOrder, MAX_LINE_BYTES, parseKnownLine } from './guard-order.ts';
 import { concludeLease } from './lease-record.ts';
 import { endTree, markOf, ProcessTree } from './process-tree.ts';
 import { wakeWaiters } from './wake.ts';
@@ -26,9 +26,6 @@ import { wakeWaiters } from './wake.ts';
 const SETTLE_MS = 150;
 
 const RETRY_AFTER_MS = 200;
-
-/** Thousands of pids: more than one look of the holder can find. */
-const MAX_LINE_BYTES = 1_000_000;
 
 void runMain('sai-device-guard', ({ args }) => guard(JSON.parse(args[0] ?? '') as GuardOrder), {
   signals: 'own',

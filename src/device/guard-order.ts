@@ -18,6 +18,10 @@ export interface GuardOrder {
   readonly keepDaemons: DaemonPatterns;
 }
 
+/** A process takes some twenty bytes: a line stays far below what {@link MAX_LINE_BYTES} allows. */
+export const KNOWN_PER_LINE = 1000;
+export const MAX_LINE_BYTES = 1_000_000;
+
 export function knownLine(processes: readonly KnownProcess[]): string {
   return `${JSON.stringify(processes.map(({ pid, startTicks }) => [pid, startTicks]))}\n`;
 }
