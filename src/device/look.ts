@@ -11,6 +11,7 @@ import { numberText } from './host-files.ts';
 import { findLeaseOf, leaseFilePath, readLeaseFile } from './lease-file.ts';
 import { type Place, type PlaceProblem, readClaims, surveyPlaces } from './place.ts';
 import type { PooledDevice } from './pool.ts';
+import { stoppedGuardOf } from './process-tree.ts';
 import type { RunDir } from './run-dir.ts';
 import { type Quarantine, type RigState, readState } from './state.ts';
 import { identityProblem } from './usb-identity.ts';
@@ -127,9 +128,18 @@ export function describeHolder(device: PooledDevice, view: DeviceView): string {
       const since = timeOfDay(record.sinceMs);
       const names = record.devices.map(({ name }) => name);
       const whose = names.includes(device.name) ? '' : ` as ${oneLine(names.join(' and '))}`;
-      return `${device.name} is held${whose} by pid ${record.holderPid} (${oneLine(record.command)}) of ${oneLine(record.user)} since ${since}`;
+      return `${device.name} is held${whose} by pid ${record.holderPid} (${oneLine(record.command)}) of ${oneLine(record.user)} since ${since}${describeStoppedGuard(record)}`;
     }
   }
+}
+
+/** Only SIGCONT, or SIGKILL, gets the lease of a killed holder from a guard that was stopped. */
+function describeStoppedGuard({ holderPid, holderStartTicks }: LeaseRecord): string {
+  if (isAlive({ pid: holderPid, startTicks: holderStartTicks })) return '';
+  const guard = stoppedGuardOf(holderPid);
+  return guard === undefined
+    ? ''
+    : `, which was killed, and its guard is stopped (kill -CONT ${guard} ends that)`;
 }
 
 /** `quarantined by ann since 2026-01-31 12:03: flashes badly (sai-device --release uno1 ends that)`. */

@@ -106,6 +106,13 @@ export class ProcessTree {
   }
 }
 
+/** The pid of a guard that somebody has stopped: only SIGCONT lets it, and the lease of its killed holder, end. */
+export function stoppedGuardOf(holderPid: number): number | undefined {
+  const entry = `${GUARD_VARIABLE}=${holderPid}`;
+  const stopped = readProcessTable().filter(({ state }) => state === 'T');
+  return stopped.find(({ pid }) => readProcessEnvironment(pid).includes(entry))?.pid;
+}
+
 /** Processes and their descendants, without this process, guards and zombies. */
 export function livingTrees(roots: Iterable<number>): ProcessInfo[] {
   return withDescendants(readProcessTable(), roots).filter((each) => isMember(each));
