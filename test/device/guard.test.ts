@@ -5,30 +5,15 @@ import { Guard } from '../../src/device/guard.ts';
 import { MAX_LINE_BYTES } from '../../src/device/guard-order.ts';
 import { beginLease, type Lease } from '../../src/device/lease.ts';
 import { surveyPlaces } from '../../src/device/place.ts';
-import type { PooledDevice } from '../../src/device/pool.ts';
 import { tryLockDevice } from '../../src/device/tty-lock.ts';
 import { openPty } from '../../src/native/pty.ts';
+import { pooledUno } from '../peers/pooled-uno.ts';
 import { tempFolder } from '../temp-folder.ts';
 import { until } from '../until.ts';
 
 /** A lease of a pty, without a shared folder. */
 function leaseOf(ttyPath: string): Lease {
-  const device: PooledDevice = {
-    name: 'uno1',
-    type: 'uno',
-    answersTo: ['uno'],
-    tags: [],
-    ttys: [{ path: ttyPath, name: undefined, baudRate: 9600, locked: true, hangUpOnClose: false }],
-    locks: [],
-    env: {},
-    jig: undefined,
-    usb: undefined,
-    probe: undefined,
-    waitMs: undefined,
-    maxLeaseMs: undefined,
-    reappearMs: 0,
-    lend: 'asked',
-  };
+  const device = pooledUno([ttyPath]);
   const places = surveyPlaces(device).places ?? [];
   const { lock } = tryLockDevice(places, undefined);
   if (!lock) throw new Error('nobody else knows the pty');

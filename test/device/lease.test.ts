@@ -4,32 +4,15 @@ import { beginLease } from '../../src/device/lease.ts';
 import { leaseFilePath, readLeaseFile } from '../../src/device/lease-file.ts';
 import { LockedPlace, tryLockLeaseFile } from '../../src/device/locked-place.ts';
 import { surveyPlaces } from '../../src/device/place.ts';
-import type { PooledDevice } from '../../src/device/pool.ts';
 import { openRunDir } from '../../src/device/run-dir.ts';
 import { DeviceLock } from '../../src/device/tty-lock.ts';
 import { openPty } from '../../src/native/pty.ts';
+import { pooledUno } from '../peers/pooled-uno.ts';
 import { tempFolder } from '../temp-folder.ts';
 
 test('a lease that cannot be written down for all places is written down as over for the others', () => {
   const ptys = [openPty(), openPty()];
-  const device: PooledDevice = {
-    name: 'uno1',
-    type: 'uno',
-    answersTo: ['uno'],
-    tags: [],
-    ttys: ptys.map(({ ttyPath }) => {
-      return { path: ttyPath, name: undefined, baudRate: 9600, locked: true, hangUpOnClose: false };
-    }),
-    locks: [],
-    env: {},
-    jig: undefined,
-    usb: undefined,
-    probe: undefined,
-    waitMs: undefined,
-    maxLeaseMs: undefined,
-    reappearMs: 0,
-    lend: 'asked',
-  };
+  const device = pooledUno(ptys.map(({ ttyPath }) => ttyPath));
   const { runDir } = openRunDir({ configured: tempFolder(), ttyGid: undefined, force: false });
   const [first, second] = surveyPlaces(device).places ?? [];
   if (!runDir || !first || !second) throw new Error('a temp folder will do, and there are two ptys');
