@@ -107,10 +107,13 @@ test('a guard that stands still keeps the lease of a killed sai-device, and whoe
   process.kill(guard, 'SIGSTOP');
   holder.kill('SIGKILL');
   const waiter = bench.start(['uno', 'echo', 'ran']);
-  await waiter.says(
-    new RegExp(`since .*, which was killed, and its guard is stopped \\(kill -CONT ${guard} `),
-  );
-  process.kill(guard, 'SIGCONT');
+  try {
+    await waiter.says(
+      new RegExp(`since .*, which was killed, and its guard is stopped \\(kill -CONT ${guard} `),
+    );
+  } finally {
+    process.kill(guard, 'SIGCONT');
+  }
   expect((await waiter.ended).stdout).toBe('ran\n');
   await holder.ended;
 });
