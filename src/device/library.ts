@@ -78,6 +78,7 @@ export interface DeviceLease extends AsyncDisposable {
    * with this environment before the device is free. `release` does the same.
    *
    * @throws {RigError} blame `unavailable` when the system starts no more processes
+   * @throws after `release`
    */
   childEnvironment(): NodeJS.ProcessEnv;
   /** Ends what was started with `childEnvironment` (TERM, after 5 s KILL), then lets go. Twice is fine. */
@@ -185,7 +186,7 @@ class OwnLease extends Leased implements DeviceLease {
     this.#timer = Number.isFinite(maxLeaseMs)
       ? setTimeout(() => this.#endOvertime(), maxLeaseMs).unref()
       : undefined;
-    this.#tree = new ProcessTree(markOf(lease.record), lease.record.holderStartTicks);
+    this.#tree = new ProcessTree(markOf(lease.record.folder, undefined), lease.record.holderStartTicks);
     const guard = { relieve: () => this.#guard?.relieve() ?? true };
     this.#keeper = new TtyKeeper(lease, { guard, detail: () => {} });
     this.#keeper.start({
@@ -199,6 +200,7 @@ class OwnLease extends Leased implements DeviceLease {
   }
 
   childEnvironment(): NodeJS.ProcessEnv {
+    if (this.#release) throw new Error(`${this.name}: the lease has been released`);
     this.#guard ??= new Guard(this.#lease, { program: guardProgram(), graceMs: DEFAULT_GRACE_MS });
     this.#lending ??= new LendServer(this.#lease, { keeper: this.#keeper, say: () => {} });
     const findings = this.#env[ENV.findings] || this.#lease.findingsFile;

@@ -24,6 +24,7 @@ import { Guard } from './guard.ts';
 import { rememberLease } from './history.ts';
 import type { Lease } from './lease.ts';
 import { LendServer } from './lend-server.ts';
+import { newInheritedMark } from './process-tree.ts';
 import { type Reservation, type Reserved, reserve } from './reserve.ts';
 import { type CommandEnd, type Custody, runCommand } from './run-command.ts';
 import { SignalDesk } from './signals.ts';
@@ -123,13 +124,14 @@ class DeviceRun {
     const findings = outerFindings ?? lease.findingsFile;
     const limitsMs = lease.holdings.map(({ device }) => device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS);
     const maxLeaseMs = this.#request.maxLeaseMs ?? Math.min(...limitsMs);
-    const guard = this.#guard(lease);
+    const inheritedMark = newInheritedMark();
+    const guard = this.#guard(lease, inheritedMark);
     using keeper = new TtyKeeper(lease, { guard, detail: (text) => diagnostics.detail(text) });
     const line = { program, args, env: environmentOf(env, lease, { alias, findings }) };
-    markDescendants(lease.record.fence);
+    markDescendants(inheritedMark);
     // When this throws, lease and guard are left as they are: the guard ends what may live, then lets go.
     const command = runCommand(line, {
-      custody: { guard, keeper, maxLeaseMs, daemons: this.#daemons() },
+      custody: { guard, keeper, maxLeaseMs, onEnd: () => lease.expectRelease(), daemons: this.#daemons() },
       signals: this.#signals,
       graceMs,
       say: (text) => diagnostics.say(text),
@@ -170,13 +172,14 @@ class DeviceRun {
   }
 
   /** From here to the start of the command nothing waits, so no signal comes in between. */
-  #guard(lease: Lease): Guard {
+  #guard(lease: Lease, inheritedMark: number): Guard {
     const { diagnostics } = this.#invocation;
     try {
       this.#signals.stop.throwIfAborted();
       return new Guard(lease, {
         program: this.#guardProgram,
         graceMs: this.#request.graceMs,
+        inheritedMark,
         keepDaemons: this.#request.keepDaemons,
         onReplaced: () => diagnostics.detail('the guard of the lease ended; started another'),
         onLost: () =>

@@ -40,6 +40,7 @@ test('a lease tells what was taken, keeps others out, and lets go at the end of 
   }
   expect(isLocked(bench.board.ttyPath)).toBe(false);
   await kept.release();
+  expect(() => kept.childEnvironment()).toThrow('uno1: the lease has been released');
   await using next = await acquire({ type: 'uno', waitMs: 0 }, { env: bench.env });
   expect(next.fence).toBeGreaterThan(kept.fence);
   await next.release();
