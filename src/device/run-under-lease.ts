@@ -127,18 +127,16 @@ class DeviceRun {
     const inheritedMark = newInheritedMark();
     const guard = this.#guard(lease, inheritedMark);
     using keeper = new TtyKeeper(lease, { guard, detail: (text) => diagnostics.detail(text) });
+    using _lending = new LendServer(lease, { keeper, say: (text) => diagnostics.say(text) });
     const line = { program, args, env: environmentOf(env, lease, { alias, findings }) };
     markDescendants(inheritedMark);
     // When this throws, lease and guard are left as they are: the guard ends what may live, then lets go.
-    const command = runCommand(line, {
+    const end = await runCommand(line, {
       custody: { guard, keeper, maxLeaseMs, onEnd: () => lease.expectRelease(), daemons: this.#daemons() },
       signals: this.#signals,
       graceMs,
       say: (text) => diagnostics.say(text),
     });
-    // After the start, which has not waited for anything: no tool can have got as far as asking.
-    using _lending = new LendServer(lease, { keeper, say: (text) => diagnostics.say(text) });
-    const end = await command;
     // Killed here, and never again able to act: who waits for the device need not wait for the rest of its end.
     const guardEnded = guard.end();
     try {
