@@ -4,7 +4,7 @@ import { RigError, reasonOf } from '../base/errors.ts';
 import { oneLine } from '../base/one-line.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
-import { ENV, RESERVED_ROLES } from '../wire/env.ts';
+import { ENV } from '../wire/env.ts';
 import { checkConfig } from './check.ts';
 import { checkDaemonPattern } from './daemons.ts';
 import { DEFAULT_CONFIG, DEFAULT_GRACE_MS } from './defaults.ts';
@@ -14,7 +14,7 @@ import { listPool } from './list.ts';
 import { isPriority, USUAL_PRIORITY } from './order.ts';
 import { parseWaitMs } from './pool.ts';
 import { quarantine, releaseFromQuarantine } from './quarantine.ts';
-import type { RoleRequest } from './reserve.ts';
+import { checkRoles, type RoleRequest } from './role.ts';
 import { runTool, type ToolRequest } from './run-tool.ts';
 import { type RunRequest, runUnderLease } from './run-under-lease.ts';
 import { scanForDevices } from './scan.ts';
@@ -298,26 +298,16 @@ function priorityOf(text: string): number {
   throw usage(`--priority: expected a digit from 0 to 9, got ${JSON.stringify(text)}`);
 }
 
-function roleRequestsIn(words: readonly string[]): RoleRequest[] {
-  const requests = words.map((word) => roleRequestIn(word));
-  const roles = requests.map(({ role }) => role.toUpperCase());
-  const twice = requests.find(({ role }, index) => roles.indexOf(role.toUpperCase()) !== index);
-  if (twice) throw usage(`--and: expected each role once, got ${twice.role} again`);
-  return requests;
-}
-
-function roleRequestIn(word: string): RoleRequest {
-  const [, role, type] = /^([A-Za-z][A-Za-z0-9_]{0,31})=([^\s,=]+)$/.exec(word) ?? [];
-  if (role === undefined || type === undefined) {
-    throw usage(
-      `--and: expected ROLE=TYPE, such as peer=nrf52, the role of letters, digits and _, got ${JSON.stringify(word)}`,
-    );
+function roleRequestsIn(words: readonly string[]): readonly RoleRequest[] {
+  const requests = words.map((word) => {
+    const [role = '', ...type] = word.split('=');
+    return { role, type: type.join('=') };
+  });
+  try {
+    return checkRoles(requests, '--and');
+  } catch (error) {
+    throw usage(reasonOf(error));
   }
-  const [firstWord = ''] = role.toUpperCase().split('_');
-  if (RESERVED_ROLES.has(firstWord)) {
-    throw usage(`--and: expected a role of your own, got ${role}: SAI_${firstWord}_… means something else`);
-  }
-  return { role, type };
 }
 
 function aliasIn(word: string | undefined): Alias | undefined {

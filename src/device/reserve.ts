@@ -10,6 +10,7 @@ import { claimsHeldBy, readAncestorLeases, withoutAncestors } from './nested.ts'
 import { ttyGidOf } from './place.ts';
 import { type DeviceRequest, loadPool, matchDevices, type PooledDevice } from './pool.ts';
 import { acquire } from './queue.ts';
+import { isRole, type RoleRequest } from './role.ts';
 import { openRunDir, type RunDir } from './run-dir.ts';
 import { readState } from './state.ts';
 import { describeWants, unservedWants, type Want } from './want.ts';
@@ -40,12 +41,6 @@ export interface ReserveContext {
   readonly say: (text: string) => void;
   /** Told once, when a device of our own is asked for. */
   readonly onQueue?: () => void;
-}
-
-/** A device that is wanted as well, and what its variables are called after: `SAI_<ROLE>_TTY0`. */
-export interface RoleRequest {
-  readonly role: string;
-  readonly type: string;
 }
 
 /** What a request got: devices of its own, or those of the lease that it runs under. */
@@ -115,16 +110,11 @@ function memberOf(
 ): LeasedDevice | undefined {
   const { and, name } = request;
   const isThere = ({ role, type }: RoleRequest, index: number): boolean =>
-    lease.devices.some((device) => isRole(device, role) && serves(device, { type }, index + 1));
+    lease.devices.some((device) => isRole(device.role, role) && serves(device, { type }, index + 1));
   if (!and.every((each, index) => isThere(each, index))) return undefined;
   return lease.devices
-    .filter((device) => !and.some(({ role }) => isRole(device, role)))
+    .filter((device) => !and.some(({ role }) => isRole(device.role, role)))
     .find((device) => serves(device, request, 0) && (name === undefined || name === device.name));
-}
-
-/** `peer` and `PEER` have the same variables. */
-function isRole(device: LeasedDevice, role: string): boolean {
-  return device.role?.toUpperCase() === role.toUpperCase();
 }
 
 /** @throws {RigError} blame `config` when the devices that are wanted could not be had even if all were free */

@@ -18,7 +18,6 @@ import { becomeSubreaper, markDescendants } from '../native/process.ts';
 import { ENV } from '../wire/env.ts';
 import type { Finding } from '../wire/finding.ts';
 import type { DaemonPatterns } from './daemons.ts';
-import { DEFAULT_MAX_LEASE_MS } from './defaults.ts';
 import { aliasOf, environmentOf, environmentOfMember } from './environment.ts';
 import { Guard } from './guard.ts';
 import { rememberLease } from './history.ts';
@@ -121,8 +120,7 @@ class DeviceRun {
     const { env, diagnostics } = this.#invocation;
     const outerFindings = env[ENV.findings] || undefined;
     const findings = outerFindings ?? lease.findingsFile;
-    const limitsMs = lease.holdings.map(({ device }) => device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS);
-    const maxLeaseMs = this.#request.maxLeaseMs ?? Math.min(...limitsMs);
+    const maxLeaseMs = this.#request.maxLeaseMs ?? lease.maxLeaseMs;
     const guard = this.#guard(lease);
     using keeper = new TtyKeeper(lease, { guard, detail: (text) => diagnostics.detail(text) });
     using _lending = new LendServer(lease, { keeper, say: (text) => diagnostics.say(text) });
