@@ -166,7 +166,7 @@ describe('--and', () => {
     const { status, stderr } = await both.ended;
     expect(status).toBe(74);
     expect(stderr).toContain(
-      `sai-device: nrf1: ${nrf?.ttyPath} went away while the command ran; check cable and power\n`,
+      `sai-device: nrf1: ${nrf?.ttyPath} went away during the lease; check cable and power\n`,
     );
   });
 
