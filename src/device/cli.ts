@@ -211,7 +211,7 @@ function taskOf(flags: Flags, words: readonly string[]): Task {
   const [word] = words;
   if (word !== undefined && (task === 'quarantine' || task === 'release'))
     throw usage(`--${task}: expected one name and no command, got ${JSON.stringify(word)}`);
-  if (word !== undefined && (task === 'check' || task === 'scan' || task === 'doctor'))
+  if (word !== undefined && LOOKING.includes(task))
     throw usage(`--${task}: expected no device type or command, got ${JSON.stringify(word)}`);
   if (flags.json && !LOOKING.includes(task)) {
     const names = LOOKING.map((each) => `--${each}`);

@@ -75,6 +75,11 @@ describe('refused at once, with one line:', () => {
       ['--scan', 'uno', ...RAN],
       '--scan: expected no device type or command, got "uno"; see sai-device --help',
     ],
+    [
+      'a list of some',
+      ['--list', 'uno'],
+      '--list: expected no device type or command, got "uno"; see sai-device --help',
+    ],
   ])('%s (64)', async (_name, args, evidence) => {
     await using bench = new Bench();
     expect(await refusal(bench, args)).toEqual({ status: 64, verdict: 'fail', blame: 'usage', evidence });
