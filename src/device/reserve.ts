@@ -9,7 +9,7 @@ import type { Lease } from './lease.ts';
 import { claimsHeldBy, readAncestorLeases, withoutAncestors } from './nested.ts';
 import { ttyGidOf } from './place.ts';
 import { type DeviceRequest, loadPool, matchDevices, type PooledDevice } from './pool.ts';
-import { acquire } from './queue.ts';
+import { acquire, type WaitOptions } from './queue.ts';
 import { isRole, type RoleRequest } from './role.ts';
 import { openRunDir, type RunDir } from './run-dir.ts';
 import { readState } from './state.ts';
@@ -41,6 +41,8 @@ export interface ReserveContext {
   readonly say: (text: string) => void;
   /** Told once, when a device of our own is asked for. */
   readonly onQueue?: () => void;
+  /** Around a wait in the queue. */
+  readonly whileWaiting?: WaitOptions['whileWaiting'];
 }
 
 /** What a request got: devices of its own, or those of the lease that it runs under. */
@@ -59,7 +61,7 @@ export type Reserved =
  * @throws the reason of `stop`
  */
 export async function reserve(request: Reservation, context: ReserveContext): Promise<Reserved> {
-  const { env, say, stop, onQueue } = context;
+  const { env, say, stop, onQueue, whileWaiting } = context;
   const ancestors = readAncestorLeases(env[ENV.deviceLease]);
   const own = request.joins ? ancestors[0] : undefined;
   const sure = own && memberOf(own, request, ({ answersTo }, { type }) => answersTo.includes(type));
@@ -94,7 +96,7 @@ export async function reserve(request: Reservation, context: ReserveContext): Pr
       ancestorClaims: claimsHeldBy(ancestors, pool),
       runDir,
     },
-    { waitMs: request.waitMs ?? defaultWaitMs(left), stop, say },
+    { waitMs: request.waitMs ?? defaultWaitMs(left), stop, say, whileWaiting },
   );
   return { lease };
 }

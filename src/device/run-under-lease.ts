@@ -23,6 +23,7 @@ import { Guard } from './guard.ts';
 import { rememberLease } from './history.ts';
 import type { Lease } from './lease.ts';
 import { LendServer } from './lend-server.ts';
+import { withoutOptimizer } from './optimizer.ts';
 import { type Reservation, type Reserved, reserve } from './reserve.ts';
 import { type CommandEnd, type Custody, runCommand } from './run-command.ts';
 import { SignalDesk } from './signals.ts';
@@ -79,6 +80,7 @@ class DeviceRun {
         env,
         stop: this.#signals.stop,
         say: (text) => diagnostics.say(text),
+        whileWaiting: withoutOptimizer,
         onQueue: () => {
           for (const each of [type, ...and.map((other) => other.type)])
             log?.send(Buffer.from(`sai-device: queueing for device compatible with '${each}'\n`));
