@@ -45,7 +45,8 @@ SAI_PEER_TYPE, SAI_PEER_JIG; a device with a probe also SAI_DEVICE_PROBE_SERIAL 
 TCP ports that are this lease's.
 
 Status: that of the command; 64 usage, 69 run folder not writable or no TCP ports left, 74 device missing or gone,
-75 none free in time or lease too long, 78 config or unknown type, 126/127 command cannot start / not found, 128+signal when told to stop.
+75 none free in time or lease too long, 78 config or unknown type, 126/127 command cannot start / not found,
+128+signal when told to stop.
 Of --doctor: 78 the config is wrong, else 74 a tty is, else 69 something else on the host is.
 `;
 
