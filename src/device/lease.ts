@@ -10,6 +10,7 @@ import { userName } from '../base/user-name.ts';
 import { tryFlock } from '../native/flock.ts';
 import { LEASE_RECORD_FILE, type LeasedDevice, type LeaseRecord } from '../wire/lease.ts';
 import { removeAbandonedLeases } from './abandoned-leases.ts';
+import { DEFAULT_MAX_LEASE_MS } from './defaults.ts';
 import { readLeaseFile } from './lease-file.ts';
 import { concludeLease, recordRelease, writeLeaseRecord } from './lease-record.ts';
 import type { LockedPlace } from './locked-place.ts';
@@ -79,6 +80,11 @@ export class Lease {
   /** The device that was asked for by type. */
   get device(): PooledDevice {
     return this.holdings[0].device;
+  }
+
+  /** Longest time that it may last, as the least patient of its devices says. */
+  get maxLeaseMs(): number {
+    return Math.min(...this.holdings.map(({ device }) => device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS));
   }
 
   /** Where findings go when nobody outside wants them: gone with the lease. */

@@ -18,12 +18,12 @@ import { becomeSubreaper, markDescendants } from '../native/process.ts';
 import { ENV } from '../wire/env.ts';
 import type { Finding } from '../wire/finding.ts';
 import type { DaemonPatterns } from './daemons.ts';
-import { DEFAULT_MAX_LEASE_MS } from './defaults.ts';
 import { aliasOf, environmentOf, environmentOfMember } from './environment.ts';
 import { Guard } from './guard.ts';
 import { rememberLease } from './history.ts';
 import type { Lease } from './lease.ts';
 import { LendServer } from './lend-server.ts';
+import { withoutOptimizer } from './optimizer.ts';
 import { newInheritedMark } from './process-tree.ts';
 import { type Reservation, type Reserved, reserve } from './reserve.ts';
 import { type CommandEnd, type Custody, runCommand } from './run-command.ts';
@@ -81,6 +81,7 @@ class DeviceRun {
         env,
         stop: this.#signals.stop,
         say: (text) => diagnostics.say(text),
+        whileWaiting: withoutOptimizer,
         onQueue: () => {
           for (const each of [type, ...and.map((other) => other.type)])
             log?.send(Buffer.from(`sai-device: queueing for device compatible with '${each}'\n`));
@@ -122,8 +123,7 @@ class DeviceRun {
     const { env, diagnostics } = this.#invocation;
     const outerFindings = env[ENV.findings] || undefined;
     const findings = outerFindings ?? lease.findingsFile;
-    const limitsMs = lease.holdings.map(({ device }) => device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS);
-    const maxLeaseMs = this.#request.maxLeaseMs ?? Math.min(...limitsMs);
+    const maxLeaseMs = this.#request.maxLeaseMs ?? lease.maxLeaseMs;
     const inheritedMark = newInheritedMark();
     const guard = this.#guard(lease, inheritedMark);
     using keeper = new TtyKeeper(lease, { guard, detail: (text) => diagnostics.detail(text) });

@@ -159,7 +159,7 @@ describe('--and', () => {
   test('names the one of them that goes away', async () => {
     await using bench = new Bench({}, NRF);
     const [, nrf] = bench.boards;
-    const read = 'echo up; cat < $SAI_PEER_TTY0';
+    const read = 'exec < $SAI_PEER_TTY0; echo up; cat';
     const both = bench.start(['--and', 'peer=nrf52', 'uno', 'sh', '-c', read]);
     await both.prints(/up/);
     bench.unplug(nrf);
