@@ -18,7 +18,6 @@ import { OpenWatch } from '../../src/native/open-watch.ts';
 import { Bench, SAI_DEVICE } from '../peers/bench.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
 import { Foreigner } from '../peers/onlookers.ts';
-import { until } from '../until.ts';
 
 const WAITERS = 20;
 
