@@ -124,6 +124,16 @@ const TYPICAL_RUNS = {
       env: { SAI_RUN_DIR: runDir },
     };
   },
+  /** The master of a pty is a tty too, a silent one; what is expected is what the last call of the lease has left. */
+  expect(folder) {
+    const lease = join(folder, 'trial-lease');
+    mkdirSync(lease);
+    writeFileSync(join(lease, 'console-0.unread'), '\n> ready\n> ');
+    return {
+      args: ['--expect', 'ready', '--regex', '^> $', '--line', 'version'],
+      env: { SAI_DEVICE_LEASE: lease, SAI_DEVICE_TTY0: '/dev/ptmx', SAI_RUN_DIR: folder },
+    };
+  },
 };
 
 /** Folders of src/ that are commands. */

@@ -4,12 +4,16 @@
 'use strict';
 
 const { readFileSync, writeFileSync } = require('node:fs');
+const { setFlagsFromString } = require('node:v8');
 const { runBundle, STAMP_LENGTH } = require('../bin/load.js');
 
 const [, , bundle, cache, ...args] = process.argv;
 process.argv = [process.argv[0], bundle, ...args];
 let script;
 process.on('exit', () => {
+  // V8 takes a cache only under the flags that it was made with, and a bundle may set these later (byte-regex.ts).
+  setFlagsFromString('--no-enable-experimental-regexp-engine-on-excessive-backtracks');
+  setFlagsFromString('--no-enable-experimental-regexp-engine');
   const stamp = readFileSync(bundle).subarray(0, STAMP_LENGTH);
   writeFileSync(cache, Buffer.concat([stamp, script.createCachedData()]));
 });

@@ -33,6 +33,25 @@ export class ByteBacklog {
     return this.#bytes.subarray(Math.max(0, from - this.#start), Math.max(0, last));
   }
 
+  /** Has `reader` look at the bytes in place: all of those from `from` to `to` of what it is given. */
+  read<T>(from: number, to: number, reader: (bytes: Uint8Array, from: number, to: number) => T): T {
+    return reader(this.#bytes, Math.max(0, from - this.#start), Math.min(to - this.#start, this.#used));
+  }
+
+  /** The same as text of one character a byte. */
+  latin1(from: number, to: number): string {
+    return this.#bytes.toString(
+      'latin1',
+      Math.max(0, from - this.#start),
+      Math.min(to - this.#start, this.#used),
+    );
+  }
+
+  /** Takes the end back. */
+  forgetAfter(offset: number): void {
+    this.#used = Math.max(0, Math.min(this.#used, offset - this.#start));
+  }
+
   forgetBefore(offset: number): void {
     const count = Math.min(Math.max(0, offset - this.#start), this.#used);
     if (count === 0) return;

@@ -1,61 +1,155 @@
 /** Regular expressions over bytes: UTF-8 patterns, matched on latin1 text in which one character is one byte. */
 
 import { setFlagsFromString } from 'node:v8';
-import { createContext, Script } from 'node:vm';
 import { RigError, reasonOf } from '../base/errors.ts';
-
-/** Longest that one evaluation may take, where V8 cannot promise an end by itself. */
-const EVALUATION_LIMIT_MS = 1000;
+import { emitRegex } from './regex-emit.ts';
+import { minLength, nodesOf, requiredWords, staysInLine } from './regex-facts.ts';
+import { type RawHit, rawHit } from './regex-hit.ts';
+import { parseRegex, type RegexNode, RegexSyntaxError } from './regex-syntax.ts';
 
 /** `l` is V8's own: the linear engine or an error. */
 const LINEAR_FLAGS = 'gml';
+
+/** What the groups of a regex took, as bytes; undefined for a group that took no part. */
+export interface Captures {
+  /** By number; 0 is the whole match. */
+  readonly groups: readonly (Uint8Array | undefined)[];
+  readonly named: Readonly<Record<string, Uint8Array | undefined>>;
+}
 
 /** Where it matched, as offsets into the text. */
 export interface RegexHit {
   readonly start: number;
   readonly end: number;
+  readonly captures: Captures;
+}
+
+/** Runs patterns whose time nobody can bound, and gives up at a deadline. */
+export interface UnsafeEngine {
+  /**
+   * The first match of `source` in `text` from `from` on. Stops the process until it is known.
+   *
+   * @throws {RigError} blame `usage`, beginning with `what`, when it takes too long
+   */
+  find(source: string, text: string, from: number, what: string): RawHit | undefined;
+}
+
+/** What a scanner of a stream has to know of a regex. */
+export interface StreamRegex {
+  readonly source: string;
+  /** No match goes past the end of a line, or depends on what is beyond it. */
+  readonly staysInLine: boolean;
+  /** Texts one of which every match holds; undefined when there are none. */
+  readonly requiredWords: readonly Uint8Array[] | undefined;
+  /** The first match that begins at `from` or later; what is before only tells whether a line begins there. */
+  find(text: string, from: number): RegexHit | undefined;
+  /** False when neither `text` nor any part of it that begins at `from` or later can match. */
+  couldMatch(text: string, from: number): boolean;
 }
 
 /** One compiled pattern. `^` and `$` are the ends of lines; `.` and classes are single bytes. */
-export class ByteRegex {
+export class ByteRegex implements StreamRegex {
   readonly source: string;
-  /**
-   * Whether a text without a match has no match in any part of it either: then many lines are dismissed in one go.
-   * Not so where the pattern looks at what is not there.
-   */
-  readonly isMonotonic: boolean;
-  readonly #regex: RegExp;
-  readonly #evaluate: (text: string) => RegExpExecArray | null;
+  readonly staysInLine: boolean;
+  readonly requiredWords: readonly Uint8Array[] | undefined;
+  readonly #find: (text: string, from: number) => RawHit | undefined;
+  /** Finds something wherever the pattern would in any part of the text; undefined when nothing so simple exists. */
+  readonly #loose: RegExp | undefined;
 
-  /** @throws {RigError} blame `usage`, naming `what`, for a bad pattern or one that matches no text at all */
-  constructor(source: string, what: string) {
+  /**
+   * Without `unsafe`, a pattern that could take for ever is refused.
+   *
+   * @throws {RigError} blame `usage`, naming `what`, for a bad pattern or one that matches no text at all
+   */
+  constructor(source: string, what: string, unsafe?: UnsafeEngine) {
     this.source = source;
-    this.isMonotonic = !/\$|\\b|\\B|\(\?!|\(\?<!/.test(source);
-    const encoded = encodePattern(source, what);
-    enableLinearEngine();
-    try {
-      this.#regex = new RegExp(encoded, 'gm');
-    } catch (error) {
-      const reason = reasonOf(error).replace(/^Invalid regular expression: .*: /s, '');
-      throw new RigError('usage', `${what}: ${reason} in regular expression ${JSON.stringify(source)}`, {
-        cause: error,
-      });
-    }
-    this.#evaluate = isLinear(encoded) ? (text) => this.#regex.exec(text) : limited(this.#regex, what);
-    if (this.find('', 0)) {
+    const node = parsed(source, what);
+    if (minLength(node) === 0) {
       throw new RigError(
         'usage',
         `${what}: expected a regular expression that needs some text, but ${JSON.stringify(source)} matches nothing at all`,
       );
     }
+    enableLinearEngine();
+    const linear = compileLinear(node);
+    if (!linear && !unsafe) throw notLinear(node, source, what);
+    this.staysInLine = linear !== undefined && staysInLine(node);
+    this.requiredWords = requiredWords(node)?.map((word) => Buffer.from(word, 'latin1'));
+    this.#loose = this.staysInLine ? linear : compileIfLinear(emitRegex(node, 'loose'));
+    this.#find = linear ? (text, from) => rawHit(linear, text, from) : unsafeFind(node, source, what, unsafe);
   }
 
-  /** The first match that begins at `from` or later; what is before only tells whether a line begins there. */
   find(text: string, from: number): RegexHit | undefined {
-    this.#regex.lastIndex = from;
-    const match = this.#evaluate(text);
-    return match ? { start: match.index, end: match.index + match[0].length } : undefined;
+    const hit = this.#find(text, from);
+    if (!hit) return undefined;
+    const length = hit.groups[0]?.length ?? 0;
+    return { start: hit.start, end: hit.start + length, captures: capturesOf(hit) };
   }
+
+  couldMatch(text: string, from: number): boolean {
+    if (!this.#loose) return true;
+    this.#loose.lastIndex = from;
+    return this.#loose.test(text);
+  }
+}
+
+/**
+ * A pattern of a line that a word announces, compiled when the word comes: most that are armed never see theirs.
+ * `word` is ASCII.
+ */
+export class AnnouncedRegex implements StreamRegex {
+  readonly source: string;
+  readonly staysInLine = true;
+  readonly requiredWords: readonly Uint8Array[];
+  readonly #what: string;
+  #compiled: ByteRegex | undefined;
+
+  constructor(source: string, word: string, what: string) {
+    this.source = source;
+    this.requiredWords = [Buffer.from(word, 'latin1')];
+    this.#what = what;
+  }
+
+  find(text: string, from: number): RegexHit | undefined {
+    return this.compiled.find(text, from);
+  }
+
+  couldMatch(text: string, from: number): boolean {
+    return this.compiled.couldMatch(text, from);
+  }
+
+  /** @throws {Error} for a pattern that leaves its line, or can do without the word: it would be missed */
+  get compiled(): ByteRegex {
+    if (this.#compiled) return this.#compiled;
+    const compiled = new ByteRegex(this.source, this.#what);
+    const [word = ''] = this.requiredWords.map((bytes) => Buffer.from(bytes).toString('latin1'));
+    const holdsWord = compiled.requiredWords?.some((bytes) => Buffer.from(bytes).includes(word));
+    if (!compiled.staysInLine || !holdsWord) throw new Error(`${this.#what}: does not always hold "${word}"`);
+    this.#compiled = compiled;
+    return compiled;
+  }
+}
+
+function capturesOf({ groups, named }: RawHit): Captures {
+  const bytes = (text: string | undefined): Uint8Array | undefined =>
+    text === undefined ? undefined : Buffer.from(text, 'latin1');
+  return {
+    groups: groups.map((text) => bytes(text)),
+    named: Object.fromEntries(Object.entries(named).map(([name, text]) => [name, bytes(text)])),
+  };
+}
+
+function parsed(source: string, what: string): RegexNode {
+  try {
+    return parseRegex(source);
+  } catch (error) {
+    if (!(error instanceof RegexSyntaxError)) throw error;
+    throw new RigError('usage', `${what}: ${error.message} ${placeIn(source, error.at)}`, { cause: error });
+  }
+}
+
+function placeIn(source: string, at: number): string {
+  return `at character ${at + 1} of ${JSON.stringify(source)}`;
 }
 
 /**
@@ -67,79 +161,47 @@ function enableLinearEngine(): void {
   setFlagsFromString('--enable-experimental-regexp-engine');
 }
 
-/** The linear engine takes no look-around, back references and long counted repeats; its flag tells. */
-function isLinear(encoded: string): boolean {
+function compileLinear(node: RegexNode): RegExp | undefined {
+  return compileIfLinear(emitRegex(node, 'as given')) ?? compileIfLinear(emitRegex(node, 'written out'));
+}
+
+/** The linear engine takes no look-around and no back references; its flag tells. */
+function compileIfLinear(encoded: string | undefined): RegExp | undefined {
+  if (encoded === undefined) return undefined;
   try {
-    return new RegExp(encoded, LINEAR_FLAGS) instanceof RegExp;
+    return new RegExp(encoded, LINEAR_FLAGS) && new RegExp(encoded, 'gm');
   } catch {
-    return false; // a valid pattern, as the caller has made sure, that this engine does not take
+    return undefined; // a valid pattern, but not for this engine
   }
 }
 
-/** Evaluates with a watchdog, which costs some 60 µs each time. */
-function limited(regex: RegExp, what: string): (text: string) => RegExpExecArray | null {
-  const sandbox = { regex, text: '' };
-  const context = createContext(sandbox);
-  const script = new Script('regex.exec(text)');
-  return (text) => {
-    sandbox.text = text;
-    try {
-      return script.runInContext(context, { timeout: EVALUATION_LIMIT_MS }) as RegExpExecArray | null;
-    } catch (error) {
-      if (!isTimeout(error)) throw error;
-      throw new RigError(
-        'usage',
-        `${what}: ${JSON.stringify(regex.source)} took over ${EVALUATION_LIMIT_MS} ms on ${text.length} bytes; ` +
-          'write it without nested repeats, look-around and back references',
-        { cause: error },
-      );
-    }
-  };
+/** The first thing in the pattern that asks for more than one look at each byte. */
+function notLinear(node: RegexNode, source: string, what: string): RigError {
+  const culprit = [...nodesOf(node)].find(({ kind }) => kind === 'look' || kind === 'reference');
+  const repeat = [...nodesOf(node)].find((each) => each.kind === 'repeat' && Math.max(each.min, 0) > 1);
+  const [reason, at] =
+    culprit?.kind === 'look'
+      ? [`a look-${/</.test(culprit.open) ? 'behind' : 'ahead'}`, culprit.at]
+      : culprit?.kind === 'reference'
+        ? ['a back reference', culprit.at]
+        : ['so large a repeat', repeat?.kind === 'repeat' ? repeat.at : 0];
+  return new RigError(
+    'usage',
+    `${what}: ${reason} ${placeIn(source, at)} cannot be matched in bounded time; write it without, or give --unsafe-regex`,
+  );
 }
 
-/** Made inside the sandbox, so it is none of our errors. */
-function isTimeout(error: unknown): boolean {
-  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
-  return code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
-}
-
-/** The pattern with every character beyond ASCII as a group of its UTF-8 bytes, so that repeats apply to all of it. */
-function encodePattern(source: string, what: string): string {
-  let encoded = '';
-  let rest = source;
-  while (rest.length > 0) {
-    const token = /^(?:\\u[0-9a-fA-F]{4}|\\.|\[(?:\\.|[^\]\\])*\]|.)/su.exec(rest)?.[0] ?? rest;
-    encoded += token.startsWith('[') && token.length > 1 ? encodeClass(token, what) : encodeCharacter(token);
-    rest = rest.slice(token.length);
+function unsafeFind(
+  node: RegexNode,
+  source: string,
+  what: string,
+  unsafe: UnsafeEngine | undefined,
+): (text: string, from: number) => RawHit | undefined {
+  const encoded = emitRegex(node, 'as given') ?? '';
+  try {
+    new RegExp(encoded, 'gm');
+  } catch (error) {
+    throw new RigError('usage', `${what}: ${reasonOf(error)} in ${JSON.stringify(source)}`, { cause: error });
   }
-  return encoded;
-}
-
-function encodeCharacter(token: string): string {
-  const code =
-    token.startsWith('\\u') && token.length === 6 ? Number.parseInt(token.slice(2), 16) : undefined;
-  const character = code === undefined ? token : String.fromCharCode(code);
-  if (isAscii(character)) return token;
-  const bare = character.startsWith('\\') ? character.slice(1) : character;
-  return `(?:${Buffer.from(bare, 'utf8').toString('latin1')})`;
-}
-
-/** `[aä]` becomes `(?:[a]|ä)`; ranges and negation over several bytes have no such form. */
-function encodeClass(token: string, what: string): string {
-  const wide = token.match(/\\u(?!00[0-7])[0-9a-fA-F]{4}|\P{ASCII}/gu) ?? [];
-  if (wide.length === 0) return token;
-  const isSimple = !token.startsWith('[^') && !/-\P{ASCII}|\P{ASCII}-(?!\])/u.test(token);
-  if (!isSimple) {
-    throw new RigError(
-      'usage',
-      `${what}: characters beyond ASCII cannot stand in a range or a negated class (${token}); write (?:ä|ö) instead`,
-    );
-  }
-  const narrow = wide.reduce((text, each) => text.replace(each, ''), token);
-  const branches = wide.map((each) => encodeCharacter(each));
-  return `(?:${[...(narrow === '[]' ? [] : [narrow]), ...branches].join('|')})`;
-}
-
-function isAscii(text: string): boolean {
-  return Buffer.byteLength(text, 'utf8') === text.length;
+  return (text, from) => unsafe?.find(encoded, text, from, `${what}: ${JSON.stringify(source)}`);
 }

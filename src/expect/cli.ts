@@ -2,8 +2,8 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import type { Verbosity } from '../base/diagnostics.ts';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
-import { ByteRegex } from './byte-regex.ts';
-import type { ArmedText, Script, Step } from './script.ts';
+import { ByteRegex, type UnsafeEngine } from './byte-regex.ts';
+import type { ArmedPattern, Script, Step } from './script.ts';
 import { bytesOfText, ESCAPES_HELP, quoted, visible } from './text.ts';
 
 /** What a command line asks for. */
@@ -39,7 +39,8 @@ says "Completed: PASS" (status 0) or "Completed: FAIL" (status 1), for at most 1
 
 TEXT is UTF-8 with the escapes ${ESCAPES_HELP}. RE is a JavaScript regular
 expression over bytes: ^ and $ are ends of lines, it sees at most the last 4 KiB, and is decided at the end of a line
-or when the board has been quiet for 50 ms. Each match uses up what it matched; the next step looks at what follows.
+or when the board has been quiet for 50 ms. Look-around and back references, whose time nobody can bound, are refused;
+--unsafe-regex takes them, and gives up after a second. Each match uses up what it matched; the next step looks at what follows.
 A --pass text ends the session at once, also while steps are left, unless a --fresh or --jig is still to come; with steps done
 and no --pass text, the session has passed.
 
@@ -60,9 +61,11 @@ Exit status: 0 pass; 1 fail text, crash or silence; 64 usage; 69 the lease is ov
 gone, missing or refused; 75 another sai-expect reads the console; 78 a --jig step, and no jig; 128+n told to stop.`;
 
 /**
+ * `unsafe` runs the regexes of `--unsafe-regex`; not given, where that option is not.
+ *
  * @throws {RigError} blame `usage`
  */
-export function parseCommandLine(args: readonly string[]): Request | Help {
+export function parseCommandLine(args: readonly string[], unsafe: UnsafeEngine | undefined): Request | Help {
   const steps: RawStep[] = [];
   const command = describe(steps);
   let help = '';
@@ -76,12 +79,15 @@ export function parseCommandLine(args: readonly string[]): Request | Help {
       cause: error,
     });
   }
-  return requestOf(steps, command.opts());
+  return requestOf(steps, command.opts(), unsafe);
 }
 
 interface Flags {
   readonly pass?: readonly string[];
   readonly fail?: readonly string[];
+  readonly passRegex?: readonly string[];
+  readonly failRegex?: readonly string[];
+  readonly ignoreAnsi?: boolean;
   readonly tty?: string;
   readonly baud?: number;
   readonly eol: LineEnd;
@@ -124,12 +130,17 @@ function describe(steps: RawStep[]): Command {
     .optionsGroup('Armed all the time, each as often as needed:')
     .option('--pass <text>', `pass as soon as TEXT comes (without steps: "${DEFAULT_PASS}")`, collect)
     .option('--fail <text>', `fail as soon as TEXT comes (without steps: "${DEFAULT_FAIL}")`, collect)
+    .option('--pass-regex <re>', 'pass as soon as RE matches', collect)
+    .option('--fail-regex <re>', 'fail as soon as RE matches', collect)
     .addOption(
       new Option(
         '--crash <which>',
         'fail at what crashing firmware prints (default: auto with steps)',
       ).choices(['auto', 'none']),
     )
+    .optionsGroup('How patterns see it:')
+    .option('--ignore-ansi', 'without escape sequences: colours, cursor moves and queries, titles')
+    .option('--unsafe-regex', 'also run a RE whose time nobody can bound')
     .optionsGroup('Where and how:')
     .option('--tty <which>', 'index or name of a tty of the leased device, or a path (default: 0)')
     .option('--baud <rate>', 'speed (default: what the lease says, else 115200)', parseBaudRate)
@@ -157,18 +168,26 @@ function describe(steps: RawStep[]): Command {
   return command;
 }
 
-function requestOf(rawSteps: readonly RawStep[], flags: Flags): Request {
-  const steps = rawSteps.map((raw) => stepOf(raw, LINE_ENDS[flags.eol]));
+function requestOf(rawSteps: readonly RawStep[], flags: Flags, unsafe: UnsafeEngine | undefined): Request {
+  const steps = rawSteps.map((raw) => stepOf(raw, LINE_ENDS[flags.eol], unsafe));
   const isDefaultMode = steps.length === 0;
   const timeout = flags.timeout ?? (isDefaultMode ? DEFAULT_MODE_TIMEOUT : STEPS_TIMEOUT);
-  const texts = (given: readonly string[], flag: string, whenNone: string): ArmedText[] =>
-    (given.length === 0 && isDefaultMode ? [whenNone] : given).map((text) => armedText(text, flag));
+  const armed = (which: 'pass' | 'fail', whenNone: string): ArmedPattern[] => {
+    const texts = flags[which] ?? [];
+    const regexes = flags[`${which}Regex`] ?? [];
+    const given = texts.length + regexes.length === 0 && isDefaultMode ? [whenNone] : texts;
+    return [
+      ...given.map((text) => literalPattern(text, `--${which}`)),
+      ...regexes.map((source) => regexPattern(source, `--${which}-regex`, unsafe)),
+    ];
+  };
   return {
     script: {
       steps,
-      pass: texts(flags.pass ?? [], '--pass', DEFAULT_PASS),
-      fail: texts(flags.fail ?? [], '--fail', DEFAULT_FAIL),
+      pass: armed('pass', DEFAULT_PASS),
+      fail: armed('fail', DEFAULT_FAIL),
       crash: flags.crash ?? (isDefaultMode ? 'none' : 'auto'),
+      escapeSequences: flags.ignoreAnsi === true ? 'ignored' : 'seen',
     },
     tty: flags.tty ?? (isDefaultMode ? undefined : '0'),
     baudRate: flags.baud,
@@ -181,7 +200,7 @@ function requestOf(rawSteps: readonly RawStep[], flags: Flags): Request {
   };
 }
 
-function stepOf({ flag, value }: RawStep, lineEnd: string): Step {
+function stepOf({ flag, value }: RawStep, lineEnd: string, unsafe: UnsafeEngine | undefined): Step {
   const text = flag === 'fresh' ? '--fresh' : `--${flag} ${quoted(Buffer.from(value))}`;
   switch (flag) {
     case 'send':
@@ -193,16 +212,13 @@ function stepOf({ flag, value }: RawStep, lineEnd: string): Step {
         bytes: Buffer.concat([bytesOfText(value, '--line'), Buffer.from(lineEnd)]),
       };
     case 'expect': {
-      const bytes = someBytes(value, '--expect');
-      return { kind: 'expect', text, pattern: { kind: 'literal', bytes }, shown: quoted(bytes) };
+      const { pattern, shown } = literalPattern(value, '--expect');
+      return { kind: 'expect', text, choice: [pattern], shown };
     }
-    case 'regex':
-      return {
-        kind: 'expect',
-        text,
-        pattern: { kind: 'regex', regex: new ByteRegex(value, '--regex') },
-        shown: `/${visible(Buffer.from(value))}/`,
-      };
+    case 'regex': {
+      const { pattern, shown } = regexPattern(value, '--regex', unsafe);
+      return { kind: 'expect', text, choice: [pattern], shown };
+    }
     case 'pause':
       return { kind: 'pause', text, pauseMs: parseDurationMs(value, '--pause') };
     case 'fresh':
@@ -213,9 +229,14 @@ function stepOf({ flag, value }: RawStep, lineEnd: string): Step {
   }
 }
 
-function armedText(text: string, flag: string): ArmedText {
+function literalPattern(text: string, flag: string): ArmedPattern {
   const bytes = someBytes(text, flag);
-  return { bytes, shown: quoted(bytes) };
+  return { pattern: { kind: 'literal', bytes }, shown: quoted(bytes) };
+}
+
+function regexPattern(source: string, flag: string, unsafe: UnsafeEngine | undefined): ArmedPattern {
+  const regex = new ByteRegex(source, flag, unsafe);
+  return { pattern: { kind: 'regex', regex }, shown: `/${visible(Buffer.from(source))}/` };
 }
 
 function someBytes(text: string, flag: string): Uint8Array {

@@ -80,6 +80,9 @@ export function withSendsLogged(console: Console, log: LogSender | undefined): C
   return {
     label: console.label,
     bytes: console.bytes,
+    get overruns() {
+      return console.overruns;
+    },
     send: async (bytes, signal) => {
       log.send(bytes, 'out');
       await console.send(bytes, signal);

@@ -1,11 +1,11 @@
-import type { ByteRegex } from './byte-regex.ts';
+import type { Captures, StreamRegex } from './byte-regex.ts';
 import { LiteralScanner } from './literal-scanner.ts';
 import { RegexScanner } from './regex-scanner.ts';
 
 /** What to look for: bytes as they are, or a regular expression. */
 export type Pattern =
   | { readonly kind: 'literal'; readonly bytes: Uint8Array }
-  | { readonly kind: 'regex'; readonly regex: ByteRegex };
+  | { readonly kind: 'regex'; readonly regex: StreamRegex };
 
 /** Offsets count from the first byte that the matcher was given. */
 export interface Match {
@@ -16,6 +16,8 @@ export interface Match {
   readonly end: number;
   /** Just past the byte that decided it: `end` for a literal, the end of the line for a regex. */
   readonly decidedAt: number;
+  /** Of a regex. */
+  readonly captures?: Captures;
 }
 
 /**
@@ -38,7 +40,7 @@ export class Matcher {
     this.#patterns = patterns;
     const literals: Uint8Array[] = [];
     const literalIndexes: number[] = [];
-    const regexes: ByteRegex[] = [];
+    const regexes: StreamRegex[] = [];
     const regexIndexes: number[] = [];
     patterns.forEach((pattern, index) => {
       if (pattern.kind === 'literal') {
@@ -66,17 +68,21 @@ export class Matcher {
   }
 
   /**
-   * The first match that `chunk` decides. The bytes after `decidedAt` are then still to be given: to this matcher,
-   * which begins anew there, or from `end` on to the next one.
+   * The first match that these bytes of `chunk` decide. The bytes after `decidedAt` are then still to be given: to this
+   * matcher, which begins anew there, or from `end` on to the next one.
    */
-  push(chunk: Uint8Array): Match | undefined {
-    const literal = this.#literals.scan(chunk);
-    const regex = this.#regexes.scan(literal ? chunk.subarray(0, literal.end) : chunk);
+  push(chunk: Uint8Array, from = 0, to = chunk.length): Match | undefined {
     const start = this.#scanned;
-    const literalMatch = literal && this.#literalMatch(literal.index, start + literal.end);
+    const literal = this.#literals.scan(chunk, from, to);
+    const regex = this.#regexes.scan(chunk, from, literal?.end ?? to);
+    if (!literal && !regex) {
+      this.#scanned = start + to - from;
+      return undefined;
+    }
+    const literalMatch = literal && this.#literalMatch(literal.index, start + literal.end - from);
     const regexMatch = regex && { ...regex, index: this.#regexIndexes[regex.index] ?? -1 };
     const match = firstOf(literalMatch, regexMatch);
-    this.#scanned = match ? match.decidedAt : start + chunk.length;
+    this.#scanned = match?.decidedAt ?? start;
     if (match) this.#literals.reset();
     return match;
   }

@@ -48,12 +48,16 @@ export class PatientOutput implements AsyncDisposable {
 
   /** Waits, for at most a second, until everything is written. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const giveUpMs = performance.now() + READER_GRACE_MS;
-    while (this.#pendingBytes > 0 && performance.now() < giveUpMs) await sleep(RETRY_MS);
+    if (this.#pendingBytes > 0) await this.#drain();
     clearTimeout(this.#retry);
     if (this.#isOurs) closeSync(this.#fd);
     const lostBytes = this.#lostBytes + this.#pendingBytes;
     if (lostBytes > 0) this.#onLoss(lostBytes);
+  }
+
+  async #drain(): Promise<void> {
+    const giveUpMs = performance.now() + READER_GRACE_MS;
+    while (this.#pendingBytes > 0 && performance.now() < giveUpMs) await sleep(RETRY_MS);
   }
 
   get #pendingBytes(): number {

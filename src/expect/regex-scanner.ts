@@ -1,10 +1,15 @@
-import type { ByteRegex, RegexHit } from './byte-regex.ts';
+import { ByteBacklog } from './byte-backlog.ts';
+import type { RegexHit, StreamRegex } from './byte-regex.ts';
+import { WordSightings } from './word-sightings.ts';
 
 /** A regex sees at most this much text, ending where it is evaluated. */
-const WINDOW_BYTES = 4096;
+export const WINDOW_BYTES = 4096;
 
 /** A line without an end is evaluated each time it has grown by this much, so that no match slides out unseen. */
 const LONG_LINE_BYTES = 2048;
+
+/** How much older text may lie around before it is moved away. */
+const SLACK_BYTES = 32 * 1024;
 
 const NEWLINE = 0x0a;
 
@@ -18,103 +23,158 @@ export interface RegexDecision extends RegexHit {
  * Evaluates regexes on a bounded window of a byte stream: at every line end, within lines longer than 2 KiB, and
  * when told that the board has gone quiet. So the outcome depends on the bytes and not on how they were cut, and a
  * line of which only the half has arrived is not taken for a whole one.
+ *
+ * Most of a stream is dismissed unread by regexes: no word that a match must hold has been seen, or one look at many
+ * lines finds nothing.
  */
 export class RegexScanner {
-  readonly #regexes: readonly ByteRegex[];
-  readonly #dismissesInBulk: boolean;
-  /** Latin1. Begins with one byte of context, so that `^` knows whether a line begins; none at a stream's start. */
-  #text = '';
-  #contextLength: 0 | 1;
-  #scanned = 0;
-  #lineLength = 0;
+  readonly #regexes: readonly StreamRegex[];
+  /** Those that no word announces. */
+  readonly #unannounced: readonly StreamRegex[];
+  readonly #sightings: WordSightings;
+  /** The last of what was scanned, by the offsets of the stream plus the context byte. */
+  readonly #window = new ByteBacklog();
+  /** 1 where a byte before the first one is known: it comes first in the window. */
+  readonly #contextLength: 0 | 1;
+  /** No match begins before. */
+  #floor = 0;
+  #lineStart = 0;
   #isStale = false;
 
   /** `before` is the byte just before the first one, where there was one. */
-  constructor(regexes: readonly ByteRegex[], before?: number) {
+  constructor(regexes: readonly StreamRegex[], before?: number) {
     this.#regexes = regexes;
-    this.#dismissesInBulk = regexes.every((regex) => regex.isMonotonic);
-    this.#text = before === undefined ? '' : String.fromCharCode(before);
+    this.#unannounced = regexes.filter((regex) => !regex.requiredWords);
+    this.#sightings = new WordSightings(regexes, WINDOW_BYTES);
     this.#contextLength = before === undefined ? 0 : 1;
+    if (before !== undefined) this.#window.append(Uint8Array.of(before));
   }
 
-  /** The first decision within `chunk`; the next scan must go on from the byte after `decidedAt`. */
-  scan(chunk: Uint8Array): RegexDecision | undefined {
-    if (this.#regexes.length === 0 || chunk.length === 0) return undefined;
-    const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length).toString('latin1');
-    if (this.#dismissesInBulk && (!this.#isDueWithin(chunk) || !this.#matchesSomewhere(text))) {
-      const lastNewline = chunk.lastIndexOf(NEWLINE);
-      this.#take(text, text.length - (lastNewline + 1), lastNewline >= 0);
+  /** The first decision within these bytes of `chunk`; the next scan must go on from the byte after `decidedAt`. */
+  scan(chunk: Uint8Array, from = 0, to = chunk.length): RegexDecision | undefined {
+    if (this.#regexes.length === 0 || from >= to) return undefined;
+    const start = this.#scanned;
+    const lastNewline = chunk.lastIndexOf(NEWLINE, to - 1);
+    const isDue =
+      lastNewline >= from || (start - this.#lineStart) % LONG_LINE_BYTES >= LONG_LINE_BYTES - (to - from);
+    this.#append(chunk, from, to);
+    if (!isDue) {
+      this.#sightings.look(chunk, from, to, start);
+      this.#isStale = true;
       return undefined;
     }
-    for (let from = 0; from < chunk.length; ) {
-      const to = this.#nextEvaluation(chunk, from);
-      const endsLine = chunk[to - 1] === NEWLINE;
-      this.#take(text.slice(from, to), endsLine ? 0 : to - from, endsLine);
-      if (this.#lineLength % LONG_LINE_BYTES === 0) {
-        this.#isStale = !endsLine;
-        const decision = this.#evaluate(endsLine ? 'up to the end' : 'short of the end');
-        if (decision) return decision;
-      }
-      from = to;
-    }
-    return undefined;
+    return this.#isDismissed(chunk, from, to, start)
+      ? this.#passOver(lastNewline >= from ? start + lastNewline - from + 1 : undefined)
+      : this.#scanByPieces(chunk, from, to, start);
   }
 
   /** Evaluates what has arrived of an unfinished line. */
   quiet(): RegexDecision | undefined {
     if (!this.#isStale) return undefined;
     this.#isStale = false;
-    return this.#evaluate('up to the end');
+    return this.#evaluate(this.#scanned, 'up to the end');
   }
 
-  /** Whether anything is evaluated at all: most chunks of a slow board are pieces of a line. */
-  #isDueWithin(chunk: Uint8Array): boolean {
-    return chunk.includes(NEWLINE) || (this.#lineLength % LONG_LINE_BYTES) + chunk.length >= LONG_LINE_BYTES;
+  get #scanned(): number {
+    return this.#window.end - this.#contextLength;
   }
 
-  #matchesSomewhere(more: string): boolean {
-    const text = this.#text + more;
-    return this.#regexes.some((regex) => regex.find(text, this.#contextLength));
+  #append(chunk: Uint8Array, from: number, to: number): void {
+    this.#window.append(from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to));
   }
 
-  /** Just past the next newline, or where the line gets too long, or the chunk's end. */
-  #nextEvaluation(chunk: Uint8Array, from: number): number {
-    const newline = chunk.indexOf(NEWLINE, from);
-    const lineEnd = newline < 0 ? chunk.length : newline + 1;
-    const untilLong = LONG_LINE_BYTES - (this.#lineLength % LONG_LINE_BYTES);
-    return Math.min(lineEnd, from + untilLong);
+  /** Whether no evaluation within these bytes, which the window already ends with, can find anything. */
+  #isDismissed(chunk: Uint8Array, from: number, to: number, start: number): boolean {
+    if (this.#sightings.isAnyRecent(start)) return false;
+    // What the words let pass is read; where they do not, nothing has been.
+    if (this.#unannounced.length > 0 && !this.#isDismissedUnannounced(start)) return false;
+    return this.#sightings.passes(chunk, from, to);
   }
 
-  /** `lineLength` is what `text` adds to the unfinished line, or begins one with. */
-  #take(text: string, lineLength: number, endsLine: boolean): void {
-    this.#text += text;
-    this.#scanned += text.length;
-    this.#lineLength = endsLine ? lineLength : this.#lineLength + lineLength;
+  #isDismissedUnannounced(start: number): boolean {
+    const isOfLines = this.#unannounced.every((regex) => regex.staysInLine);
+    const begin = this.#beginOf(isOfLines ? this.#lineStart : 0, start);
+    const { text, first } = this.#textFrom(begin, this.#scanned);
+    return !this.#unannounced.some((regex) => regex.couldMatch(text, first));
+  }
+
+  /** `newLineStart` is where the last line of what was dismissed begins, where that is another one. */
+  #passOver(newLineStart: number | undefined): undefined {
+    if (newLineStart !== undefined) this.#lineStart = newLineStart;
     this.#isStale = true;
-    const excess = this.#text.length - (WINDOW_BYTES + 1);
-    if (excess <= 0) return;
-    this.#text = this.#text.slice(excess);
-    this.#contextLength = 1;
+    this.#trim();
+    return undefined;
+  }
+
+  #scanByPieces(chunk: Uint8Array, from: number, to: number, start: number): RegexDecision | undefined {
+    for (let at = from; at < to; ) {
+      const next = this.#nextEvaluation(chunk, at, to, start - from);
+      const offset = start + next - from;
+      this.#sightings.look(chunk, at, next, start + at - from);
+      const endsLine = chunk[next - 1] === NEWLINE;
+      const isDue = endsLine || (offset - this.#lineStart) % LONG_LINE_BYTES === 0;
+      this.#isStale = !endsLine;
+      const decision = isDue
+        ? this.#evaluate(offset, endsLine ? 'up to the end' : 'short of the end')
+        : undefined;
+      if (endsLine) {
+        this.#lineStart = offset;
+        this.#sightings.endLine();
+      }
+      if (decision) {
+        this.#window.forgetAfter(offset + this.#contextLength);
+        return decision;
+      }
+      at = next;
+    }
+    this.#trim();
+    return undefined;
+  }
+
+  /** Just past the next newline, or where the line gets too long, or the end. */
+  #nextEvaluation(chunk: Uint8Array, at: number, to: number, shift: number): number {
+    const newline = chunk.indexOf(NEWLINE, at);
+    const lineEnd = newline < 0 || newline >= to ? to : newline + 1;
+    const lineLength = at + shift - this.#lineStart;
+    return Math.min(lineEnd, at + LONG_LINE_BYTES - (lineLength % LONG_LINE_BYTES));
   }
 
   /** In the middle of a long line, what reaches the end of the text may be a cut line's. */
-  #evaluate(reach: 'up to the end' | 'short of the end'): RegexDecision | undefined {
-    const textStart = this.#scanned - this.#text.length;
+  #evaluate(end: number, reach: 'up to the end' | 'short of the end'): RegexDecision | undefined {
     let best: RegexDecision | undefined;
-    this.#regexes.forEach((regex, index) => {
-      const hit = regex.find(this.#text, this.#contextLength);
-      if (!hit || (reach === 'short of the end' && hit.end === this.#text.length)) return;
-      const end = textStart + hit.end;
-      if (best && best.end <= end) return;
-      best = { index, start: textStart + hit.start, end, decidedAt: this.#scanned };
-    });
-    if (best) this.#forget();
+    for (const [index, regex] of this.#regexes.entries()) {
+      if (!this.#sightings.isRecent(index, end)) continue;
+      const begin = this.#beginOf(regex.staysInLine ? this.#lineStart : 0, end);
+      const { text, first } = this.#textFrom(begin, end);
+      const hit = regex.find(text, first);
+      if (!hit || (reach === 'short of the end' && hit.end === text.length)) continue;
+      const shift = begin - first;
+      if (best && best.end <= hit.end + shift) continue;
+      best = { ...hit, index, start: hit.start + shift, end: hit.end + shift, decidedAt: end };
+    }
+    if (best) this.#beginAnew(end);
     return best;
   }
 
-  /** After a decision, matching begins anew. */
-  #forget(): void {
-    this.#text = this.#text.slice(-1);
-    this.#contextLength = 1;
+  #beginOf(wanted: number, end: number): number {
+    return Math.max(wanted, this.#floor, end - WINDOW_BYTES);
+  }
+
+  /** Latin1, with the byte before it where there is one: `first` is the offset of the text itself in it. */
+  #textFrom(begin: number, end: number): { readonly text: string; readonly first: number } {
+    const first = begin + this.#contextLength > 0 ? 1 : 0;
+    const from = begin + this.#contextLength;
+    return { text: this.#window.latin1(from - first, end + this.#contextLength), first };
+  }
+
+  /** After a decision. */
+  #beginAnew(offset: number): void {
+    this.#floor = offset;
+    this.#sightings.reset();
+  }
+
+  #trim(): void {
+    const excess = this.#window.end - this.#window.start - (WINDOW_BYTES + 1);
+    if (excess > SLACK_BYTES) this.#window.forgetBefore(this.#window.end - (WINDOW_BYTES + 1));
   }
 }

@@ -7,6 +7,7 @@ import { appendFinding, type FindingContext, findingOf } from '../findings/findi
 import type { OpenConsole } from '../tty/console.ts';
 import { openTtyConsole } from '../tty/tty-console.ts';
 import { ENV } from '../wire/env.ts';
+import type { UnsafeEngine } from './byte-regex.ts';
 import { parseCommandLine, type Request } from './cli.ts';
 import { lockConsole } from './console-lock.ts';
 import { jigRunner, type RunJig } from './jig-step.ts';
@@ -31,20 +32,20 @@ interface Told {
   log: LogProxies | undefined;
 }
 
-/** One `sai-expect`, from its arguments to its status. */
-export async function runCommand(invocation: Invocation): Promise<number> {
+/** One `sai-expect`, from its arguments to its status. `regexProgram` is what runs the regexes of `--unsafe-regex`. */
+export async function runCommand(invocation: Invocation, regexProgram: string): Promise<number> {
   // What a stalled stderr does not take, the status and the findings tell as well.
   await using stderr = new PatientOutput(STDERR, () => {});
   const diagnostics = new Diagnostics(invocation.diagnostics.command, (text) =>
     stderr.write(Buffer.from(text)),
   );
-  return await runTold({ ...invocation, diagnostics });
+  return await runTold({ ...invocation, diagnostics }, regexProgram);
 }
 
-async function runTold(invocation: Invocation): Promise<number> {
+async function runTold(invocation: Invocation, regexProgram: string): Promise<number> {
   const told: Told = { request: undefined, tty: undefined, session: undefined, log: undefined };
   try {
-    return await runAndTell(invocation, told);
+    return await runAndTell(invocation, regexProgram, told);
   } finally {
     if (invocation.stop.aborted) told.log?.remark('told to stop');
     const loss = await told.log?.close();
@@ -55,9 +56,9 @@ async function runTold(invocation: Invocation): Promise<number> {
   }
 }
 
-async function runAndTell(invocation: Invocation, told: Told): Promise<number> {
+async function runAndTell(invocation: Invocation, regexProgram: string, told: Told): Promise<number> {
   try {
-    const request = parseCommandLine(invocation.args);
+    const request = parseCommandLine(invocation.args, await unsafeEngineFor(invocation.args, regexProgram));
     if ('help' in request) {
       invocation.print(request.help);
       return 0;
@@ -72,6 +73,16 @@ async function runAndTell(invocation: Invocation, told: Told): Promise<number> {
   } catch (error) {
     return fail(error, invocation, told);
   }
+}
+
+/** Loaded for those few who ask for it. */
+async function unsafeEngineFor(
+  args: readonly string[],
+  regexProgram: string,
+): Promise<UnsafeEngine | undefined> {
+  if (!args.includes('--unsafe-regex')) return undefined;
+  const { UnsafeRegexes } = await import('./unsafe-regexes.ts');
+  return new UnsafeRegexes(regexProgram);
 }
 
 async function runRequest(request: Request, invocation: Invocation, told: Told): Promise<void> {
@@ -142,6 +153,7 @@ async function runOnTty(tty: TargetTty, run: Run): Promise<void> {
         told.log?.remark(text);
         diagnostics.detail(text);
       },
+      logGapBytes: () => log?.gapBytes ?? 0,
       onLoss: (loss) => {
         diagnostics.say(loss.message);
         addFinding(loss, invocation, request, { tty: tty.label });

@@ -5,24 +5,27 @@ import type { Pattern } from './matcher.ts';
 /** One step, in the order given. `text` is the step as the user wrote it. */
 export type Step = { readonly text: string } & (
   | { readonly kind: 'send'; readonly bytes: Uint8Array }
-  | { readonly kind: 'expect'; readonly pattern: Pattern; readonly shown: string }
+  /** The first of them to match. */
+  | { readonly kind: 'expect'; readonly choice: readonly Pattern[]; readonly shown: string }
   | { readonly kind: 'pause'; readonly pauseMs: number }
   | { readonly kind: 'fresh' }
   | { readonly kind: 'jig'; readonly sequence: string }
 );
 
-/** Steps, then a pass text if there is one. */
+/** Steps, then a pass pattern if there is one. */
 export interface Script {
   readonly steps: readonly Step[];
-  /** As users wrote them, before escapes were resolved. */
-  readonly pass: readonly ArmedText[];
-  readonly fail: readonly ArmedText[];
+  /** As users wrote them. */
+  readonly pass: readonly ArmedPattern[];
+  readonly fail: readonly ArmedPattern[];
   readonly crash: 'auto' | 'none';
+  /** What is between the text: whether patterns see it. */
+  readonly escapeSequences: 'seen' | 'ignored';
 }
 
-/** A text that ends the session whenever it comes. */
-export interface ArmedText {
-  readonly bytes: Uint8Array;
+/** A pattern that ends the session whenever it comes. */
+export interface ArmedPattern {
+  readonly pattern: Pattern;
   /** As messages show it: `"Completed: PASS"`. */
   readonly shown: string;
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { formatDuration } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
 import type { Console } from '../tty/console.ts';
+import { type ByteAccount, describeAccount, lossOf, lostBytes } from './byte-account.ts';
 import { crashPatterns } from './crash.ts';
 import type { RunJig } from './jig-step.ts';
 import { QuietTimer } from './quiet-timer.ts';
@@ -33,6 +34,8 @@ export interface SessionParts {
   readonly runJig: RunJig;
   /** What goes on, for `-v`. */
   readonly detail: (text: string) => void;
+  /** Bytes that the log of the console lacks, so far. */
+  readonly logGapBytes: () => number;
   /** A loss that did not change the outcome. */
   readonly onLoss: (loss: RigError) => void;
 }
@@ -44,6 +47,7 @@ export class Session {
   readonly #watch: StreamWatch;
   readonly #quiet = new QuietTimer(() => this.#onQuiet());
   readonly #over = new AbortController();
+  #bytesRead = 0;
   #current: Step | undefined;
   #freshLeft: number;
   #discarding: { sizeBytes: number; readonly done: () => void } | undefined;
@@ -56,11 +60,14 @@ export class Session {
     this.#freshLeft = script.steps.filter(({ kind }) => kind === 'fresh' || kind === 'jig').length;
     this.#watch = new StreamWatch(
       {
-        pass: script.pass.map(({ bytes }) => bytes),
-        fail: script.fail.map(({ bytes }) => bytes),
+        pass: script.pass.map(({ pattern }) => pattern),
+        fail: script.fail.map(({ pattern }) => pattern),
         crash: script.crash === 'auto' ? crashPatterns() : [],
       },
-      this.#freshLeft > 0 ? 'when released' : 'at once',
+      {
+        passCounts: this.#freshLeft > 0 ? 'when released' : 'at once',
+        escapeSequences: script.escapeSequences,
+      },
     );
   }
 
@@ -90,7 +97,7 @@ export class Session {
     await reading; // what was read after the verdict is for the next one
     try {
       unread.replace(this.#watch.unread);
-      this.#tellLoss();
+      this.#tellAccount();
     } catch (error) {
       throw failure ?? error;
     }
@@ -108,6 +115,7 @@ export class Session {
   #arrived(chunk: Uint8Array): void {
     // First, as the kernel has it no more, and this process may be killed at any time.
     const isKept = this.#discarding !== undefined || this.#parts.unread.append(chunk);
+    this.#bytesRead += chunk.length;
     this.transcript.push(chunk);
     this.#parts.onBytes(chunk);
     if (this.#discarding) this.#discard(this.#discarding, chunk);
@@ -132,7 +140,7 @@ export class Session {
       this.#over.signal.throwIfAborted();
       this.#current = undefined;
       if (this.#parts.script.pass.length === 0) this.#finish(undefined);
-      else this.#handle(this.#watch.finish());
+      else this.#look(() => this.#watch.finish());
     } catch (error) {
       this.#finish(this.#because(error));
     }
@@ -146,14 +154,14 @@ export class Session {
         return await this.#fresh();
       case 'jig':
         await this.#fresh();
-        this.#handle(this.#watch.idle());
+        this.#look(() => this.#watch.idle());
         await this.#parts.runJig(step.sequence, this.#over.signal);
         return;
       case 'send':
-        this.#handle(this.#watch.idle());
+        this.#look(() => this.#watch.idle());
         return await this.#parts.console.send(step.bytes, this.#over.signal);
       case 'pause':
-        this.#handle(this.#watch.idle());
+        this.#look(() => this.#watch.idle());
         return await sleep(step.pauseMs, undefined, { signal: this.#over.signal });
     }
   }
@@ -161,8 +169,7 @@ export class Session {
   async #expect(step: Step & { readonly kind: 'expect' }): Promise<void> {
     await this.#untilDone((resolve) => {
       this.#stepDone = resolve;
-      this.#handle(this.#watch.expect(step.pattern));
-      if (this.#watch.caresForQuiet) this.#quiet.restart();
+      this.#look(() => this.#watch.expect(...step.choice));
     });
     this.#quiet.stop();
   }
@@ -207,6 +214,12 @@ export class Session {
     }
   }
 
+  /** What had arrived before may be all that comes. */
+  #look(at: () => WatchEvent | undefined): void {
+    this.#handle(at());
+    if (this.#watch.caresForQuiet) this.#quiet.restart();
+  }
+
   #handle(event: WatchEvent | undefined): void {
     if (!event) return;
     this.#parts.unread.replace(this.#watch.unread);
@@ -248,9 +261,12 @@ export class Session {
     if (crash?.kind === 'crash') {
       return this.#failure('verdict', crashText(crash));
     }
+    const account = this.#account;
+    const lost = lostBytes(account);
     return this.#failure(
-      this.#current?.kind === 'jig' ? 'unavailable' : 'verdict', // a silent jig is not the firmware's doing
-      `expected ${this.#waitedFor()} within ${formatDuration(reason.timeoutMs)}`,
+      // Neither a silent jig nor what was lost on the way is the firmware's doing.
+      this.#current?.kind === 'jig' ? 'unavailable' : lost > 0 ? 'hardware' : 'verdict',
+      `expected ${this.#waitedFor()} within ${formatDuration(reason.timeoutMs)}${lost > 0 ? `, but ${describeAccount(account)}` : ''}`,
     );
   }
 
@@ -273,16 +289,20 @@ export class Session {
     return `${step.text} to end`;
   }
 
-  #tellLoss(): void {
-    const { droppedBytes } = this.#watch;
-    if (droppedBytes === 0) return;
-    const { label } = this.#parts.console;
-    this.#parts.onLoss(
-      new RigError(
-        'hardware',
-        `${label}: ${droppedBytes} bytes came during a pause or a send, too many to keep for the step after it; expect them instead`,
-      ),
-    );
+  get #account(): ByteAccount {
+    return {
+      bytesRead: this.#bytesRead,
+      overruns: this.#parts.console.overruns,
+      droppedBytes: this.#watch.droppedBytes,
+      logGapBytes: this.#parts.logGapBytes(),
+    };
+  }
+
+  #tellAccount(): void {
+    const { console, detail, onLoss } = this.#parts;
+    detail(`${console.label}: ${describeAccount(this.#account)}`);
+    const loss = lossOf(console.label, this.#account);
+    if (loss) onLoss(loss);
   }
 }
 

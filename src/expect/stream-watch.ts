@@ -1,5 +1,7 @@
 import { ByteBacklog } from './byte-backlog.ts';
+import type { Captures } from './byte-regex.ts';
 import type { CrashPattern } from './crash.ts';
+import { EscapeSequences } from './escape-sequences.ts';
 import { type Match, Matcher, type Pattern } from './matcher.ts';
 
 /** How much of what no pattern has used is kept for the next `sai-expect` of the lease; the last of it. */
@@ -17,16 +19,32 @@ export interface Unread {
 
 /** What is armed all the time. */
 export interface ArmedPatterns {
-  readonly pass: readonly Uint8Array[];
-  readonly fail: readonly Uint8Array[];
+  readonly pass: readonly Pattern[];
+  readonly fail: readonly Pattern[];
   readonly crash: readonly CrashPattern[];
 }
 
-/** What the board's bytes have decided. */
+/** What the board's bytes have decided: for a step which pattern of its choice, for a verdict which armed one. */
 export type WatchEvent =
-  | { readonly kind: 'step' }
-  | { readonly kind: 'pass' | 'fail'; readonly index: number }
+  | ({ readonly kind: 'step' | 'pass' | 'fail' } & Matched)
   | { readonly kind: 'crash'; readonly family: string; readonly line: string };
+
+/** What matched. */
+export interface Matched {
+  /** Of the pattern, in its list. */
+  readonly index: number;
+  /** A copy of what it matched. */
+  readonly bytes: Uint8Array;
+  /** Of a regex. */
+  readonly captures?: Captures;
+}
+
+export interface WatchOptions {
+  /** `when released`: a pass pattern is no pass yet, as it may match what an older run said. */
+  readonly passCounts?: 'at once' | 'when released';
+  /** `ignored`: patterns see the text without them. */
+  readonly escapeSequences?: 'seen' | 'ignored';
+}
 
 /** What happens with bytes that arrive: held; looked at, and used or kept for the next step or for none; let go of. */
 type Mode = 'between' | 'expecting' | 'idle' | 'armed' | 'discarding' | 'over';
@@ -42,7 +60,9 @@ export class StreamWatch {
   readonly #backlog = new ByteBacklog();
   readonly #armed: ArmedPatterns;
   readonly #armedKinds: readonly ('pass' | 'fail')[];
+  readonly #armedPatterns: readonly Pattern[];
   readonly #crashPatterns: readonly Pattern[];
+  readonly #escapeSequences: EscapeSequences | undefined;
   #armedMatcher: Scan;
   #crashMatcher: Scan;
   #step: Scan | undefined;
@@ -53,9 +73,10 @@ export class StreamWatch {
   #passCounts: boolean;
   #droppedBytes = 0;
 
-  /** With `freshSteps` still to come, a pass text is not a pass yet: it may be the one of an older run. */
-  constructor(armed: ArmedPatterns, passCounts: 'at once' | 'when released' = 'at once') {
+  constructor(armed: ArmedPatterns, { passCounts = 'at once', escapeSequences = 'seen' }: WatchOptions = {}) {
     this.#armed = armed;
+    this.#armedPatterns = [...armed.fail, ...armed.pass];
+    this.#escapeSequences = escapeSequences === 'ignored' ? new EscapeSequences() : undefined;
     this.#armedKinds = [...armed.fail.map(() => 'fail' as const), ...armed.pass.map(() => 'pass' as const)];
     this.#crashPatterns = armed.crash.map(({ regex }) => ({ kind: 'regex', regex }));
     this.#passCounts = passCounts === 'at once';
@@ -68,35 +89,41 @@ export class StreamWatch {
     return this.#droppedBytes;
   }
 
-  /** At most the last 64 KiB. A view, good until the next call. */
+  /** At most the last 64 KiB, as the board said them. A view, good until the next call. */
   get unread(): Unread {
     const from = Math.max(this.#position, this.#backlog.end - UNREAD_LIMIT_BYTES);
-    return { bytes: this.#backlog.view(from), before: this.#byteBefore(from) };
+    const bytes = this.#backlog.view(from);
+    const before = this.#byteBefore(from);
+    const all = this.#escapeSequences?.restored(bytes, from) ?? bytes;
+    const excess = all.length - UNREAD_LIMIT_BYTES;
+    return excess > 0 ? { bytes: all.subarray(excess), before: all[excess - 1] } : { bytes: all, before };
   }
 
-  /** Whether quiet could decide the current step. */
+  /** Whether quiet could decide anything. */
   get caresForQuiet(): boolean {
-    return this.#mode === 'expecting' && this.#step?.matcher.caresForQuiet === true;
+    if (!this.#isLooking) return false;
+    return this.#armedMatcher.matcher.caresForQuiet || this.#currentStep?.matcher.caresForQuiet === true;
   }
 
   /** First of all, what an earlier watch of the same board has left. */
   goOnFrom({ bytes, before }: Unread): void {
     this.#lastByte = before;
+    this.#armedMatcher = this.#newArmedMatcher(0, before);
     this.#crashMatcher = new Scan(this.#crashPatterns, 0, before);
-    this.#backlog.append(bytes);
+    this.#append(bytes);
   }
 
   /** Bytes from the board, in order. */
   push(chunk: Uint8Array): WatchEvent | undefined {
-    this.#backlog.append(chunk);
+    this.#append(chunk);
     if (this.#mode !== 'discarding') return this.#look();
     this.#startAfresh();
     return undefined;
   }
 
-  /** From the current position on, the next match of `pattern` is a `step` event. */
-  expect(pattern: Pattern): WatchEvent | undefined {
-    this.#step = new Scan([pattern], this.#position, this.#byteBefore(this.#position));
+  /** From the current position on, the next match of one of these is a `step` event. */
+  expect(...choice: readonly Pattern[]): WatchEvent | undefined {
+    this.#step = new Scan(choice, this.#position, this.#byteBefore(this.#position));
     this.#mode = 'expecting';
     return this.#look();
   }
@@ -133,9 +160,11 @@ export class StreamWatch {
 
   /** Nothing more has come for a while. */
   quiet(): WatchEvent | undefined {
-    if (this.#mode !== 'expecting' || !this.#step) return undefined;
-    const match = this.#step.quiet();
-    return match && this.#stepDone(match);
+    if (!this.#isLooking) return undefined;
+    const armed = this.#armedMatcher.quiet();
+    if (armed && this.#counts(armed)) return this.#armedDone(armed);
+    const step = this.#currentStep?.quiet();
+    return step && this.#stepDone(step);
   }
 
   /** Time is up: a crash line that lacks its end still is what happened. */
@@ -144,10 +173,21 @@ export class StreamWatch {
     return match && this.#isCrash(match) ? this.#crashed(match) : undefined;
   }
 
+  get #isLooking(): boolean {
+    return this.#mode === 'expecting' || this.#mode === 'idle' || this.#mode === 'armed';
+  }
+
+  get #currentStep(): Scan | undefined {
+    return this.#mode === 'expecting' ? this.#step : undefined;
+  }
+
+  #append(bytes: Uint8Array): void {
+    this.#backlog.append(this.#escapeSequences?.strip(bytes, this.#backlog.end) ?? bytes);
+  }
+
   #look(): WatchEvent | undefined {
-    if (this.#mode === 'between' || this.#mode === 'over') return undefined;
-    const step =
-      this.#mode === 'expecting' ? this.#step?.advance(this.#backlog, this.#backlog.end) : undefined;
+    if (!this.#isLooking) return undefined;
+    const step = this.#currentStep?.advance(this.#backlog, this.#backlog.end);
     const armed = this.#nextArmed(step?.decidedAt ?? this.#backlog.end);
     const before = Math.min(
       step?.decidedAt ?? Number.POSITIVE_INFINITY,
@@ -165,8 +205,12 @@ export class StreamWatch {
   #nextArmed(until: number): Match | undefined {
     for (;;) {
       const match = this.#armedMatcher.advance(this.#backlog, until);
-      if (!match || this.#passCounts || this.#armedKinds[match.index] === 'fail') return match;
+      if (!match || this.#counts(match)) return match;
     }
+  }
+
+  #counts(armed: Match): boolean {
+    return this.#passCounts || this.#armedKinds[armed.index] === 'fail';
   }
 
   #nextCrash(until: number): Match | undefined {
@@ -185,14 +229,22 @@ export class StreamWatch {
     this.#position = match.end;
     this.#mode = 'between';
     this.#step = undefined;
-    return { kind: 'step' };
+    return { kind: 'step', ...this.#matched(match, match.index) };
   }
 
   #armedDone(match: Match): WatchEvent {
     this.#position = match.end;
     this.#mode = 'over';
     const kind = this.#armedKinds[match.index] ?? 'fail';
-    return { kind, index: kind === 'fail' ? match.index : match.index - this.#armed.fail.length };
+    return {
+      kind,
+      ...this.#matched(match, kind === 'fail' ? match.index : match.index - this.#armed.fail.length),
+    };
+  }
+
+  #matched({ start, end, captures }: Match, index: number): Matched {
+    const bytes = Uint8Array.from(this.#backlog.view(start, end));
+    return captures ? { index, bytes, captures } : { index, bytes };
   }
 
   #crashed(match: Match): WatchEvent {
@@ -206,17 +258,18 @@ export class StreamWatch {
     const end = this.#backlog.end;
     this.#lastByte = this.#byteBefore(end);
     this.#position = end;
-    this.#armedMatcher = this.#newArmedMatcher(end);
+    this.#armedMatcher = this.#newArmedMatcher(end, this.#lastByte);
     this.#crashMatcher = new Scan(this.#crashPatterns, end, this.#lastByte);
-    this.#backlog.forgetBefore(end);
+    this.#letGo(end);
   }
 
-  #newArmedMatcher(start: number): Scan {
-    const literals = [...this.#armed.fail, ...this.#armed.pass];
-    return new Scan(
-      literals.map((bytes) => ({ kind: 'literal', bytes })),
-      start,
-    );
+  #newArmedMatcher(start: number, before?: number): Scan {
+    return new Scan(this.#armedPatterns, start, before);
+  }
+
+  #letGo(offset: number): void {
+    this.#backlog.forgetBefore(offset);
+    this.#escapeSequences?.forgetBefore(offset);
   }
 
   #byteBefore(offset: number): number | undefined {
@@ -238,7 +291,7 @@ export class StreamWatch {
 
   #forgetBefore(offset: number): void {
     this.#lastByte = this.#byteBefore(offset);
-    this.#backlog.forgetBefore(offset);
+    this.#letGo(offset);
     this.#position = Math.max(this.#position, offset);
   }
 }
@@ -247,6 +300,8 @@ export class StreamWatch {
 class Scan {
   readonly matcher: Matcher;
   readonly #start: number;
+  readonly #push = (bytes: Uint8Array, from: number, to: number): Match | undefined =>
+    this.matcher.push(bytes, from, to);
 
   constructor(patterns: readonly Pattern[], start: number, before?: number) {
     this.matcher = new Matcher(patterns, before);
@@ -257,7 +312,8 @@ class Scan {
   advance(backlog: ByteBacklog, until: number): Match | undefined {
     const from = this.#start + this.matcher.scanned;
     if (from >= until) return undefined;
-    return this.#placed(this.matcher.push(backlog.view(from, until)));
+    const match = backlog.read(from, until, this.#push);
+    return match && this.#placed(match);
   }
 
   quiet(): Match | undefined {
@@ -268,7 +324,7 @@ class Scan {
     if (!match) return undefined;
     const start = this.#start;
     return {
-      index: match.index,
+      ...match,
       start: start + match.start,
       end: start + match.end,
       decidedAt: start + match.decidedAt,

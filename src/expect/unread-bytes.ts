@@ -1,4 +1,4 @@
-import { appendFileSync, closeSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { UNREAD_LIMIT_BYTES, type Unread } from './stream-watch.ts';
 
@@ -15,6 +15,12 @@ export interface UnreadBytes {
 const NOTHING: Unread = { bytes: new Uint8Array(), before: undefined };
 
 const NEWLINE = 0x0a;
+
+/**
+ * A file that has grown to this is written anew, with what counts of it. That costs as much as twenty appends, most of
+ * it for letting go of the old file, and comes so seldom that it does not show.
+ */
+const FILE_LIMIT_BYTES = 1024 * 1024;
 
 /** Without a lease there is nobody to keep it for: the next reader of the tty may be anyone. */
 export class NoUnreadBytes implements UnreadBytes {
@@ -57,11 +63,11 @@ export class UnreadFile implements UnreadBytes {
   }
 
   append(chunk: Uint8Array): boolean {
-    if (this.#sizeBytes + chunk.length > 2 * UNREAD_LIMIT_BYTES) return false;
+    if (this.#sizeBytes + chunk.length > FILE_LIMIT_BYTES) return false;
     const added = this.#sizeBytes === 0 ? fileOf({ bytes: chunk, before: undefined }) : chunk;
     try {
       this.#fd ??= openSync(this.#path, 'a');
-      appendFileSync(this.#fd, added);
+      for (let at = 0; at < added.length; ) at += writeSync(this.#fd, added, at);
     } catch (error) {
       throw this.#failed(error);
     }

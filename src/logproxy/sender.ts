@@ -41,6 +41,7 @@ export class LogSender {
   readonly #limitBytes: number;
   readonly #farewellMs: number;
   readonly #dropped: Record<Direction, number> = { in: 0, out: 0 };
+  #gapBytes = 0;
   /** Payload under way and not yet taken by the kernel. */
   #inFlightBytes = 0;
   #pendingPayload = 0;
@@ -55,6 +56,11 @@ export class LogSender {
     this.#farewellMs = options.farewellMs ?? FAREWELL_MS;
     this.#pending.append(FRAME_OPENING);
     this.#socket = this.#connect(address);
+  }
+
+  /** Bytes that did not fit so far, whether or not the log tells of them. */
+  get gapBytes(): number {
+    return this.#gapBytes;
   }
 
   /** Takes bytes that were read, or sent to the board, just now. Returns at once. */
@@ -102,6 +108,7 @@ export class LogSender {
       this.#inFlightBytes + this.#pending.length + bytes.length + RESERVE_BYTES <= this.#limitBytes;
     if (this.#failure || !isRoom) {
       this.#dropped[direction] += bytes.length;
+      if (!this.#isNobodyThere) this.#gapBytes += bytes.length;
       return;
     }
     this.#tellDropped();
@@ -164,8 +171,12 @@ export class LogSender {
     return !this.#failure && this.#pending.length + this.#inFlightBytes === 0;
   }
 
+  get #isNobodyThere(): boolean {
+    return this.#failure?.isLoss === false;
+  }
+
   #untold(): UntoldLoss {
-    if (this.#failure && !this.#failure.isLoss) return { bytes: 0, reason: this.#failure.reason };
+    if (this.#failure && this.#isNobodyThere) return { bytes: 0, reason: this.#failure.reason };
     const bytes = this.#dropped.in + this.#dropped.out + this.#pendingPayload + this.#inFlightPayload;
     return { bytes, reason: this.#failure?.reason ?? 'the log proxy does not read' };
   }

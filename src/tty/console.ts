@@ -12,6 +12,12 @@ export interface Console extends AsyncDisposable {
   readonly bytes: AsyncIterable<Uint8Array>;
 
   /**
+   * How often the driver, or its chip, has lost bytes since this was opened because nobody took them: one or more each
+   * time. Undefined where the driver does not count, as on a pty, and after the tty went away.
+   */
+  readonly overruns: number | undefined;
+
+  /**
    * Resolves once the kernel has taken all of `bytes`, not once the DUT has read them. Never blocks the process.
    * Aborting stops the wait; how much of `bytes` the DUT gets is then unknown.
    *

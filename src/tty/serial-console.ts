@@ -10,6 +10,7 @@ import { SerialPort } from 'serialport';
 import { makeRaw, readTtySettings } from '../native/termios.ts';
 import { ChunkQueue } from './chunk-queue.ts';
 import type { Console, ConsoleOptions } from './console.ts';
+import { Overruns } from './overruns.ts';
 import { consoleReleased, ttyGone, ttyRefused } from './tty-errors.ts';
 import { writeInPieces } from './write-in-pieces.ts';
 
@@ -64,6 +65,7 @@ class SerialConsole implements Console {
   readonly #fd: number;
   readonly #hangUpCheck: NodeJS.Timeout;
   readonly #queue = new ChunkQueue(() => this.#port.resume());
+  readonly #overruns: Overruns;
   readonly #ended = new AbortController();
   readonly #closed: Promise<void>;
 
@@ -72,6 +74,7 @@ class SerialConsole implements Console {
     this.label = label;
     this.#port = port;
     this.#fd = fd;
+    this.#overruns = new Overruns(fd);
     this.#closed = new Promise((resolve) => {
       port.once('close', () => {
         closeSync(fd);
@@ -88,6 +91,10 @@ class SerialConsole implements Console {
 
   get bytes(): AsyncIterable<Uint8Array> {
     return this.#queue;
+  }
+
+  get overruns(): number | undefined {
+    return this.#ended.signal.aborted ? undefined : this.#overruns.count;
   }
 
   async send(bytes: Uint8Array, signal?: AbortSignal): Promise<void> {

@@ -6,6 +6,7 @@ import { ReadStream } from 'node:tty';
 import { makeRaw, readTtySettings } from '../native/termios.ts';
 import { ChunkQueue } from './chunk-queue.ts';
 import type { Console, ConsoleOptions } from './console.ts';
+import { Overruns } from './overruns.ts';
 import { consoleReleased, ttyGone, ttyRefused } from './tty-errors.ts';
 import { writeInPieces } from './write-in-pieces.ts';
 
@@ -46,6 +47,8 @@ export class TtyConsole implements Console {
   readonly #fd: number;
   readonly #stream: ReadStream;
   readonly #queue = new ChunkQueue(() => this.#stream.resume());
+  readonly #overruns: Overruns;
+  #lastOverruns: number | undefined;
   readonly #ended = new AbortController();
   readonly #closed: Promise<void>;
   /** libuv could not open the tty anew: its writes would spin until the DUT reads, so it must not write. */
@@ -55,12 +58,13 @@ export class TtyConsole implements Console {
     if (!isMarked(fd)) throw new Error(`${label}: expected a descriptor opened with TTY_OPEN_FLAGS`);
     this.label = label;
     this.#fd = fd;
+    this.#overruns = new Overruns(fd);
     // The constructor hands every option to net.Socket; its types know the half of them.
     const options: SocketConstructorOpts & ConnectOpts = {
       writable: true,
       onread: {
-        buffer: Buffer.alloc(READ_BYTES),
-        callback: (sizeBytes, buffer) => this.#queue.push(Uint8Array.from(buffer.subarray(0, sizeBytes))),
+        buffer: new Uint8Array(READ_BYTES),
+        callback: (sizeBytes, buffer) => this.#queue.push(buffer.slice(0, sizeBytes)),
       },
     };
     this.#stream = new ReadStream(fd, options);
@@ -78,6 +82,11 @@ export class TtyConsole implements Console {
     return this.#queue;
   }
 
+  get overruns(): number | undefined {
+    if (this.#writesItself && !this.#ended.signal.aborted) this.#lastOverruns = this.#overruns.count;
+    return this.#lastOverruns;
+  }
+
   async send(bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
     const until = signal ? AbortSignal.any([this.#ended.signal, signal]) : this.#ended.signal;
     until.throwIfAborted();
@@ -91,6 +100,7 @@ export class TtyConsole implements Console {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    void this.overruns; // the last that can be known
     this.#ended.abort(consoleReleased(this.label));
     this.#queue.end();
     this.#stream.destroy();

@@ -47,7 +47,7 @@ test('reads are added as they come, until it is time to write anew', () => {
   expect(file.append(Buffer.from('ab'))).toBe(true);
   expect(file.append(Buffer.from('cd'))).toBe(true);
   expect(loaded()).toBe('"\\n" then abcd');
-  expect(file.append(Buffer.alloc(128 * 1024))).toBe(false);
+  expect(file.append(Buffer.alloc(1024 * 1024))).toBe(false);
   expect(loaded()).toBe('"\\n" then abcd');
   file.replace(unread('d', 'c'));
   expect(file.append(Buffer.from('ef'))).toBe(true);
