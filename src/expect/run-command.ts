@@ -14,6 +14,7 @@ import { jigRunner, type RunJig } from './jig-step.ts';
 import { LogProxies, withSendsLogged } from './log-proxies.ts';
 import { PatientOutput } from './patient-output.ts';
 import { Session } from './session.ts';
+import type { ResultsOfSession } from './session-results.ts';
 import { defaultTtys, resolveTty, type TargetTty } from './target-tty.ts';
 import { claimTty } from './tty-claim.ts';
 import { ExpectationError, TimeUp } from './verdict.ts';
@@ -140,6 +141,7 @@ async function runOnTty(tty: TargetTty, run: Run): Promise<void> {
       baudRate: request.baudRate ?? tty.baudRate,
       hangUpOnClose: tty.hangUpOnClose,
     });
+    const results = await resultsFor(request, invocation);
     session = new Session({
       console: withSendsLogged(console, log),
       script: request.script,
@@ -149,6 +151,8 @@ async function runOnTty(tty: TargetTty, run: Run): Promise<void> {
         onBytes(chunk);
       },
       runJig,
+      deviceCrash: tty.crash,
+      results,
       detail: (text) => {
         told.log?.remark(text);
         diagnostics.detail(text);
@@ -159,12 +163,40 @@ async function runOnTty(tty: TargetTty, run: Run): Promise<void> {
         addFinding(loss, invocation, request, { tty: tty.label });
       },
     });
-    await session.run(until);
+    await runAndReport(session, results, until);
   } catch (error) {
     told.tty ??= tty.label;
     told.session ??= session;
     throw error;
   }
+}
+
+async function runAndReport(
+  session: Session,
+  results: ResultsOfSession | undefined,
+  until: AbortSignal,
+): Promise<void> {
+  let failure: unknown;
+  try {
+    await session.run(until);
+  } catch (error) {
+    failure = error;
+    throw error;
+  } finally {
+    results?.finish(failure);
+  }
+}
+
+/** Loaded for those who ask for it. */
+async function resultsFor(
+  request: Request,
+  { env, diagnostics }: Invocation,
+): Promise<ResultsOfSession | undefined> {
+  if (!request.results) return undefined;
+  const { ResultsOfSession } = await import('./session-results.ts');
+  return new ResultsOfSession(request.results, env[ENV.deviceName] ?? 'board', (text) =>
+    diagnostics.say(text),
+  );
 }
 
 async function driverOf(name: Request['driver']): Promise<OpenConsole> {

@@ -1,9 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { formatDuration } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
 import type { Console } from '../tty/console.ts';
+import type { CrashConfig } from '../wire/crash.ts';
 import { type ByteAccount, describeAccount, lossOf, lostBytes } from './byte-account.ts';
-import { crashPatterns } from './crash.ts';
+import { type Clock, type ClockTimer, pause, REAL_CLOCK } from './clock.ts';
+import { type CrashWish, crashPatterns, DEFAULT_FAMILIES } from './crash.ts';
+import { CrashAftermath } from './crash-aftermath.ts';
 import type { RunJig } from './jig-step.ts';
 import { QuietTimer } from './quiet-timer.ts';
 import type { Script, Step } from './script.ts';
@@ -11,7 +13,7 @@ import { StreamWatch, type WatchEvent } from './stream-watch.ts';
 import { quoted } from './text.ts';
 import { Transcript } from './transcript.ts';
 import type { UnreadBytes } from './unread-bytes.ts';
-import { ExpectationError, TimeUp } from './verdict.ts';
+import { type CrashReport, ExpectationError, TimeUp } from './verdict.ts';
 
 /** Lines of the tail in a failure's message. */
 const TAIL_LINES = 5;
@@ -21,6 +23,17 @@ const FRESH_LIMIT_BYTES = 1024 * 1024;
 
 /** A board that never pauses: by then all that had arrived before has long been read. */
 const FRESH_LIMIT_MS = 500;
+
+/** After the last line of the tests, what still belongs to them arrives. */
+const RESULTS_GRACE_MS = 200;
+
+/** Test results in the board's output, which have a say in the verdict. */
+export interface SessionResults {
+  push(chunk: Uint8Array): void;
+  readonly isComplete: boolean;
+  /** Nothing more will come: why the tests are no pass, one line; undefined when they are. */
+  conclude(): string | undefined;
+}
 
 /** What a session is given; it opens nothing itself. */
 export interface SessionParts {
@@ -36,6 +49,11 @@ export interface SessionParts {
   readonly detail: (text: string) => void;
   /** Bytes that the log of the console lacks, so far. */
   readonly logGapBytes: () => number;
+  /** What counts as a crash of the device, where its config says so. */
+  readonly deviceCrash?: CrashConfig | undefined;
+  readonly results?: SessionResults | undefined;
+  /** By default the time of day. */
+  readonly clock?: Clock;
   /** A loss that did not change the outcome. */
   readonly onLoss: (loss: RigError) => void;
 }
@@ -45,24 +63,36 @@ export class Session {
   readonly transcript = new Transcript();
   readonly #parts: SessionParts;
   readonly #watch: StreamWatch;
-  readonly #quiet = new QuietTimer(() => this.#onQuiet());
+  readonly #clock: Clock;
+  readonly #quiet: QuietTimer;
   readonly #over = new AbortController();
   #bytesRead = 0;
   #current: Step | undefined;
+  #hasDoneSteps = false;
   #freshLeft: number;
   #discarding: { sizeBytes: number; readonly done: () => void } | undefined;
   #stepDone: (() => void) | undefined;
   #settle: ((failure: unknown) => void) | undefined;
+  #aftermath: CrashAftermath | undefined;
+  /** Runs while everything has passed and a crash would still count. */
+  #settling: ClockTimer | undefined;
+  #resultsGrace: ClockTimer | undefined;
+  /** What had arrived before a script's first act is not what its tests say. */
+  #resultsCount: boolean;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
     const { script } = parts;
+    this.#clock = parts.clock ?? REAL_CLOCK;
+    this.#quiet = new QuietTimer(this.#clock, () => this.#onQuiet());
+    const firstAct = script.steps.find(({ kind }) => kind !== 'expect' && kind !== 'pause');
+    this.#resultsCount = firstAct?.kind !== 'fresh' && firstAct?.kind !== 'jig';
     this.#freshLeft = script.steps.filter(({ kind }) => kind === 'fresh' || kind === 'jig').length;
     this.#watch = new StreamWatch(
       {
         pass: script.pass.map(({ pattern }) => pattern),
         fail: script.fail.map(({ pattern }) => pattern),
-        crash: script.crash === 'auto' ? crashPatterns() : [],
+        crash: crashPatterns(wishOf(script), parts.deviceCrash),
       },
       {
         passCounts: this.#freshLeft > 0 ? 'when released' : 'at once',
@@ -82,9 +112,12 @@ export class Session {
     const settled = new Promise<unknown>((resolve) => {
       this.#settle = resolve;
     });
-    const onAbort = (): void => this.#finish(this.#aborted(until.reason));
+    const onAbort = (): void => this.#onAbort(until.reason);
     const early = unread.load();
-    if (early.bytes.length > 0) this.transcript.push(early.bytes);
+    if (early.bytes.length > 0) {
+      this.transcript.push(early.bytes);
+      this.#pushResults(early.bytes);
+    }
     this.#watch.goOnFrom(early);
     const reading = this.#read();
     until.addEventListener('abort', onAbort, { once: true });
@@ -92,7 +125,7 @@ export class Session {
     void this.#perform();
     const failure = await settled;
     until.removeEventListener('abort', onAbort);
-    this.#quiet.stop();
+    this.#stopWaiting();
     await console[Symbol.asyncDispose]();
     await reading; // what was read after the verdict is for the next one
     try {
@@ -108,7 +141,9 @@ export class Session {
     try {
       for await (const chunk of this.#parts.console.bytes) this.#arrived(chunk);
     } catch (error) {
-      this.#finish(this.#because(error));
+      // A board whose USB it is itself takes its tty along.
+      if (this.#aftermath) this.#concludeCrash(this.#aftermath);
+      else this.#finish(this.#because(error));
     }
   }
 
@@ -119,7 +154,10 @@ export class Session {
     this.transcript.push(chunk);
     this.#parts.onBytes(chunk);
     if (this.#discarding) this.#discard(this.#discarding, chunk);
-    this.#handle(this.#watch.push(chunk));
+    else this.#pushResults(chunk);
+    const event = this.#watch.push(chunk);
+    if (this.#aftermath) this.#watch.useUp(this.#aftermath.push(chunk));
+    this.#handle(event);
     if (!isKept) this.#parts.unread.replace(this.#watch.unread);
     if (this.#discarding || this.#watch.caresForQuiet) this.#quiet.restart();
   }
@@ -129,21 +167,47 @@ export class Session {
     if (discarding.sizeBytes >= FRESH_LIMIT_BYTES) discarding.done();
   }
 
+  #pushResults(chunk: Uint8Array): void {
+    const { results } = this.#parts;
+    if (!results || !this.#resultsCount || this.#over.signal.aborted) return;
+    results.push(chunk);
+    this.#endWithResults();
+  }
+
+  /** Where no pattern ends the session, the end of the tests does. */
+  #endWithResults(): void {
+    const isLastToCome = this.#hasDoneSteps && this.#parts.script.pass.length === 0;
+    if (isLastToCome && this.#parts.results?.isComplete)
+      this.#resultsGrace ??= this.#clock.after(RESULTS_GRACE_MS, () => this.#pass());
+  }
+
   async #perform(): Promise<void> {
     try {
       for (const step of this.#parts.script.steps) {
-        this.#over.signal.throwIfAborted();
+        await this.#unlessCrashed();
         this.#current = step;
         this.#parts.detail(`${this.#parts.console.label}: ${step.text}`);
         await this.#performStep(step);
       }
-      this.#over.signal.throwIfAborted();
+      await this.#unlessCrashed();
       this.#current = undefined;
-      if (this.#parts.script.pass.length === 0) this.#finish(undefined);
-      else this.#look(() => this.#watch.finish());
+      this.#hasDoneSteps = true;
+      const { script, results } = this.#parts;
+      if (script.pass.length === 0 && !script.expectCrash && !results) {
+        this.#pass();
+        return;
+      }
+      this.#look(() => this.#watch.finish());
+      this.#endWithResults();
     } catch (error) {
       this.#finish(this.#because(error));
     }
+  }
+
+  /** While a dump is read to its end nothing more is done. */
+  async #unlessCrashed(): Promise<void> {
+    this.#over.signal.throwIfAborted();
+    if (this.#aftermath) await this.#untilDone(() => {});
   }
 
   async #performStep(step: Step): Promise<void> {
@@ -162,7 +226,7 @@ export class Session {
         return await this.#parts.console.send(step.bytes, this.#over.signal);
       case 'pause':
         this.#look(() => this.#watch.idle());
-        return await sleep(step.pauseMs, undefined, { signal: this.#over.signal });
+        return await pause(this.#clock, step.pauseMs, this.#over.signal);
     }
   }
 
@@ -177,19 +241,22 @@ export class Session {
   async #fresh(): Promise<void> {
     this.#watch.discard();
     this.#parts.unread.replace(this.#watch.unread);
-    const limit = setTimeout(() => setImmediate(() => this.#discarding?.done()), FRESH_LIMIT_MS);
+    const limit = this.#clock.after(FRESH_LIMIT_MS, () =>
+      this.#clock.onceRead(() => this.#discarding?.done()),
+    );
     try {
       await this.#untilDone((resolve) => {
         this.#discarding = { sizeBytes: 0, done: resolve };
         this.#quiet.restart();
       });
     } finally {
-      clearTimeout(limit);
+      limit.cancel();
       this.#quiet.stop();
       this.#discarding = undefined;
     }
     this.#parts.unread.replace(this.#watch.unread);
     this.#freshLeft--;
+    this.#resultsCount = true;
     this.#watch.releaseFresh(this.#freshLeft === 0 ? 'from now on' : 'not yet');
   }
 
@@ -229,7 +296,8 @@ export class Session {
         this.#stepDone?.();
         return;
       case 'pass':
-        this.#finish(undefined);
+        if (this.#settling) this.#look(() => this.#watch.finish());
+        else this.#pass();
         return;
       case 'fail':
         this.#finish(
@@ -237,8 +305,61 @@ export class Session {
         );
         return;
       case 'crash':
-        this.#finish(this.#failure('verdict', crashText(event)));
+        this.#crashed(event);
     }
+  }
+
+  #crashed(event: WatchEvent & { readonly kind: 'crash' }): void {
+    const aftermath = new CrashAftermath(event, this.#clock, () => this.#concludeCrash(aftermath));
+    this.#aftermath = aftermath;
+    this.#quiet.stop();
+    this.#settling?.cancel();
+    // What has come with the line is the dump's beginning.
+    this.#watch.useUp(aftermath.push(Uint8Array.from(this.#watch.unread.bytes)));
+  }
+
+  #concludeCrash(aftermath: CrashAftermath): void {
+    aftermath.stop();
+    const crash = aftermath.report(this.transcript);
+    const { expectCrash } = this.#parts.script;
+    const isWanted = expectCrash === 'any' || expectCrash?.some((family) => family === crash.family);
+    if (isWanted) this.#parts.detail(`${this.#parts.console.label}: ${crashText(crash)}, as expected`);
+    this.#finish(isWanted ? undefined : this.#crashFailure(crash));
+  }
+
+  #crashFailure(crash: CrashReport): ExpectationError {
+    return this.#failure('verdict', crashText(crash), { crash });
+  }
+
+  /** Everything has come that was wanted. */
+  #pass(): void {
+    const { settleMs = 0 } = this.#parts.script;
+    if (settleMs === 0) {
+      this.#conclude();
+      return;
+    }
+    this.#settling ??= this.#clock.after(settleMs, () => this.#clock.onceRead(() => this.#settled()));
+    this.#look(() => this.#watch.finish());
+  }
+
+  #settled(): void {
+    if (this.#aftermath || this.#over.signal.aborted) return;
+    const crash = this.#watch.crashInUnfinishedLine();
+    if (crash) this.#handle(crash);
+    else this.#conclude();
+  }
+
+  #conclude(): void {
+    if (this.#over.signal.aborted) return;
+    const problem = this.#parts.results?.conclude();
+    this.#finish(problem === undefined ? undefined : this.#failure('verdict', problem, { isWaiting: false }));
+  }
+
+  #stopWaiting(): void {
+    this.#quiet.stop();
+    this.#aftermath?.stop();
+    this.#settling?.cancel();
+    this.#resultsGrace?.cancel();
   }
 
   /** The first call decides; `undefined` is a pass. */
@@ -252,15 +373,23 @@ export class Session {
   #because(error: unknown): unknown {
     if (!(error instanceof RigError) || error instanceof ExpectationError) return error;
     if (error.blame !== 'hardware') return error;
-    return this.#failure('hardware', error.message.replace(`${this.#parts.console.label}: `, ''), error);
+    return this.#failure('hardware', error.message.replace(`${this.#parts.console.label}: `, ''), {
+      cause: error,
+    });
   }
 
-  #aborted(reason: unknown): unknown {
-    if (!(reason instanceof TimeUp)) return reason;
-    const crash = this.#watch.crashInUnfinishedLine();
-    if (crash?.kind === 'crash') {
-      return this.#failure('verdict', crashText(crash));
+  #onAbort(reason: unknown): void {
+    if (!(reason instanceof TimeUp)) {
+      this.#finish(reason);
+      return;
     }
+    const crash = this.#aftermath ? undefined : this.#watch.crashInUnfinishedLine();
+    if (crash) this.#handle(crash);
+    if (this.#aftermath) this.#concludeCrash(this.#aftermath);
+    else this.#finish(this.#late(reason));
+  }
+
+  #late(reason: TimeUp): ExpectationError {
     const account = this.#account;
     const lost = lostBytes(account);
     return this.#failure(
@@ -270,23 +399,40 @@ export class Session {
     );
   }
 
-  #failure(blame: Blame, what: string, cause?: unknown): ExpectationError {
+  #failure(
+    blame: Blame,
+    what: string,
+    details: { readonly crash?: CrashReport; readonly cause?: unknown; readonly isWaiting?: boolean } = {},
+  ): ExpectationError {
     const { label } = this.#parts.console;
-    const isAlsoWaiting = !what.startsWith('expected ');
-    const message = isAlsoWaiting
+    const { isWaiting = !what.startsWith('expected ') } = details;
+    const message = isWaiting
       ? `${label}: ${what} while waiting for ${this.#waitedFor()}`
       : `${label}: ${what}`;
     const tail = this.transcript.lines(TAIL_LINES);
-    return new ExpectationError(blame, message, { step: this.#current?.text, tail, cause });
+    return new ExpectationError(blame, message, {
+      step: this.#current?.text,
+      tail,
+      crash: details.crash,
+      cause: details.cause,
+    });
   }
 
   /** What the session is at, for messages. */
   #waitedFor(): string {
     const step = this.#current;
-    if (!step) return this.#parts.script.pass.map(({ shown }) => shown).join(' or ') || 'the steps to begin';
+    if (!step) return this.#waitedForAtEnd();
     if (step.kind === 'expect') return step.shown;
     if (step.kind === 'send') return `the tty to take what ${step.text} sends`;
     return `${step.text} to end`;
+  }
+
+  #waitedForAtEnd(): string {
+    if (!this.#hasDoneSteps) return 'the steps to begin';
+    const { pass, expectCrash, settleMs } = this.#parts.script;
+    if (this.#settling) return `${formatDuration(settleMs ?? 0)} without a crash or a fail`;
+    if (expectCrash) return expectCrash === 'any' ? 'a crash' : `a crash of ${expectCrash.join(' or ')}`;
+    return pass.map(({ shown }) => shown).join(' or ') || 'the tests to end';
   }
 
   get #account(): ByteAccount {
@@ -306,6 +452,14 @@ export class Session {
   }
 }
 
-function crashText(crash: WatchEvent & { readonly kind: 'crash' }): string {
-  return `the board crashed (${crash.family}): ${quoted(Buffer.from(crash.line, 'latin1'), 200)}`;
+function crashText({ family, line, evidence }: CrashReport): string {
+  const more = evidence === '' ? '' : ` (${evidence})`;
+  return `the board crashed (${family}): ${quoted(Buffer.from(line, 'latin1'), 200)}${more}`;
+}
+
+/** Of a crash that is wanted, the family is looked for in any case. */
+function wishOf({ crash, expectCrash }: Script): CrashWish {
+  if (!expectCrash) return crash;
+  if (expectCrash === 'any') return crash === 'none' ? 'auto' : crash;
+  return [...new Set([...(typeof crash === 'string' ? [] : crash), ...DEFAULT_FAMILIES, ...expectCrash])];
 }

@@ -1,12 +1,22 @@
 import { formatDuration } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
 
+/** What a board told of its crash. */
+export interface CrashReport {
+  readonly family: string;
+  /** The line that told. */
+  readonly line: string;
+  /** `pc 0x400d1234, task main`; empty when the dump says nothing of the kind. */
+  readonly evidence: string;
+}
+
 /** Why a session did not pass. The message is one line; the tail is what the board said last. */
 export class ExpectationError extends RigError {
   /** The step as the user wrote it, where there was one. */
   readonly step: string | undefined;
   /** The last lines that arrived, oldest first, control bytes made visible. */
   readonly tail: readonly string[];
+  readonly crash: CrashReport | undefined;
 
   constructor(
     blame: Blame,
@@ -14,6 +24,7 @@ export class ExpectationError extends RigError {
     details: {
       readonly step: string | undefined;
       readonly tail: readonly string[];
+      readonly crash?: CrashReport | undefined;
       readonly cause?: unknown;
     },
   ) {
@@ -21,6 +32,7 @@ export class ExpectationError extends RigError {
     super(blame, `${message}${ending}`, { cause: details.cause });
     this.step = details.step;
     this.tail = details.tail;
+    this.crash = details.crash;
   }
 }
 

@@ -177,8 +177,7 @@ export class ResultRun {
     }
     for (const { suite, tests } of this.#totals.filter((each) => each.suite !== undefined)) {
       const inSuite = told.filter((test) => test.suite === suite).length;
-      if (inSuite < tests)
-        this.problems.push(`suite ${suite} had ${tests} tests, ${inSuite} have a result`);
+      if (inSuite < tests) this.problems.push(`suite ${suite} had ${tests} tests, ${inSuite} have a result`);
     }
     const failed = this.#totals.reduce((sum, each) => sum + each.failed, 0);
     if (failed > this.#count('fail'))
@@ -189,7 +188,9 @@ export class ResultRun {
     const absent: number[] = [];
     for (let number = 1; number <= expected && absent.length < 5; number++)
       if (!this.#numbers.has(number)) absent.push(number);
-    return absent.length === 0 ? '' : `; without one: ${absent.join(', ')}${absent.length === 5 ? ', …' : ''}`;
+    return absent.length === 0
+      ? ''
+      : `; without one: ${absent.join(', ')}${absent.length === 5 ? ', …' : ''}`;
   }
 
   #find({ suite, name }: { suite?: string; name: string }): TestResult | undefined {

@@ -1,3 +1,4 @@
+import { oneLine } from '../base/one-line.ts';
 import { LineRepair, type Repaired } from './line-repair.ts';
 import { OutputLines } from './output-lines.ts';
 import { formatsOf, isTelling } from './result-formats.ts';
@@ -100,7 +101,10 @@ export class ResultsCollector {
     const current = this.#run ?? run;
     const test = current.take(event);
     if (!test) return;
-    if (this.#tests.length + current.tests.length <= MAX_TESTS) return this.#onTest(test);
+    if (this.#tests.length + current.tests.length <= MAX_TESTS) {
+      this.#onTest(test);
+      return;
+    }
     current.tests.pop();
     if (!this.#isFull) this.#addProblem(`more than ${MAX_TESTS} results came`);
     this.#isFull = true;
@@ -146,5 +150,5 @@ export function failureOf(summary: ResultsSummary): string | undefined {
 function describe({ suite, name, file, line, message }: TestResult): string {
   const place = file === undefined ? undefined : line === undefined ? file : `${file}:${line}`;
   const details = [place, message].filter((each) => each).join(': ');
-  return `${suite === undefined ? '' : `${suite}.`}${name}${details === '' ? '' : ` (${details})`}`;
+  return oneLine(`${suite === undefined ? '' : `${suite}.`}${name}${details === '' ? '' : ` (${details})`}`);
 }

@@ -11,17 +11,20 @@ function collected(text: string, format: ResultFormatName | 'auto' = 'auto'): Re
 }
 
 describe.each(CHUNKINGS)('%s', (chunking) => {
-  test.each(SAMPLES)('$format is recognised, and every result told as it arrives', ({ format, text, tests }) => {
-    const told: TestResult[] = [];
-    const collector = new ResultsCollector('auto', (each) => told.push(each));
-    const bytes = Buffer.from(`boot\r\n\x1b[0;32m> \x1b[0m\r\n${text}\r\n`);
-    const chunks = chunking === 'whole chunks' ? [bytes] : [...bytes].map((byte) => Buffer.of(byte));
-    for (const chunk of chunks) collector.push(chunk);
-    expect(collector.isComplete).toBe(true);
-    const names = (all: readonly TestResult[]): string[] => [...new Set(all.map(({ name }) => name))];
-    expect(names(told)).toEqual(names(tests));
-    expect(collector.end()).toEqual({ format, tests, problems: [] });
-  });
+  test.each(SAMPLES)(
+    '$format is recognised, and every result told as it arrives',
+    ({ format, text, tests }) => {
+      const told: TestResult[] = [];
+      const collector = new ResultsCollector('auto', (each) => told.push(each));
+      const bytes = Buffer.from(`boot\r\n\x1b[0;32m> \x1b[0m\r\n${text}\r\n`);
+      const chunks = chunking === 'whole chunks' ? [bytes] : [...bytes].map((byte) => Buffer.of(byte));
+      for (const chunk of chunks) collector.push(chunk);
+      expect(collector.isComplete).toBe(true);
+      const names = (all: readonly TestResult[]): string[] => [...new Set(all.map(({ name }) => name))];
+      expect(names(told)).toEqual(names(tests));
+      expect(collector.end()).toEqual({ format, tests, problems: [] });
+    },
+  );
 });
 
 /** What a kernel or a logger prints into a line. */
@@ -48,22 +51,25 @@ describe.each(FOREIGN)('a line cut by %j', (foreign) => {
     expect(wrong).toEqual([]);
   });
 
-  test.each(SAMPLES)('is never another result, at any two bytes of a line of $format', ({ format, text, tests }) => {
-    const whole = `${text}\r\n`;
-    const wrong: unknown[] = [];
-    for (let at = 0; at < whole.length; at += 3) {
-      for (const distance of [1, 2, 5, 17]) {
-        const second = at + distance;
-        const cut =
-          whole.slice(0, at) + foreign + whole.slice(at, second) + foreign + whole.slice(second);
-        const summary = collected(cut, format);
-        const passed = new Set(tests.filter(({ status }) => status === 'pass').map(({ name }) => name));
-        const invented = summary.tests.filter(({ name, status }) => status === 'pass' && !passed.has(name));
-        if (invented.length > 0) wrong.push([JSON.stringify(cut.slice(Math.max(0, at - 40), second + 60)), invented]);
+  test.each(SAMPLES)(
+    'is never another result, at any two bytes of a line of $format',
+    ({ format, text, tests }) => {
+      const whole = `${text}\r\n`;
+      const wrong: unknown[] = [];
+      for (let at = 0; at < whole.length; at += 3) {
+        for (const distance of [1, 2, 5, 17]) {
+          const second = at + distance;
+          const cut = whole.slice(0, at) + foreign + whole.slice(at, second) + foreign + whole.slice(second);
+          const summary = collected(cut, format);
+          const passed = new Set(tests.filter(({ status }) => status === 'pass').map(({ name }) => name));
+          const invented = summary.tests.filter(({ name, status }) => status === 'pass' && !passed.has(name));
+          if (invented.length > 0)
+            wrong.push([JSON.stringify(cut.slice(Math.max(0, at - 40), second + 60)), invented]);
+        }
       }
-    }
-    expect(wrong).toEqual([]);
-  });
+      expect(wrong).toEqual([]);
+    },
+  );
 });
 
 test('a "not " that was cut off does not make a pass', () => {
