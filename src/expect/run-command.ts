@@ -13,6 +13,7 @@ import { lockConsole } from './console-lock.ts';
 import { jigRunner, type RunJig } from './jig-step.ts';
 import { LogProxies, withSendsLogged } from './log-proxies.ts';
 import { PatientOutput } from './patient-output.ts';
+import type { Recorder } from './recorder.ts';
 import { Session } from './session.ts';
 import type { ResultsOfSession } from './session-results.ts';
 import { defaultTtys, resolveTty, type TargetTty } from './target-tty.ts';
@@ -65,6 +66,11 @@ async function runAndTell(invocation: Invocation, regexProgram: string, told: To
       return 0;
     }
     told.request = request;
+    if (request.toCast !== undefined) {
+      const { printCast } = await import('./replay-command.ts');
+      printCast(request.toCast, invocation.print);
+      return 0;
+    }
     invocation.diagnostics.verbosity = request.verbosity;
     told.log = await LogProxies.open(invocation.env, (text) => invocation.diagnostics.say(text));
     told.log.remark('starting');
@@ -87,10 +93,12 @@ async function unsafeEngineFor(
 }
 
 async function runRequest(request: Request, invocation: Invocation, told: Told): Promise<void> {
+  if (request.replay !== undefined) return await replayRequest(request, request.replay, invocation, told);
   const wanted = request.tty === undefined ? defaultTtys(invocation.env) : [request.tty];
   const ttys = (wanted.length === 0 ? ['0'] : wanted).map((each) => resolveTty(each, invocation.env));
   const askJig = jigRunner(request.script.steps, invocation.env);
   const runJig = told.log?.jig(askJig) ?? askJig;
+  const recorder = await recorderFor(request, ttys, invocation);
   const deadline = new AbortController();
   const { timeoutMs } = request;
   const timer =
@@ -104,15 +112,73 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
     lastByte = chunk.at(-1) ?? lastByte;
   };
   try {
-    const runs = ttys.map((tty) => runOnTty(tty, { request, runJig, invocation, until, onBytes, told }));
+    const run: Run = { request, runJig, recorder, invocation, until, onBytes, told };
+    const runs = ttys.map((tty, index) => runOnTty(tty, index, run));
     // The first verdict counts, a pass like a failure; the others let go of their consoles before it is told.
     const first = Promise.race(runs).finally(() => oneIsDone.abort());
     await Promise.allSettled([first, ...runs]);
     // What follows on a terminal, our own line or the shell's prompt, begins a line of its own.
     if (isatty(STDOUT) && lastByte !== NEWLINE) echo?.write(Buffer.of(NEWLINE));
     await first;
+    recorder?.end(undefined);
+  } catch (error) {
+    recorder?.end(error);
+    throw error;
   } finally {
     clearTimeout(timer);
+    const loss = recorder?.close();
+    if (loss) {
+      invocation.diagnostics.say(loss.message);
+      addFinding(loss, invocation, request, {});
+    }
+  }
+}
+
+/** Loaded for those who ask for it. */
+async function recorderFor(
+  { record, baudRate }: Request,
+  ttys: readonly TargetTty[],
+  { env }: Invocation,
+): Promise<Recorder | undefined> {
+  if (record === undefined) return undefined;
+  const { Recorder } = await import('./recorder.ts');
+  const device = env[ENV.deviceName];
+  return new Recorder(record, {
+    ...(device ? { device } : {}),
+    ttys: ttys.map((tty) => ({ label: tty.label, path: tty.path, baudRate: baudRate ?? tty.baudRate })),
+  });
+}
+
+async function replayRequest(
+  request: Request,
+  path: string,
+  invocation: Invocation,
+  told: Told,
+): Promise<void> {
+  const { runReplay } = await import('./replay-command.ts');
+  await using echo = openEcho(request, invocation);
+  const results = await resultsFor(request, invocation);
+  let failure: unknown;
+  try {
+    await runReplay({
+      request,
+      path,
+      invocation,
+      commonParts: {
+        onBytes: (chunk) => echo?.write(chunk),
+        results,
+        detail: (text) => invocation.diagnostics.detail(text),
+      },
+      onSession: (session, label) => {
+        told.tty ??= label;
+        told.session ??= session;
+      },
+    });
+  } catch (error) {
+    failure = error;
+    throw error;
+  } finally {
+    results?.finish(failure);
   }
 }
 
@@ -120,14 +186,15 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
 interface Run {
   readonly request: Request;
   readonly runJig: RunJig;
+  readonly recorder: Recorder | undefined;
   readonly invocation: Invocation;
   readonly until: AbortSignal;
   readonly onBytes: (chunk: Uint8Array) => void;
   readonly told: Told;
 }
 
-async function runOnTty(tty: TargetTty, run: Run): Promise<void> {
-  const { request, runJig, invocation, until, onBytes, told } = run;
+async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> {
+  const { request, runJig, recorder, invocation, until, onBytes, told } = run;
   const { diagnostics } = invocation;
   let session: Session | undefined;
   try {
@@ -143,14 +210,14 @@ async function runOnTty(tty: TargetTty, run: Run): Promise<void> {
     });
     const results = await resultsFor(request, invocation);
     session = new Session({
-      console: withSendsLogged(console, log),
+      console: recorder?.console(withSendsLogged(console, log), index) ?? withSendsLogged(console, log),
       script: request.script,
-      unread: tty.unread,
+      unread: recorder?.unread(tty.unread, index) ?? tty.unread,
       onBytes: (chunk) => {
         log?.send(chunk);
         onBytes(chunk);
       },
-      runJig,
+      runJig: recorder?.jig(runJig, index) ?? runJig,
       deviceCrash: tty.crash,
       results,
       detail: (text) => {
