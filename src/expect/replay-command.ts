@@ -2,7 +2,7 @@ import { formatDuration } from '../base/duration.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { castOf } from './cast.ts';
 import type { Request } from './cli.ts';
-import { readRecording } from './recording-file.ts';
+import { type Recording, readRecording } from './recording-file.ts';
 import { Replay, recordedEarly } from './replay.ts';
 import { Session, type SessionParts } from './session.ts';
 import { TimeUp } from './verdict.ts';
@@ -12,7 +12,7 @@ export type CommonParts = Pick<SessionParts, 'onBytes' | 'results' | 'detail'>;
 
 export interface ReplayOptions {
   readonly request: Request;
-  readonly path: string;
+  readonly recording: Recording;
   readonly invocation: Invocation;
   readonly commonParts: CommonParts;
   /** Told of each session as it begins. */
@@ -26,14 +26,14 @@ export interface ReplayOptions {
  */
 export async function runReplay({
   request,
-  path,
+  recording,
   invocation,
   commonParts,
   onSession,
 }: ReplayOptions): Promise<void> {
   const { diagnostics, stop } = invocation;
-  const recording = readRecording(path, '--replay');
-  if (recording.isCut) diagnostics.say(`${path}: its last line is cut; who recorded it was killed`);
+  if (recording.isCut)
+    diagnostics.say('replay: the last line of the recording is cut; its writer was killed');
   const replay = new Replay(recording, (text) => diagnostics.say(`replay: ${text}`));
   const deadline = new AbortController();
   const oneIsDone = new AbortController();

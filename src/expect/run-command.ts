@@ -156,13 +156,15 @@ async function replayRequest(
   told: Told,
 ): Promise<void> {
   const { runReplay } = await import('./replay-command.ts');
+  const { readRecording } = await import('./recording-file.ts');
+  const recording = readRecording(path, '--replay');
   await using echo = openEcho(request, invocation);
-  const results = await resultsFor(request, invocation);
+  const results = await resultsFor(request, invocation, recording.head.device);
   let failure: unknown;
   try {
     await runReplay({
       request,
-      path,
+      recording,
       invocation,
       commonParts: {
         onBytes: (chunk) => echo?.write(chunk),
@@ -208,7 +210,7 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
       baudRate: request.baudRate ?? tty.baudRate,
       hangUpOnClose: tty.hangUpOnClose,
     });
-    const results = await resultsFor(request, invocation);
+    const results = await resultsFor(request, invocation, invocation.env[ENV.deviceName]);
     session = new Session({
       console: recorder?.console(withSendsLogged(console, log), index) ?? withSendsLogged(console, log),
       script: request.script,
@@ -257,13 +259,12 @@ async function runAndReport(
 /** Loaded for those who ask for it. */
 async function resultsFor(
   request: Request,
-  { env, diagnostics }: Invocation,
+  { diagnostics }: Invocation,
+  device: string | undefined,
 ): Promise<ResultsOfSession | undefined> {
   if (!request.results) return undefined;
   const { ResultsOfSession } = await import('./session-results.ts');
-  return new ResultsOfSession(request.results, env[ENV.deviceName] ?? 'board', (text) =>
-    diagnostics.say(text),
-  );
+  return new ResultsOfSession(request.results, device || 'board', (text) => diagnostics.say(text));
 }
 
 async function driverOf(name: Request['driver']): Promise<OpenConsole> {
