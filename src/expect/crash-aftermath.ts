@@ -26,12 +26,12 @@ export class CrashAftermath {
     this.#quiet = clock.after(DUMP_QUIET_MS, () => clock.onceRead(() => this.#end()));
   }
 
-  /** How many bytes of `chunk` belong to the crash; none once it is over. */
+  /** How many more of the bytes that it has been given belong to the crash; none once it is over. */
   push(chunk: Uint8Array): number {
     if (this.#isOver) return 0;
     const used = this.#dump?.push(chunk) ?? 0;
     if (!this.#dump || this.#dump.isOver) this.#end();
-    else if (used > 0) this.#quiet?.refresh();
+    else this.#quiet?.refresh();
     return used;
   }
 

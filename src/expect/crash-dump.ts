@@ -25,6 +25,8 @@ export class CrashDump {
   readonly #boots = BOOT_LINES.map(({ source }) => new RegExp(source));
   readonly #lines = new OutputLines();
   #sizeBytes = 0;
+  /** Of the line that has not ended. */
+  #lineBytes = 0;
   #isOver = false;
 
   constructor(family: CrashFamily | 'device') {
@@ -37,23 +39,29 @@ export class CrashDump {
     return this.#isOver;
   }
 
-  /** How many bytes of `chunk` belong to it. */
+  /** How many more of the bytes that it has been given belong to it: whole lines, whatever the chunks. */
   push(chunk: Uint8Array): number {
     let used = 0;
-    while (!this.#isOver && used < chunk.length) {
-      const newline = chunk.indexOf(NEWLINE, used);
+    for (let from = 0; !this.#isOver && from < chunk.length; ) {
+      const newline = chunk.indexOf(NEWLINE, from);
       const end = newline < 0 ? chunk.length : newline + 1;
-      const [line] = this.#lines.push(chunk.subarray(used, end));
-      if (line !== undefined && this.#boots.some((boot) => boot.test(line))) {
-        this.#isOver = true;
-        return used;
-      }
-      used = end;
-      this.#isOver = line !== undefined && this.#last?.test(line) === true;
+      const [line] = this.#lines.push(chunk.subarray(from, end));
+      this.#lineBytes += end - from;
+      this.#sizeBytes += end - from;
+      from = end;
+      if (line === undefined) break;
+      used += this.#takeLine(line);
     }
-    this.#sizeBytes += used;
     if (this.#sizeBytes >= DUMP_LIMIT_BYTES) this.#isOver = true;
     return used;
+  }
+
+  #takeLine(line: string): number {
+    const lineBytes = this.#lineBytes;
+    this.#lineBytes = 0;
+    const isNextStart = this.#boots.some((boot) => boot.test(line));
+    this.#isOver = isNextStart || this.#last?.test(line) === true;
+    return isNextStart ? 0 : lineBytes;
   }
 }
 

@@ -5,6 +5,7 @@ import { didYouMean } from '../base/validate.ts';
 import { CRASH_FAMILIES, type CrashConfig, type CrashFamily } from '../wire/crash.ts';
 import { AnnouncedRegex, ByteRegex, type StreamRegex } from './byte-regex.ts';
 import { BOOT_LINES, CRASH_KNOWLEDGE } from './crash-families.ts';
+import type { Script } from './script.ts';
 
 /** One way in which firmware tells that it has crashed, or is starting. */
 export interface CrashPattern {
@@ -18,6 +19,13 @@ export interface CrashPattern {
 
 /** What a session is asked to look for. `auto` is what the device's config says, else every family but `python`. */
 export type CrashWish = 'auto' | 'none' | readonly CrashFamily[];
+
+/** What to look for: of a crash that is wanted, the family in any case. */
+export function crashWishOf({ crash, expectCrash }: Pick<Script, 'crash' | 'expectCrash'>): CrashWish {
+  if (!expectCrash) return crash;
+  if (expectCrash === 'any') return crash === 'none' ? 'auto' : crash;
+  return [...new Set([...(typeof crash === 'string' ? [] : crash), ...DEFAULT_FAMILIES, ...expectCrash])];
+}
 
 /** Families by default: what no healthy board prints. */
 export const DEFAULT_FAMILIES: readonly CrashFamily[] = CRASH_FAMILIES.filter(

@@ -8,7 +8,7 @@ import { Session, type SessionParts } from './session.ts';
 import { TimeUp } from './verdict.ts';
 
 /** What of a session is the same with a board and with a recording. */
-export type CommonParts = Pick<SessionParts, 'onBytes' | 'results' | 'detail'>;
+type CommonParts = Pick<SessionParts, 'onBytes' | 'results' | 'detail'>;
 
 export interface ReplayOptions {
   readonly request: Request;

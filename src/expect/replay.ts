@@ -12,13 +12,15 @@ import { NoUnreadBytes, type UnreadBytes } from './unread-bytes.ts';
 /** How long after its place in the recording something may be sent, before it is said that it was not. */
 const SEND_GRACE_MS = 2000;
 
-type Jig = RecordingEntry & { readonly is: 'jig' };
+/** What happened; the rest tells of the session itself. */
+type Happening = RecordingEntry & { readonly is: 'in' | 'out' | 'gone' | 'jig' };
+type Jig = Happening & { readonly is: 'jig' };
 
 /** A recording in the board's place: it says what the board said, when the board said it, after what it was sent. */
 export class Replay {
   readonly clock = new ReplayClock();
   readonly consoles: readonly ReplayConsole[];
-  readonly #entries: readonly RecordingEntry[];
+  readonly #entries: readonly Happening[];
   readonly #onDifference: (text: string) => void;
   #next = 0;
   /** By how much the steps are later than those that were recorded. */
@@ -29,7 +31,9 @@ export class Replay {
   /** `onDifference` is told what the steps send, or have the jig do, otherwise than the recording has it. */
   constructor({ head, entries }: Recording, onDifference: (text: string) => void) {
     this.consoles = head.ttys.map(({ label }) => new ReplayConsole(label));
-    this.#entries = entries.filter(({ is }) => is !== 'early' && is !== 'line' && is !== 'end');
+    this.#entries = entries.filter(
+      (entry) => entry.is === 'in' || entry.is === 'out' || entry.is === 'gone' || entry.is === 'jig',
+    );
     this.#onDifference = onDifference;
   }
 
@@ -91,12 +95,12 @@ export class Replay {
   }
 
   /** Whether the steps have not yet done what comes next in the recording. */
-  #isAwaited(entry: RecordingEntry): boolean {
+  #isAwaited(entry: Happening): boolean {
     if (entry.is === 'out') return this.consoles[entry.tty]?.sent.length === 0;
     return isJig(entry, 'begin') && this.#jigs.length === 0;
   }
 
-  #skip(entry: RecordingEntry): void {
+  #skip(entry: Happening): void {
     this.#next++;
     const label = this.consoles[entry.tty]?.label;
     if (entry.is === 'out')
@@ -105,7 +109,7 @@ export class Replay {
       this.#onDifference(`does not run --jig ${entry.sequence}, as the recording does`);
   }
 
-  #take(entry: RecordingEntry): void {
+  #take(entry: Happening): void {
     const console = this.consoles[entry.tty];
     switch (entry.is) {
       case 'in':
@@ -140,7 +144,7 @@ export class Replay {
   }
 }
 
-function isJig(entry: RecordingEntry, event: Jig['event']): boolean {
+function isJig(entry: Happening, event: Jig['event']): boolean {
   return entry.is === 'jig' && entry.event === event;
 }
 

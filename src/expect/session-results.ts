@@ -3,7 +3,7 @@ import { failureOf, type Interruption, ResultsCollector } from '../results/resul
 import { ResultsReport } from '../results/results-report.ts';
 import { tableOf } from '../results/results-table.ts';
 import type { ResultsRequest } from './cli.ts';
-import type { SessionResults } from './session.ts';
+import type { SessionResults } from './session-tests.ts';
 import { ExpectationError } from './verdict.ts';
 
 /** The test results of one session: collected, written as they come, and told at the end. */

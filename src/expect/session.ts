@@ -4,16 +4,16 @@ import type { Console } from '../tty/console.ts';
 import type { CrashConfig } from '../wire/crash.ts';
 import { type ByteAccount, describeAccount, lossOf, lostBytes } from './byte-account.ts';
 import { type Clock, type ClockTimer, pause, REAL_CLOCK } from './clock.ts';
-import { type CrashWish, crashPatterns, DEFAULT_FAMILIES } from './crash.ts';
+import { crashPatterns, crashWishOf } from './crash.ts';
 import { CrashAftermath } from './crash-aftermath.ts';
 import type { RunJig } from './jig-step.ts';
 import { QuietTimer } from './quiet-timer.ts';
 import type { Script, Step } from './script.ts';
+import { type SessionResults, SessionTests } from './session-tests.ts';
 import { StreamWatch, type WatchEvent } from './stream-watch.ts';
-import { quoted } from './text.ts';
 import { Transcript } from './transcript.ts';
 import type { UnreadBytes } from './unread-bytes.ts';
-import { type CrashReport, ExpectationError, TimeUp } from './verdict.ts';
+import { type CrashReport, describeCrash, ExpectationError, TimeUp } from './verdict.ts';
 
 /** Lines of the tail in a failure's message. */
 const TAIL_LINES = 5;
@@ -23,17 +23,6 @@ const FRESH_LIMIT_BYTES = 1024 * 1024;
 
 /** A board that never pauses: by then all that had arrived before has long been read. */
 const FRESH_LIMIT_MS = 500;
-
-/** After the last line of the tests, what still belongs to them arrives. */
-const RESULTS_GRACE_MS = 200;
-
-/** Test results in the board's output, which have a say in the verdict. */
-export interface SessionResults {
-  push(chunk: Uint8Array): void;
-  readonly isComplete: boolean;
-  /** Nothing more will come: why the tests are no pass, one line; undefined when they are. */
-  conclude(): string | undefined;
-}
 
 /** What a session is given; it opens nothing itself. */
 export interface SessionParts {
@@ -76,23 +65,20 @@ export class Session {
   #aftermath: CrashAftermath | undefined;
   /** Runs while everything has passed and a crash would still count. */
   #settling: ClockTimer | undefined;
-  #resultsGrace: ClockTimer | undefined;
-  /** What had arrived before a script's first act is not what its tests say. */
-  #resultsCount: boolean;
+  readonly #tests: SessionTests;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
     const { script } = parts;
     this.#clock = parts.clock ?? REAL_CLOCK;
     this.#quiet = new QuietTimer(this.#clock, () => this.#onQuiet());
-    const firstAct = script.steps.find(({ kind }) => kind !== 'expect' && kind !== 'pause');
-    this.#resultsCount = firstAct?.kind !== 'fresh' && firstAct?.kind !== 'jig';
+    this.#tests = new SessionTests(parts.results, script, this.#clock, () => this.#pass());
     this.#freshLeft = script.steps.filter(({ kind }) => kind === 'fresh' || kind === 'jig').length;
     this.#watch = new StreamWatch(
       {
         pass: script.pass.map(({ pattern }) => pattern),
         fail: script.fail.map(({ pattern }) => pattern),
-        crash: crashPatterns(wishOf(script), parts.deviceCrash),
+        crash: crashPatterns(crashWishOf(script), parts.deviceCrash),
       },
       {
         passCounts: this.#freshLeft > 0 ? 'when released' : 'at once',
@@ -116,7 +102,7 @@ export class Session {
     const early = unread.load();
     if (early.bytes.length > 0) {
       this.transcript.push(early.bytes);
-      this.#pushResults(early.bytes);
+      this.#tests.push(early.bytes);
     }
     this.#watch.goOnFrom(early);
     const reading = this.#read();
@@ -154,7 +140,7 @@ export class Session {
     this.transcript.push(chunk);
     this.#parts.onBytes(chunk);
     if (this.#discarding) this.#discard(this.#discarding, chunk);
-    else this.#pushResults(chunk);
+    else if (!this.#over.signal.aborted) this.#tests.push(chunk);
     const event = this.#watch.push(chunk);
     if (this.#aftermath) this.#watch.useUp(this.#aftermath.push(chunk));
     this.#handle(event);
@@ -165,20 +151,6 @@ export class Session {
   #discard(discarding: { sizeBytes: number; readonly done: () => void }, chunk: Uint8Array): void {
     discarding.sizeBytes += chunk.length;
     if (discarding.sizeBytes >= FRESH_LIMIT_BYTES) discarding.done();
-  }
-
-  #pushResults(chunk: Uint8Array): void {
-    const { results } = this.#parts;
-    if (!results || !this.#resultsCount || this.#over.signal.aborted) return;
-    results.push(chunk);
-    this.#endWithResults();
-  }
-
-  /** Where no pattern ends the session, the end of the tests does. */
-  #endWithResults(): void {
-    const isLastToCome = this.#hasDoneSteps && this.#parts.script.pass.length === 0;
-    if (isLastToCome && this.#parts.results?.isComplete)
-      this.#resultsGrace ??= this.#clock.after(RESULTS_GRACE_MS, () => this.#pass());
   }
 
   async #perform(): Promise<void> {
@@ -198,7 +170,7 @@ export class Session {
         return;
       }
       this.#look(() => this.#watch.finish());
-      this.#endWithResults();
+      this.#tests.stepsDone();
     } catch (error) {
       this.#finish(this.#because(error));
     }
@@ -256,7 +228,7 @@ export class Session {
     }
     this.#parts.unread.replace(this.#watch.unread);
     this.#freshLeft--;
-    this.#resultsCount = true;
+    this.#tests.freshen();
     this.#watch.releaseFresh(this.#freshLeft === 0 ? 'from now on' : 'not yet');
   }
 
@@ -323,12 +295,12 @@ export class Session {
     const crash = aftermath.report(this.transcript);
     const { expectCrash } = this.#parts.script;
     const isWanted = expectCrash === 'any' || expectCrash?.some((family) => family === crash.family);
-    if (isWanted) this.#parts.detail(`${this.#parts.console.label}: ${crashText(crash)}, as expected`);
+    if (isWanted) this.#parts.detail(`${this.#parts.console.label}: ${describeCrash(crash)}, as expected`);
     this.#finish(isWanted ? undefined : this.#crashFailure(crash));
   }
 
   #crashFailure(crash: CrashReport): ExpectationError {
-    return this.#failure('verdict', crashText(crash), { crash });
+    return this.#failure('verdict', describeCrash(crash), { crash });
   }
 
   /** Everything has come that was wanted. */
@@ -359,7 +331,7 @@ export class Session {
     this.#quiet.stop();
     this.#aftermath?.stop();
     this.#settling?.cancel();
-    this.#resultsGrace?.cancel();
+    this.#tests.stop();
   }
 
   /** The first call decides; `undefined` is a pass. */
@@ -450,16 +422,4 @@ export class Session {
     const loss = lossOf(console.label, this.#account);
     if (loss) onLoss(loss);
   }
-}
-
-function crashText({ family, line, evidence }: CrashReport): string {
-  const more = evidence === '' ? '' : ` (${evidence})`;
-  return `the board crashed (${family}): ${quoted(Buffer.from(line, 'latin1'), 200)}${more}`;
-}
-
-/** Of a crash that is wanted, the family is looked for in any case. */
-function wishOf({ crash, expectCrash }: Script): CrashWish {
-  if (!expectCrash) return crash;
-  if (expectCrash === 'any') return crash === 'none' ? 'auto' : crash;
-  return [...new Set([...(typeof crash === 'string' ? [] : crash), ...DEFAULT_FAMILIES, ...expectCrash])];
 }

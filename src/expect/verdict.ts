@@ -1,5 +1,6 @@
 import { formatDuration } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
+import { quoted } from './text.ts';
 
 /** What a board told of its crash. */
 export interface CrashReport {
@@ -8,6 +9,11 @@ export interface CrashReport {
   readonly line: string;
   /** `pc 0x400d1234, task main`; empty when the dump says nothing of the kind. */
   readonly evidence: string;
+}
+
+export function describeCrash({ family, line, evidence }: CrashReport): string {
+  const more = evidence === '' ? '' : ` (${evidence})`;
+  return `the board crashed (${family}): ${quoted(Buffer.from(line, 'latin1'), 200)}${more}`;
 }
 
 /** Why a session did not pass. The message is one line; the tail is what the board said last. */

@@ -77,13 +77,18 @@ describe('a crash', () => {
     expect(ended.stderr[0]).toContain('the board crashed (esp-idf)');
   });
 
-  test('keeps what the board says after its dump for the next sai-expect', async () => {
-    place.lease(dut.ttyPath);
-    dut.on('go\n', `${FIRST}\r\n${DUMP}\r\nrst:0xc (SW_CPU_RESET),boot:0x13 (X)\r\nready\r\n`);
-    const args = ['--line', 'go', '--expect', 'never', '--optional'];
-    expect((await place.run(...args)).status).toBe(1);
-    expect((await place.run('--expect', 'rst:0xc', '--expect', 'ready')).status).toBe(0);
-  });
+  test.each(CHUNKINGS)(
+    'keeps what the board says after its dump for the next sai-expect: %s',
+    async (chunking) => {
+      await dut[Symbol.asyncDispose]();
+      dut = new DutOnPty(chunking);
+      place.lease(dut.ttyPath);
+      dut.on('go\n', `${FIRST}\r\n${DUMP}\r\nrst:0xc (SW_CPU_RESET),boot:0x13 (X)\r\nready\r\n`);
+      const args = ['--line', 'go', '--expect', 'never', '--optional'];
+      expect((await place.run(...args)).status).toBe(1);
+      expect((await place.run('--expect', 'rst:0xc', '--expect', 'ready')).status).toBe(0);
+    },
+  );
 
   test('lets no step go on while its dump is read', async () => {
     dut.on('go\n', `${FIRST}\r\n`);
