@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Runs a benchmark: node scripts/bench.mjs <name>, which bundles and starts bench/<name>.ts.
+// Runs a benchmark: node scripts/bench.mjs <name> [option...], which bundles and starts bench/<name>.ts.
 // Each measures us beside a peer in the same run, because figures of shared machines mean nothing alone.
 
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const name = process.argv[2] ?? '';
 const source = join(root, 'bench', `${name}.ts`);
 if (!/^[\w-]+$/.test(name) || !existsSync(source)) {
-  const names = readdirSync(join(root, 'bench')).map((file) => file.replace(/\.ts$/, ''));
+  const names = readdirSync(join(root, 'bench')).flatMap((file) => /^(.+)\.ts$/.exec(file)?.[1] ?? []);
   console.error(`bench: expected one of ${names.join(', ')}, got ${JSON.stringify(name)}`);
   process.exit(64);
 }
@@ -30,7 +30,12 @@ try {
     packages: 'external',
   });
   const { bench } = await import(pathToFileURL(outfile).href);
-  await bench({ bin: join(root, 'bin'), scratch, print: (line) => console.log(line) });
+  await bench({
+    bin: join(root, 'bin'),
+    scratch,
+    print: (line) => console.log(line),
+    args: process.argv.slice(3),
+  });
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }

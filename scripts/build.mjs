@@ -47,7 +47,6 @@ export async function build() {
       // Native parts and what is loaded only when needed stay outside.
       external: ['koffi', 'serialport', 'yaml', 'bufferutil', 'utf-8-validate'],
       sourcemap: false,
-      keepNames: true,
       charset: 'ascii',
       legalComments: 'eof',
       logLevel: 'warning',

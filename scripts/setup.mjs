@@ -2,9 +2,10 @@
 // Makes a machine ready: npm packages, Debian packages, the built commands. Does only what is still missing.
 //
 //   node scripts/setup.mjs            what the commands, the demo and most tests need
-//   node scripts/setup.mjs --heavy    also what the last tests need (an AVR compiler, systemd-tmpfiles)
+//   node scripts/setup.mjs --heavy    also what the last tests need (an AVR compiler, systemd-tmpfiles, boards in QEMU),
+//                                     and what benchmarks compare with
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -31,12 +32,28 @@ const TESTS = [
   { program: 'python3', debianPackage: 'python3' },
   { program: 'curl', debianPackage: 'curl' },
   { program: 'script', debianPackage: 'bsdutils' },
+  { program: 'tio', debianPackage: 'tio' },
+  { program: 'picocom', debianPackage: 'picocom' },
+  { program: 'avrdude', debianPackage: 'avrdude' },
+  { file: '/usr/lib/python3/dist-packages/serial/__init__.py', debianPackage: 'python3-serial' },
+  { program: 'openssl', debianPackage: 'openssl' },
 ];
 const HEAVY = [
   ...TESTS,
   { program: 'avr-gcc', debianPackage: 'gcc-avr' },
   { program: 'systemd-tmpfiles', debianPackage: 'systemd-standalone-tmpfiles' },
   { file: '/usr/lib/avr/include/avr/io.h', debianPackage: 'avr-libc' },
+  { program: 'cpio', debianPackage: 'cpio' },
+  { program: 'qemu-system-aarch64', debianPackage: 'qemu-system-arm' },
+  { file: '/usr/lib/u-boot/qemu_arm64/u-boot.bin', debianPackage: 'u-boot-qemu' },
+  {
+    file: '/usr/share/firmware-microbit-micropython/firmware.hex',
+    debianPackage: 'firmware-microbit-micropython',
+  },
+  // Those that bench/expect.ts compares with.
+  { program: 'expect', debianPackage: 'expect' },
+  { file: '/usr/lib/python3/dist-packages/pexpect/__init__.py', debianPackage: 'python3-pexpect' },
+  { file: '/usr/lib/python3/dist-packages/labgrid/__init__.py', debianPackage: 'python3-labgrid' },
 ];
 
 /** What could not be made ready, in one line for people. */
@@ -51,6 +68,16 @@ export async function setUp(purpose) {
   await installNpmPackages();
   await installDebianPackages({ demo: DEMO, tests: TESTS, heavy: HEAVY }[purpose], purpose);
   if (await build()) say('built the commands into dist/');
+  if (purpose === 'heavy') prepareLinuxBoard();
+}
+
+/** Without it the tests skip what needs it, and say so. */
+function prepareLinuxBoard() {
+  const command = join(root, 'bin/sai-virtual-lab');
+  const { status } = spawnSync(process.execPath, [command, 'prepare', 'linux'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  if (status !== 0) say(`the Linux board could not be prepared: status ${status}`);
 }
 
 function checkNode() {

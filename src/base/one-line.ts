@@ -3,6 +3,14 @@ const MAX_CHARACTERS = 200;
 
 /** A text by whomever, fit for one line on a terminal: no line ends, no escape sequences, not too long. */
 export function oneLine(text: string): string {
-  const shown = text.replaceAll(/[\s\p{Cc}]+/gu, ' ');
+  const shown = Array.from(text, (character) => (isControl(character) ? ' ' : character))
+    .join('')
+    .replaceAll(/\s+/g, ' ');
   return shown.length > MAX_CHARACTERS ? `${shown.slice(0, MAX_CHARACTERS)} …` : shown;
+}
+
+/** By number: a regular expression that knows Unicode's classes costs every waiter half a megabyte. */
+function isControl(character: string): boolean {
+  const code = character.codePointAt(0) ?? 0;
+  return code < 0x20 || (code >= 0x7f && code < 0xa0);
 }

@@ -1,6 +1,6 @@
 /** Which files are flocked, as /proc/locks shows it: looking that neither opens nor locks anything. */
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** A file as the kernel knows it. */
 export interface FileId {
@@ -18,7 +18,13 @@ export interface FlockTable {
   holderOf(file: FileId): number | undefined;
 }
 
-/** Source: proc(5), /proc/locks. */
+/** When there is nobody to ask about, or no time to ask. */
+export const NO_FLOCKS: FlockTable = { holderOf: () => undefined };
+
+/**
+ * Not for where milliseconds count: the kernel may let everything that locks a file come to rest first, which takes some
+ * ten of them, waiting. Source: proc(5), /proc/locks; Linux fs/locks.c, locks_start.
+ */
 export function readFlocks(): FlockTable {
   const holders = new Map<string, number>();
   for (const line of readFileSync('/proc/locks', 'latin1').split('\n')) {
@@ -27,6 +33,24 @@ export function readFlocks(): FlockTable {
     if (match?.[1] && match[2]) holders.set(match[2], Math.max(0, Number(match[1])));
   }
   return { holderOf: (file) => holders.get(keyOf(file)) };
+}
+
+/**
+ * Whether a process has an open file that bears the flock of `file`, whoever took it: as a shell does after `flock 9`,
+ * and a daemon that was forked by who took it. False for what is gone, or somebody else's.
+ * Source: proc(5), `lock:` lines of /proc/pid/fdinfo.
+ */
+export function bearsFlock(pid: number, file: FileId): boolean {
+  const key = keyOf(file);
+  try {
+    return readdirSync(`/proc/${pid}/fdinfo`).some((fd) =>
+      new RegExp(`^lock:.* FLOCK .* ${key} 0 EOF$`, 'm').test(
+        readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1'),
+      ),
+    );
+  } catch {
+    return false; // it ended meanwhile, or is not ours to look into
+  }
 }
 
 function keyOf({ dev, ino }: FileId): string {

@@ -70,12 +70,17 @@ export function withDescendants(table: readonly ProcessInfo[], roots: Iterable<n
 }
 
 /**
- * Direct children of a process, also zombies, without reading the whole table.
- * Undefined where the kernel does not list them. Source: proc(5), /proc/pid/task/tid/children.
+ * Direct children of a process, also zombies, without reading the whole table; or only those of its first thread, which
+ * also inherits all orphans. Undefined where the kernel does not list them.
+ * Source: proc(5), /proc/pid/task/tid/children; Linux kernel/exit.c, find_new_reaper.
  */
-export function readChildPids(pid: number): number[] | undefined {
+export function readChildPids(
+  pid: number,
+  of: 'all threads' | 'first thread' = 'all threads',
+): number[] | undefined {
   try {
-    return readdirSync(`/proc/${pid}/task`)
+    const threads = of === 'all threads' ? readdirSync(`/proc/${pid}/task`) : [pid];
+    return threads
       .flatMap((tid) => readFileSync(`/proc/${pid}/task/${tid}/children`, 'latin1').split(' '))
       .filter((text) => text !== '')
       .map(Number);
@@ -90,6 +95,16 @@ export function readProcessEnvironment(pid: number): string[] {
     return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
   } catch {
     return []; // gone, or not ours to look into: then it is not ours to end either
+  }
+}
+
+/** What `markDescendants` of an ancestor has left; undefined without, or when it is gone. Source: proc(5), /proc/pid/limits. */
+export function readInheritedMark(pid: number): number | undefined {
+  try {
+    const soft = /^Max file locks +(\d+) /m.exec(readFileSync(`/proc/${pid}/limits`, 'latin1'))?.[1];
+    return soft === undefined ? undefined : Number(soft);
+  } catch {
+    return undefined; // gone, or hidden
   }
 }
 

@@ -36,6 +36,11 @@ export function openSharedToRead(path: string): number {
   return checkedFile(path, openSync(path, constants.O_RDONLY | UNTRUSTED));
 }
 
+/** Opens a file for writing only; nothing is made. @throws for what is no file */
+export function openSharedToWrite(path: string): number {
+  return checkedFile(path, openSync(path, constants.O_WRONLY | UNTRUSTED));
+}
+
 /** The text of a file. @throws for what is no file, or larger than any of ours */
 export function readShared(path: string): string {
   const fd = openSharedToRead(path);

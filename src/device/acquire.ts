@@ -1,16 +1,17 @@
-/** Gets a device: at once when one is free and nobody was there before, else through the queue. */
+/** Gets the devices that are wanted: all or none, at once when they are free and nobody in front wants them. */
 
-import { RigError } from '../base/errors.ts';
-import { readFlocks } from '../base/proc-locks.ts';
-import { describeEstimate, estimateMs, type Prospect } from './history.ts';
-import { beginLease, type Lease } from './lease.ts';
+import { NO_FLOCKS, readFlocks } from '../base/proc-locks.ts';
+import { beginLease, type Holding, type Lease } from './lease.ts';
 import { readLeaseFile } from './lease-file.ts';
-import { type DeviceView, describeHolder, lookAt } from './look.ts';
-import type { Place } from './place.ts';
+import { type DeviceView, glanceAt, isUnclaimed, lookAt } from './look.ts';
+import { claimsOf, type Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
 import { type RigState, readState } from './state.ts';
+import type { Ticket } from './ticket.ts';
 import { type LockRefusal, tryLockDevice } from './tty-lock.ts';
+import { type FreeDevice, TurnKeeper } from './turn.ts';
+import type { Want } from './want.ts';
 
 /**
  * After a refusal that no look explains: first a short pause, for somebody who only tried the lock; then a longer one,
@@ -20,108 +21,158 @@ const FIRST_REFUSAL_PAUSE_MS = 100;
 const LATER_REFUSAL_PAUSE_MS = 2000;
 
 export interface Wanted {
-  /** In file order, never empty. */
-  readonly devices: readonly PooledDevice[];
-  /** As typed, for messages. */
-  readonly type: string;
+  /** All of them together; the first is the one without a role. */
+  readonly wants: readonly [Want, ...Want[]];
+  /** 0–9; 9 is served first. */
+  readonly priority: number;
   readonly command: string;
   readonly parent: string | undefined;
+  /** What the leases that we run under hold: it cannot come free before we end. */
+  readonly ancestorClaims: readonly string[];
   readonly runDir: RunDir | undefined;
 }
 
 export interface Sight {
   readonly device: PooledDevice;
   readonly view: DeviceView;
+  /** What would stand between it and us, as tickets name it. */
+  readonly claims: readonly string[];
+  /** Then there is no need to ask the kernel whether a foreigner has it. */
+  readonly isJustReleased?: boolean;
 }
 
-/** Looks at the devices that are wanted, and tries to take one. */
+/** What came of a look: a lease, or how long nothing will change unless somebody tells. */
+export interface Attempt {
+  readonly lease: Lease | undefined;
+  /** When somebody in front will have had its time, or we may try again what refused us. */
+  readonly decidedInMs: number;
+  /** Devices that looked free, and were not to be had. */
+  readonly refused: readonly Sight[];
+}
+
+/** Looks at the devices that are wanted, and tries to take them. */
 export class Acquisition {
   readonly wanted: Wanted;
+  readonly #devices: readonly PooledDevice[];
+  readonly #turns = this.#turnKeeper();
+  /** As of the last look. */
+  #state: RigState = { devices: new Map(), damage: undefined };
   /** What the last try to take a device that looked free ran into. */
   readonly #obstacles = new Map<string, DeviceView>();
   readonly #refusals = new Map<string, { readonly count: number; readonly untilMs: number }>();
-  /** As of the last look. */
-  #state: RigState = { devices: new Map(), damage: undefined };
 
   constructor(wanted: Wanted) {
     this.wanted = wanted;
+    this.#devices = [...new Set(wanted.wants.flatMap(({ devices }) => devices))];
   }
 
   look(): Sight[] {
     const flocks = readFlocks();
     this.#state = readState(this.wanted.runDir);
-    return this.wanted.devices.map((device) => {
+    return this.#devices.map((device) => {
       const view = lookAt(device, this.wanted.runDir, flocks, this.#state);
       if (view.state !== 'free') {
         // Whoever refused us can be seen now.
         this.#refusals.delete(device.name);
         this.#obstacles.delete(device.name);
       }
-      return { device, view };
+      return { device, view, claims: claimsOf(device, view.state === 'missing' ? [] : view.places) };
+    });
+  }
+
+  /** What can be told at once of what was just released; the kernel takes its time to show the flocks of all. */
+  #glance(): Sight[] {
+    const { runDir } = this.wanted;
+    if (!runDir) return [];
+    return this.#devices.flatMap((device) => {
+      const view = glanceAt(device, runDir);
+      if (!view || view.state === 'missing') return [];
+      const claims = claimsOf(device, view.places);
+      return [{ device, view, claims, isJustReleased: view.state === 'free' }];
     });
   }
 
   /**
-   * The lease of the first free device that `mayTake` allows, least recently used first.
-   * Undefined when there is none, or others were faster.
+   * Takes what is free and not for those in front, of several the least recently used. `turns` remembers how long those
+   * in front let it lie.
    */
-  tryTake(sights: readonly Sight[], mayTake: (sight: Sight) => boolean): Lease | undefined {
-    const free = sights.filter(({ view }) => view.state === 'free').filter((sight) => mayTake(sight));
-    const lastUsed = ({ view }: Sight): number => (view.state === 'free' ? view.lastUsedMs : 0);
-    for (const sight of free.sort((a, b) => lastUsed(a) - lastUsed(b))) {
-      const lease = this.#tryTakeOne(sight);
-      if (lease) return lease;
+  tryTake(sights: readonly Sight[], inFront: readonly Ticket[], turns = this.#turns): Attempt {
+    const refused: Sight[] = [];
+    for (;;) {
+      const free = sights
+        .filter((sight) => !refused.includes(sight) && !this.#isPausing(sight.device))
+        .map((sight) => freeDevice(sight))
+        .filter((each) => each !== undefined);
+      const wants = this.wanted.wants.map(({ devices }) => devices);
+      const turn = turns.decide({ wants, free, inFront, nowMs: performance.now() });
+      if (!turn.devices) {
+        return { lease: undefined, decidedInMs: Math.min(turn.decidedInMs, this.#pauseMs(sights)), refused };
+      }
+      const chosen = turn.devices.map((device) => sights.find((sight) => sight.device === device));
+      const result = this.#tryTakeAll(chosen.filter((sight) => sight !== undefined));
+      if (result.lease) return { lease: result.lease, decidedInMs: 0, refused };
+      refused.push(...result.refused);
     }
-    return undefined;
   }
 
-  /** @throws {RigError} blame `hardware` when none of the devices can be used, however long one waits */
-  refuseUnusable(sights: readonly Sight[]): void {
-    const problems = sights.map(({ view }) => (view.state === 'missing' ? view.problem.text : undefined));
-    const [first] = problems;
-    if (first === undefined || problems.includes(undefined)) return;
-    const others =
-      problems.length > 1 ? ` (and ${problems.length - 1} more of type ${this.wanted.type} alike)` : '';
-    throw new RigError('hardware', `${sights[0]?.device.name}: ${first}${others}`);
+  /** Takes what was just released, if all in front leave it to us; what else is free it does not see. */
+  tryTakeAtOnce(inFront: (sights: readonly Sight[]) => readonly Ticket[]): {
+    readonly lease: Lease | undefined;
+    /** What else was just released. */
+    readonly left: readonly Sight[];
+  } {
+    const sights = this.#glance();
+    const { lease } = this.tryTake(sights, inFront(sights), this.#turnKeeper());
+    const isOurs = (device: PooledDevice): boolean =>
+      lease?.holdings.some((holding) => holding.device === device) ?? false;
+    return { lease, left: sights.filter(({ device }) => !isOurs(device)) };
   }
 
-  /** `uno1 is held by pid 812 (…) of ann since 12:03:04; uno2 …`, at most three of them. */
-  describe(sights: readonly Sight[]): string {
-    const shown = sights.slice(0, 3).map(({ device, view }) => {
-      const obstacle = view.state === 'free' ? this.#obstacles.get(device.name) : undefined;
-      if (view.state === 'free' && !obstacle) return `${device.name} is free, for those who came before`;
-      return describeHolder(device, obstacle ?? view);
-    });
-    return [...shown, ...(sights.length > 3 ? [`${sights.length - 3} more`] : [])].join('; ');
+  /** What is known of the devices from before, as of the last look. */
+  get state(): RigState {
+    return this.#state;
   }
 
-  /** `; free in about 3 min` for the waiter at `position`; empty when nothing is known that a guess could rest on. */
-  describeWait(sights: readonly Sight[], position: number): string {
-    const prospects = sights.map((sight) => this.#prospectOf(sight)).filter((each) => each !== undefined);
-    const ms = prospects.length > 0 ? estimateMs(prospects, position) : undefined;
-    return ms === undefined ? '' : `; ${describeEstimate(ms)}`;
+  /** What was in the way of the last try, where the look shows nothing. */
+  obstacleOf(device: PooledDevice): DeviceView | undefined {
+    return this.#obstacles.get(device.name);
   }
 
-  /** Undefined for a device of which nobody can say when it comes free. */
-  #prospectOf({ device, view }: Sight): Prospect | undefined {
-    const leases = this.#state.devices.get(device.name)?.leases ?? [];
-    if (view.state === 'free') return { leases, heldForMs: Number.POSITIVE_INFINITY };
-    if (view.state !== 'held' || !view.record) return undefined;
-    return { leases, heldForMs: Math.max(0, Date.now() - view.record.sinceMs) };
+  #turnKeeper(): TurnKeeper {
+    return new TurnKeeper(
+      (claims) => this.wanted.runDir !== undefined && isUnclaimed(claims, this.wanted.runDir, readFlocks()),
+    );
   }
 
-  #tryTakeOne({ device, view }: Sight): Lease | undefined {
-    if (view.state !== 'free' || this.#isPausing(device)) return undefined;
-    const { runDir, command, parent } = this.wanted;
-    const { places } = view;
-    const result = tryLockDevice(places, runDir);
+  /** All or none. */
+  #tryTakeAll(
+    chosen: readonly Sight[],
+  ): { readonly lease: Lease } | { readonly lease?: undefined; readonly refused: readonly Sight[] } {
+    const { wants, runDir, command, parent } = this.wanted;
+    const places = chosen
+      .flatMap(({ view }) => (view.state === 'free' ? view.places : []))
+      .sort((a, b) => (a.name < b.name ? -1 : 1)); // one order for everybody, whatever devices they are of
+    const areJustReleased = chosen.every(({ isJustReleased }) => isJustReleased);
+    const result = tryLockDevice(places, runDir, areJustReleased ? () => NO_FLOCKS : readFlocks);
     if (result.lock) {
-      const holdings = [{ role: undefined, device }] as const;
-      return beginLease({ holdings: [...holdings], places, lock: result.lock, runDir, command, parent });
+      const [first, ...others] = chosen.map(({ device }, index) => ({ role: wants[index]?.role, device }));
+      const holdings: [Holding, ...Holding[]] = [first as Holding, ...others];
+      return { lease: beginLease({ holdings, places, lock: result.lock, runDir, command, parent }) };
     }
-    this.#obstacles.set(device.name, this.#obstacle(result.by, places));
-    if (result.by === 'foreigner' && holderOf(places) === undefined) this.#pause(device);
-    return undefined;
+    return { refused: this.#findRefused(chosen, result.by) };
+  }
+
+  /** One lock of several was refused, and nobody says whose: it shows, or it is hidden from us and may be any. */
+  #findRefused(chosen: readonly Sight[], by: LockRefusal['by']): readonly Sight[] {
+    const flocks = readFlocks();
+    const taken = chosen.filter(({ device }) => lookAt(device, this.wanted.runDir, flocks).state !== 'free');
+    const refused = taken.length > 0 ? taken : chosen;
+    for (const { device, view } of refused) {
+      const places = view.state === 'free' ? view.places : [];
+      this.#obstacles.set(device.name, this.#obstacle(by, places));
+      if (by === 'foreigner' && holderOf(places) === undefined) this.#pause(device);
+    }
+    return refused;
   }
 
   /** A holder in another pid namespace is only found by trying. */
@@ -142,6 +193,13 @@ export class Acquisition {
     }
   }
 
+  /** Until the first of the free devices that refused us may be tried again. */
+  #pauseMs(sights: readonly Sight[]): number {
+    const pausing = sights.filter(({ device, view }) => view.state === 'free' && this.#isPausing(device));
+    const untilMs = pausing.map(({ device }) => this.#refusals.get(device.name)?.untilMs ?? 0);
+    return Math.max(0, Math.min(...untilMs, Number.POSITIVE_INFINITY) - performance.now());
+  }
+
   #isPausing(device: PooledDevice): boolean {
     return performance.now() < (this.#refusals.get(device.name)?.untilMs ?? 0);
   }
@@ -151,6 +209,10 @@ export class Acquisition {
     const pauseMs = count === 1 ? FIRST_REFUSAL_PAUSE_MS : LATER_REFUSAL_PAUSE_MS;
     this.#refusals.set(device.name, { count, untilMs: performance.now() + pauseMs });
   }
+}
+
+function freeDevice({ device, view, claims }: Sight): FreeDevice | undefined {
+  return view.state === 'free' ? { device, claims, lastUsedMs: view.lastUsedMs } : undefined;
 }
 
 function holderOf(places: readonly Place[]): number | undefined {

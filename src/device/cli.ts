@@ -4,15 +4,18 @@ import { RigError, reasonOf } from '../base/errors.ts';
 import { oneLine } from '../base/one-line.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
-import { ENV } from '../wire/env.ts';
+import { ENV, RESERVED_ROLES } from '../wire/env.ts';
 import { checkConfig } from './check.ts';
 import { checkDaemonPattern } from './daemons.ts';
 import { DEFAULT_CONFIG, DEFAULT_GRACE_MS } from './defaults.ts';
 import { examineHost } from './doctor.ts';
 import type { Alias } from './environment.ts';
 import { listPool } from './list.ts';
+import { isPriority, USUAL_PRIORITY } from './order.ts';
 import { parseWaitMs } from './pool.ts';
 import { quarantine, releaseFromQuarantine } from './quarantine.ts';
+import type { RoleRequest } from './reserve.ts';
+import { runTool, type ToolRequest } from './run-tool.ts';
 import { type RunRequest, runUnderLease } from './run-under-lease.ts';
 import { scanForDevices } from './scan.ts';
 import { watchPool } from './watch.ts';
@@ -22,8 +25,11 @@ Everything after the type belongs to the command:
   sai-device uno ctest --output-on-failure -j4     run a test suite on a free Uno
   sai-device esp32 ESPPORT=0 idf.py monitor        also export the path of tty 0 as ESPPORT
   sai-device --wait 10m --tag rev2 uno ./flash.sh  wait ten minutes for one that has the tag
+  sai-device --and peer=nrf52 uno ./radio.sh       both or none; the second is SAI_PEER_TTY0, SAI_PEER_NAME, ...
+  sai-device --priority 9 uno ./hotfix.sh          before everybody who asked for less
   sai-device --no-wait uno true                    status 75 when none is free now
   sai-device --list --json                         who has what, without touching any
+  sai-device --tool --flash esptool ...            under a lease: a program that locks the tty for itself
   sai-device --watch                               the same, live; Ctrl-C ends it
   sai-device --quarantine uno-1 --reason 'flashes one time in two'
   sai-device --keep-daemons adb phone ./test.sh    an adb server that the test starts may stay
@@ -34,8 +40,9 @@ From a bare machine to a listed device (docs/device-setup.md):
   sai-device --doctor                              what on this host is in the way, and the cure
 
 The command gets SAI_DEVICE_TTY0 (and 1, 2, ...), SAI_DEVICE_NAME, SAI_DEVICE_TYPE, SAI_DEVICE_JIG,
-SAI_DEVICE_LEASE, SAI_DEVICE_FENCE, SAI_FINDINGS and SAI_RUN_DIR; a device with a probe also
-SAI_DEVICE_PROBE_SERIAL and SAI_DEVICE_PORT_BASE, the first of ten TCP ports that are this lease's.
+SAI_DEVICE_LEASE, SAI_DEVICE_FENCE, SAI_FINDINGS and SAI_RUN_DIR; with --and peer=... also SAI_PEER_TTY0, SAI_PEER_NAME,
+SAI_PEER_TYPE, SAI_PEER_JIG; a device with a probe also SAI_DEVICE_PROBE_SERIAL and SAI_DEVICE_PORT_BASE, the first of ten
+TCP ports that are this lease's.
 
 Status: that of the command; 64 usage, 74 device missing or gone, 75 none free in time or lease too long,
 78 config or unknown type, 126/127 command cannot start / not found, 128+signal when told to stop.
@@ -46,6 +53,8 @@ interface Flags {
   config?: string;
   name?: string;
   tag: string[];
+  and: string[];
+  priority: string;
   /** False: `--no-wait`. */
   wait?: string | false;
   maxLease?: string;
@@ -62,6 +71,8 @@ interface Flags {
   release?: string;
   json?: boolean;
   force?: boolean;
+  tool?: boolean;
+  flash?: boolean;
   optional?: boolean;
   quiet?: boolean;
   verbose?: boolean;
@@ -116,6 +127,8 @@ async function obey(command: Command, invocation: Invocation, guardProgram: stri
     }
     case 'release':
       return await releaseFromQuarantine({ config, force, name: flags.release ?? '' }, invocation);
+    case 'tool':
+      return await runTool(toolRequestOf(command.args, flags), invocation);
     case 'run':
       break;
   }
@@ -127,11 +140,25 @@ function commandLine(): Command {
   return (
     new Command('sai-device')
       .description('Runs a command while it alone has a free device of a type.')
-      .usage('[options] <type> [NAME=<ttyIndex>] [--] <command> [args...]')
+      .usage(
+        '[options] <type> [NAME=<ttyIndex>] [--] <command> [args...]\n' +
+          '       sai-device --tool [--flash] [--] <command> [args...]',
+      )
       .argument('[words...]')
       .option('--config <file>', `devices config (default: $${ENV.devicesConfig}, else ${DEFAULT_CONFIG})`)
       .option('--name <name>', 'only the device of that name')
       .option('--tag <tag>', 'only devices with that tag; may be repeated', collect, [])
+      .option(
+        '--and <role=type>',
+        'another device, taken together with the first; may be repeated',
+        collect,
+        [],
+      )
+      .option(
+        '--priority <0-9>',
+        'who asks with more is served first; waiting adds one each 10 minutes',
+        String(USUAL_PRIORITY),
+      )
       .option('--wait <duration>', 'longest wait: 30s, 10m, forever (default: 2h)')
       .option('--no-wait', 'fail at once, with status 75, when none is free')
       .option('--max-lease <duration>', 'end the command after that long, with status 75 (default: 8h)')
@@ -152,6 +179,11 @@ function commandLine(): Command {
       .option('--quarantine <name>', 'let nobody have that device from now on; needs --reason')
       .option('--reason <text>', 'with --quarantine: why, for everybody who wants the device')
       .option('--release <name>', 'end a quarantine')
+      .option(
+        '--tool',
+        'under a lease: lend its ttys to the command (esptool, tio, ...), which locks them itself',
+      )
+      .option('--flash', 'with --tool: a failure of the command is one of the rig, not of the firmware')
       .option('--optional', 'a failure of sai-device itself leaves no finding in $SAI_FINDINGS')
       .option('--force', 'accept a run folder on a network or FUSE file system')
       .option('-q, --quiet', 'say only what failed')
@@ -165,7 +197,7 @@ function commandLine(): Command {
 }
 
 /** Each but `run` has a flag of its name. */
-const TASKS = ['list', 'watch', 'check', 'scan', 'doctor', 'quarantine', 'release'] as const;
+const TASKS = ['tool', 'list', 'watch', 'check', 'scan', 'doctor', 'quarantine', 'release'] as const;
 type Task = 'run' | (typeof TASKS)[number];
 
 /** Those that show something, line by line. */
@@ -185,6 +217,7 @@ function taskOf(flags: Flags, words: readonly string[]): Task {
     const names = LOOKING.map((each) => `--${each}`);
     throw usage(`--json: expected together with ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`);
   }
+  if (flags.flash && task !== 'tool') throw usage('--flash: expected together with --tool');
   if (flags.reason !== undefined && task !== 'quarantine')
     throw usage('--reason: expected together with --quarantine');
   if (task === 'quarantine' && (flags.reason ?? '').trim() === '')
@@ -211,12 +244,14 @@ function requestOf(words: readonly string[], flags: Flags, config: string): RunR
     type,
     name: flags.name,
     tags: flags.tag,
+    and: roleRequestsIn(flags.and),
+    priority: priorityOf(flags.priority),
     alias,
     program,
     args,
     waitMs: waitMsOf(flags.wait),
     maxLeaseMs: flags.maxLease === undefined ? undefined : parseDurationMs(flags.maxLease, '--max-lease'),
-    graceMs: flags.grace === undefined ? DEFAULT_GRACE_MS : parseDurationMs(flags.grace, '--grace'),
+    graceMs: graceMsOf(flags),
     keepDaemons: flags.keepDaemons.map((each) => checkDaemonPattern(each)),
     joins: !flags.new,
     purpose: oneLine([program, ...args].join(' ')),
@@ -224,9 +259,65 @@ function requestOf(words: readonly string[], flags: Flags, config: string): RunR
   };
 }
 
+/** Options that choose a device, or belong to its lease. */
+function strayOf({ config, name, tag, maxLease, new: isNew, keepDaemons, force }: Flags): string | undefined {
+  if (config !== undefined) return '--config';
+  if (name !== undefined) return '--name';
+  if (tag.length > 0) return '--tag';
+  if (maxLease !== undefined) return '--max-lease';
+  if (isNew) return '--new';
+  if (keepDaemons.length > 0) return '--keep-daemons';
+  return force ? '--force' : undefined;
+}
+
+function toolRequestOf([program, ...args]: readonly string[], flags: Flags): ToolRequest {
+  const stray = strayOf(flags);
+  if (stray !== undefined) throw usage(`--tool: expected no ${stray}; it runs in the lease that there is`);
+  if (program === undefined) throw usage('--tool: expected a command, got none');
+  return {
+    program,
+    args,
+    waitMs: waitMsOf(flags.wait),
+    graceMs: graceMsOf(flags),
+    isFlash: flags.flash ?? false,
+    optional: flags.optional ?? false,
+  };
+}
+
+function graceMsOf({ grace }: Flags): number {
+  return grace === undefined ? DEFAULT_GRACE_MS : parseDurationMs(grace, '--grace');
+}
+
 function waitMsOf(wait: Flags['wait']): number | undefined {
   if (wait === undefined) return undefined;
   return wait === false ? 0 : parseWaitMs(wait, '--wait');
+}
+
+function priorityOf(text: string): number {
+  if (/^\d$/.test(text) && isPriority(Number(text))) return Number(text);
+  throw usage(`--priority: expected a digit from 0 to 9, got ${JSON.stringify(text)}`);
+}
+
+function roleRequestsIn(words: readonly string[]): RoleRequest[] {
+  const requests = words.map((word) => roleRequestIn(word));
+  const roles = requests.map(({ role }) => role.toUpperCase());
+  const twice = requests.find(({ role }, index) => roles.indexOf(role.toUpperCase()) !== index);
+  if (twice) throw usage(`--and: expected each role once, got ${twice.role} again`);
+  return requests;
+}
+
+function roleRequestIn(word: string): RoleRequest {
+  const [, role, type] = /^([A-Za-z][A-Za-z0-9_]{0,31})=([^\s,=]+)$/.exec(word) ?? [];
+  if (role === undefined || type === undefined) {
+    throw usage(
+      `--and: expected ROLE=TYPE, such as peer=nrf52, the role of letters, digits and _, got ${JSON.stringify(word)}`,
+    );
+  }
+  const [firstWord = ''] = role.toUpperCase().split('_');
+  if (RESERVED_ROLES.has(firstWord)) {
+    throw usage(`--and: expected a role of your own, got ${role}: SAI_${firstWord}_… means something else`);
+  }
+  return { role, type };
 }
 
 function aliasIn(word: string | undefined): Alias | undefined {

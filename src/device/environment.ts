@@ -25,7 +25,7 @@ export function environmentOf(
   const { record, holdings, runDir } = lease;
   const [first, ...others] = record.devices;
   return {
-    ...withoutDevice(outer),
+    ...withoutRoles(withoutDevice(outer), others),
     // Of two devices that set the same name, the one asked for first wins.
     ...Object.assign({}, ...[...holdings].reverse().map(({ device }) => device.env)),
     ...Object.assign({}, ...others.map((each) => variablesOfRole(each))),
@@ -51,6 +51,21 @@ function withoutDevice(outer: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(outer).filter(
       ([name]) => !/^SAI_DEVICE_(?:TTY\d+|JIG|PROBE_SERIAL|PORT_BASE)$/.test(name),
+    ),
+  );
+}
+
+/** An outer lease may have called a device with more ttys, or with a jig, the same. */
+function withoutRoles(outer: NodeJS.ProcessEnv, devices: readonly LeasedDevice[]): NodeJS.ProcessEnv {
+  const prefixes = devices.map(({ role }) => roleVariables(role ?? '').prefix);
+  return Object.fromEntries(
+    Object.entries(outer).filter(
+      ([name]) =>
+        !prefixes.some(
+          (prefix) =>
+            name.startsWith(prefix) &&
+            /^_(?:TTY\d+|JIG|PROBE_SERIAL|PORT_BASE)$/.test(name.slice(prefix.length)),
+        ),
     ),
   );
 }

@@ -13,12 +13,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ByteLines } from '../base/byte-lines.ts';
 import type { ProcessInfo } from '../base/process-table.ts';
 import { runMain } from '../base/run-main.ts';
-import { ENV } from '../wire/env.ts';
 import { NAMED_AFTER_MS, withoutDaemons } from './daemons.ts';
 import { type GuardOrder, parseKnownLine } from './guard-order.ts';
 import { concludeLease } from './lease-record.ts';
-import { endTree, ProcessTree } from './process-tree.ts';
-import { wakeWaiters } from './run-dir.ts';
+import { endTree, markOf, ProcessTree } from './process-tree.ts';
+import { wakeWaiters } from './wake.ts';
 
 /**
  * A command whose holder was killed while it executed its program has no environment for a moment: the descriptors
@@ -39,7 +38,7 @@ async function guard(order: GuardOrder): Promise<number> {
   // Whoever stops the command must not stop its guard.
   for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM'] as const) process.on(signal, () => {});
   const { record, runDir, leaseFileFds, otherFds, keepDaemons } = order;
-  const tree = new ProcessTree(`${ENV.deviceLease}=${record.folder}`, record.holderStartTicks);
+  const tree = new ProcessTree(markOf(record), record.holderStartTicks);
   const commandPid = await learnUntilHolderVanishes(tree);
   if (keepDaemons.length > 0) await delay(NAMED_AFTER_MS);
   await endSurely(() => withoutDaemons(tree.scan(), keepDaemons, commandPid), order.graceMs);

@@ -30,6 +30,8 @@ export class Guard {
   readonly #lease: Lease;
   readonly #options: GuardOptions;
   readonly #known = new Map<number, KnownProcess>();
+  /** Guards that another one has relieved, until they have ended. */
+  readonly #relieved = new Set<ChildProcess>();
   #child: ChildProcess;
   #started = 1;
   #ending = false;
@@ -47,8 +49,31 @@ export class Guard {
     }
   }
 
-  get pid(): number | undefined {
-    return this.#child.pid;
+  /** Of the guard, and of those that it has relieved and that have not ended yet. */
+  get pids(): number[] {
+    return [this.#child, ...this.#relieved].map(({ pid }) => pid).filter((pid) => pid !== undefined);
+  }
+
+  /**
+   * Has a guard stand in that has the descriptors which the lease has now, and no other: it has them before the old one
+   * is ended. False when it cannot be started; then the old one stays.
+   */
+  relieve(): boolean {
+    if (this.#ending) return true;
+    const old = this.#child;
+    let relief: ChildProcess;
+    try {
+      relief = this.#start();
+    } catch {
+      return false; // no descriptor left, or no memory
+    }
+    if (relief.pid === undefined) return false;
+    this.#child = relief;
+    if (hasEnded(old)) return true;
+    this.#relieved.add(old);
+    old.once('exit', () => this.#relieved.delete(old));
+    old.kill('SIGKILL');
+    return true;
   }
 
   /**
@@ -66,11 +91,14 @@ export class Guard {
   async end(): Promise<void> {
     if (this.#ending) return;
     this.#ending = true;
-    const child = this.#child;
-    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const exit = once(child, 'exit');
-    child.kill('SIGKILL');
-    await exit;
+    const ends = [this.#child, ...this.#relieved]
+      .filter((child) => !hasEnded(child))
+      .map(async (child) => {
+        const exit = once(child, 'exit');
+        child.kill('SIGKILL');
+        await exit;
+      });
+    await Promise.all(ends);
   }
 
   #start(): ChildProcess {
@@ -95,13 +123,13 @@ export class Guard {
     });
     child.on('error', () => {}); // the same is seen as a missing pid
     child.stdin?.on('error', () => {}); // it ended: replaced below
-    child.on('exit', () => this.#replace());
+    child.on('exit', () => this.#replace(child));
     if (this.#known.size > 0) child.stdin?.write(knownLine([...this.#known.values()]));
     return child;
   }
 
-  #replace(): void {
-    if (this.#ending) return;
+  #replace(child: ChildProcess): void {
+    if (this.#ending || child !== this.#child) return;
     if (this.#started < MAX_GUARDS && this.#tryStart()) this.#options.onReplaced?.();
     else this.#options.onLost?.();
   }
@@ -115,4 +143,9 @@ export class Guard {
     }
     return this.#child.pid !== undefined;
   }
+}
+
+/** Or never began. */
+function hasEnded(child: ChildProcess): boolean {
+  return child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
 }

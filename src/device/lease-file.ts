@@ -2,21 +2,23 @@
 
 import { closeSync } from 'node:fs';
 import { join } from 'node:path';
-import * as v from 'valibot';
-import { openSharedToRead, readShared } from '../base/shared-file.ts';
+import type { FlockTable } from '../base/proc-locks.ts';
+import { openSharedToRead } from '../base/shared-file.ts';
 import { tryFlock } from '../native/flock.ts';
-import { LEASE_RECORD_FILE, LeaseRecord } from '../wire/lease.ts';
+import { findHeldLease, LEASE_FILE_END, readLeaseRecord } from '../tty/held-leases.ts';
+import { LEASE_RECORD_FILE, type LeaseRecord } from '../wire/lease.ts';
 import type { Place } from './place.ts';
+import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
 
 /** The file whose flock is the lease of a place. Never removed: its last record outlives the lease. */
-export function leaseFilePath(runDir: RunDir, place: Place): string {
-  return join(runDir.path, `${place.name}.lease`);
+export function leaseFilePath(runDir: RunDir, place: Pick<Place, 'name'>): string {
+  return join(runDir.path, `${place.name}${LEASE_FILE_END}`);
 }
 
 /** The last record of a place; undefined when there is none, or none that we understand. */
-export function readLeaseFile(runDir: RunDir, place: Place): LeaseRecord | undefined {
-  return readRecord(leaseFilePath(runDir, place));
+export function readLeaseFile(runDir: RunDir, place: Pick<Place, 'name'>): LeaseRecord | undefined {
+  return readLeaseRecord(leaseFilePath(runDir, place));
 }
 
 /**
@@ -25,19 +27,21 @@ export function readLeaseFile(runDir: RunDir, place: Place): LeaseRecord | undef
  */
 export function readLiveLease(folder: string): LeaseRecord | undefined {
   const path = join(folder, LEASE_RECORD_FILE);
-  const record = readRecord(path);
+  const record = readLeaseRecord(path);
   return record && isFlocked(path) ? record : undefined;
 }
 
-function readRecord(path: string): LeaseRecord | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(readShared(path));
-  } catch {
-    return undefined; // never leased, being written, or not ours to read
-  }
-  const result = v.safeParse(LeaseRecord, value);
-  return result.success ? result.output : undefined;
+/**
+ * The lease of a device whose place does not tell: a tty of it is away, or it has just come back at another place.
+ * Found by the configured paths of its ttys.
+ */
+export function findLeaseOf(
+  device: PooledDevice,
+  runDir: RunDir,
+  flocks: FlockTable,
+): LeaseRecord | undefined {
+  const paths = device.ttys.filter(({ locked }) => locked).map(({ path }) => path);
+  return findHeldLease(runDir.path, (path) => paths.includes(path), flocks);
 }
 
 /** Whether the owner of a file that is flocked for its owner's life still lives. */

@@ -29,6 +29,11 @@ export function concludeLease(record: LeaseRecord, leaseFileFds: readonly number
   } catch {
     // What the command made unremovable changes neither its status nor who comes next.
   }
+  recordRelease(record, leaseFileFds);
+}
+
+/** Writes down that a lease is over for these of its places. Never fails. */
+export function recordRelease(record: LeaseRecord, leaseFileFds: readonly number[]): void {
   for (const fd of leaseFileFds) {
     try {
       writeLeaseRecord(fd, { ...record, releasedAtMs: Date.now() });

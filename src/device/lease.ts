@@ -11,15 +11,17 @@ import { LEASE_RECORD_FILE, type LeasedDevice, type LeaseRecord } from '../wire/
 import { removeAbandonedLeases } from './abandoned-leases.ts';
 import { readLeaseFile } from './lease-file.ts';
 import { concludeLease, writeLeaseRecord } from './lease-record.ts';
-import type { Place } from './place.ts';
+import type { LockedPlace } from './locked-place.ts';
+import { claimsOf, type Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import { type PortBlock, takePortBlock } from './port-block.ts';
-import { type RunDir, wakeWaiters } from './run-dir.ts';
+import type { RunDir } from './run-dir.ts';
 import { readState } from './state.ts';
+import { TicketLine } from './ticket.ts';
 import type { DeviceLock } from './tty-lock.ts';
 
 /** A device of a lease, and what `--and` calls it. */
-interface Holding {
+export interface Holding {
   /** Undefined for the device that `SAI_DEVICE_…` tells of. */
   readonly role: string | undefined;
   readonly device: PooledDevice;
@@ -42,9 +44,11 @@ export interface LeaseRequest {
 export class Lease {
   readonly record: LeaseRecord;
   readonly holdings: LeaseRequest['holdings'];
-  readonly #lock: DeviceLock;
+  readonly lock: DeviceLock;
   readonly #recordFd: number;
   readonly #runDir: RunDir | undefined;
+  /** Of each device. */
+  readonly #claims: readonly (readonly string[])[];
   readonly #portBlocks: readonly PortBlock[];
   #released = false;
 
@@ -56,17 +60,18 @@ export class Lease {
   ) {
     this.record = record;
     this.holdings = request.holdings;
-    this.#lock = request.lock;
+    this.lock = request.lock;
     this.#runDir = request.runDir;
     this.#recordFd = recordFd;
+    this.#claims = request.holdings.map(({ device }) => claimsOf(device)); // before any of it may be unplugged
     this.#portBlocks = portBlocks;
   }
 
   /** What keeps the lease alive in whoever inherits it; no stream ever gets one. */
   get descriptors(): { readonly leaseFiles: readonly number[]; readonly others: readonly number[] } {
     return {
-      leaseFiles: this.#lock.leaseDescriptors,
-      others: [this.#recordFd, ...this.#portBlocks.map(({ fd }) => fd), ...this.#lock.nodeDescriptors],
+      leaseFiles: this.lock.leaseDescriptors,
+      others: [this.#recordFd, ...this.#portBlocks.map(({ fd }) => fd), ...this.lock.nodeDescriptors],
     };
   }
 
@@ -84,20 +89,32 @@ export class Lease {
     return this.#runDir;
   }
 
-  /** The first tty that has been unplugged, as configured. */
-  hungUpTty(): string | undefined {
-    return this.#lock.hungUpTty();
+  /** The device that a place belongs to, or another that says the same of it. */
+  deviceOf({ tty }: Pick<LockedPlace, 'tty'>): PooledDevice {
+    const holding = this.holdings.find(({ device }) => device.ttys.some((each) => each === tty));
+    return holding?.device ?? this.device;
   }
 
   /** Only once nothing of the command lives any more. Twice is fine. */
   release(): void {
     if (this.#released) return;
     this.#released = true;
-    concludeLease(this.record, this.#lock.leaseDescriptors);
+    concludeLease(this.record, this.lock.leaseDescriptors);
     closeSync(this.#recordFd);
     for (const { fd } of this.#portBlocks) closeSync(fd);
-    this.#lock.release();
-    wakeWaiters(this.#runDir);
+    this.lock.release();
+    this.#wakeNext();
+  }
+
+  /** For each device whoever is first in its line. */
+  #wakeNext(): void {
+    if (!this.#runDir) return;
+    try {
+      const line = new TicketLine(this.#runDir.queue);
+      for (const claims of this.#claims) line.wakeFirst(claims);
+    } catch {
+      // the queue was removed: the waiters say so
+    }
   }
 }
 
@@ -182,10 +199,11 @@ function leasedDevice({ role, device }: Holding, portBase: number | undefined): 
     name,
     type,
     answersTo: [...answersTo],
-    ttys: ttys.map(({ path, name, baudRate }) => ({
+    ttys: ttys.map(({ path, name, baudRate, locked }) => ({
       path,
       baudRate,
       ...(name === undefined ? {} : { name }),
+      ...(locked ? {} : { locked }),
     })),
     ...(jig === undefined ? {} : { jig }),
     ...(crash === undefined ? {} : { crash }),

@@ -12,13 +12,13 @@ import { DEFAULT_CONFIG, DEFAULT_GRACE_MS, DEFAULT_MAX_LEASE_MS } from './defaul
 import { environmentOf } from './environment.ts';
 import { Guard } from './guard.ts';
 import type { Lease } from './lease.ts';
-import { endTree, ProcessTree } from './process-tree.ts';
+import { LendServer } from './lend-server.ts';
+import { isPriority, USUAL_PRIORITY } from './order.ts';
+import { endTree, markOf, ProcessTree } from './process-tree.ts';
 import { reserve } from './reserve.ts';
+import { TtyKeeper } from './tty-keeper.ts';
 
 export { type Blame, RigError };
-
-/** How often a held device is asked whether it is still there. */
-const CHECK_EVERY_MS = 500;
 
 /** What is asked for. */
 export interface DeviceRequest {
@@ -29,6 +29,8 @@ export interface DeviceRequest {
   readonly tags?: readonly string[];
   /** Path of the devices config; else `$SAI_DEVICES_CONF`, else `/etc/sai/devices/conf`. */
   readonly config?: string;
+  /** 0–9: who asks with more is served first, and each ten minutes of waiting add one; else 5. */
+  readonly priority?: number;
   /** Longest wait: 0 tries once, `Infinity` waits for ever; else as the devices say, else two hours. */
   readonly waitMs?: number;
   /** Longest time that the lease may last: then it is `lost`; else as the device says, else eight hours. */
@@ -65,8 +67,9 @@ export interface DeviceLease extends AsyncDisposable {
   /** The lease's folder, gone with it. */
   readonly folder: string;
   /**
-   * Aborted, with a {@link RigError} as reason, once a tty went away (blame `hardware`) or the lease lasted too long
-   * (`busy`). The device stays held until `release`.
+   * Aborted, with a {@link RigError} as reason, once a tty went away and was not back within the device's `reappear`
+   * (blame `hardware`), another program has locked it meanwhile, or the lease lasted too long (`busy`). The device stays
+   * held until `release`.
    */
   readonly lost: AbortSignal;
   /**
@@ -98,6 +101,8 @@ export async function acquire(request: DeviceRequest, options: AcquireOptions = 
       tags: request.tags ?? [],
       config: request.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG),
       force: false,
+      and: [],
+      priority: priorityOf(request),
       waitMs: request.waitMs,
       joins: true,
       purpose: oneLine(request.purpose ?? process.argv.join(' ')),
@@ -165,18 +170,28 @@ class OwnLease extends Leased implements DeviceLease {
   readonly #lease: Lease;
   readonly #env: NodeJS.ProcessEnv;
   readonly #loss = new AbortController();
-  readonly #timers: readonly NodeJS.Timeout[];
+  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #keeper: TtyKeeper;
+  /** Of all that was started with our environment. */
+  readonly #tree: ProcessTree;
   #guard: Guard | undefined;
+  #lending: LendServer | undefined;
   #release: Promise<void> | undefined;
 
   constructor(lease: Lease, env: NodeJS.ProcessEnv, maxLeaseMs: number) {
     super(lease.record.devices[0], lease.record);
     this.#lease = lease;
     this.#env = env;
-    this.#timers = [
-      setInterval(() => this.#check(), CHECK_EVERY_MS).unref(),
-      ...(Number.isFinite(maxLeaseMs) ? [setTimeout(() => this.#endOvertime(), maxLeaseMs).unref()] : []),
-    ];
+    this.#timer = Number.isFinite(maxLeaseMs)
+      ? setTimeout(() => this.#endOvertime(), maxLeaseMs).unref()
+      : undefined;
+    this.#tree = new ProcessTree(markOf(lease.record), lease.record.holderStartTicks);
+    const guard = { relieve: () => this.#guard?.relieve() ?? true };
+    this.#keeper = new TtyKeeper(lease, { guard, detail: () => {} });
+    this.#keeper.start({
+      tree: () => this.#tree.scan(),
+      onTrouble: ({ error }) => this.#loss.abort(error),
+    });
   }
 
   get lost(): AbortSignal {
@@ -185,6 +200,7 @@ class OwnLease extends Leased implements DeviceLease {
 
   childEnvironment(): NodeJS.ProcessEnv {
     this.#guard ??= new Guard(this.#lease, { program: guardProgram(), graceMs: DEFAULT_GRACE_MS });
+    this.#lending ??= new LendServer(this.#lease, { keeper: this.#keeper, say: () => {} });
     const findings = this.#env[ENV.findings] || this.#lease.findingsFile;
     return environmentOf(this.#env, this.#lease, { alias: undefined, findings });
   }
@@ -195,20 +211,14 @@ class OwnLease extends Leased implements DeviceLease {
   }
 
   async #end(): Promise<void> {
-    for (const timer of this.#timers) clearTimeout(timer);
+    clearTimeout(this.#timer);
+    this.#keeper[Symbol.dispose]();
     if (this.#guard) {
-      const { folder, holderStartTicks } = this.#lease.record;
-      const tree = new ProcessTree(`${ENV.deviceLease}=${folder}`, holderStartTicks);
-      await endTree({ scan: () => tree.scan(), graceMs: DEFAULT_GRACE_MS });
+      await endTree({ scan: () => this.#tree.scan(), graceMs: DEFAULT_GRACE_MS });
       await this.#guard.end();
     }
+    this.#lending?.[Symbol.dispose]();
     this.#lease.release();
-  }
-
-  #check(): void {
-    const tty = this.#lease.hungUpTty();
-    if (tty === undefined) return;
-    this.#loss.abort(new RigError('hardware', `${this.name}: ${tty} went away; check cable and power`));
   }
 
   #endOvertime(): void {
@@ -216,6 +226,11 @@ class OwnLease extends Leased implements DeviceLease {
       new RigError('busy', `${this.name}: the lease has lasted too long; allow more by maxLeaseMs`),
     );
   }
+}
+
+function priorityOf({ priority = USUAL_PRIORITY }: DeviceRequest): number {
+  if (isPriority(priority)) return priority;
+  throw new RigError('usage', `priority: expected a whole number from 0 to 9, got ${String(priority)}`);
 }
 
 /** Built beside this file. */

@@ -11,7 +11,7 @@ import { claimsOf, ttyGidOf } from './place.ts';
 import { loadPool, type PooledDevice } from './pool.ts';
 import { findRunDir, type RunDir } from './run-dir.ts';
 import { type Quarantine, readState } from './state.ts';
-import { type Ticket, type TicketContent, TicketLine } from './ticket.ts';
+import { claimsAny, type Ticket, type TicketContent, TicketLine } from './ticket.ts';
 
 interface ListedDevice {
   readonly name: string;
@@ -139,7 +139,7 @@ function queueOf(device: PooledDevice, tickets: readonly Ticket[]): Waiter[] {
   if (tickets.length === 0) return [];
   const claims = claimsOf(device);
   return tickets
-    .filter(({ content }) => content.places.some((each) => claims.includes(each)))
+    .filter((ticket) => claimsAny(ticket, claims))
     .map(({ content: { pid, user, request, command, sinceMs } }) => ({
       pid,
       user,

@@ -2,17 +2,21 @@
 
 import { describeProcess } from '../base/describe-process.ts';
 import { oneLine } from '../base/one-line.ts';
-import { type FlockTable, readFlocks } from '../base/proc-locks.ts';
+import { type FlockTable, NO_FLOCKS, readFlocks } from '../base/proc-locks.ts';
 import { isAlive } from '../base/process-table.ts';
 import { statIfVisible } from '../base/visible-file.ts';
+import { isLeaseHeld } from '../tty/held-leases.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
 import { numberText } from './host-files.ts';
-import { leaseFilePath, readLeaseFile } from './lease-file.ts';
-import { type Place, type PlaceProblem, surveyPlaces } from './place.ts';
+import { findLeaseOf, leaseFilePath, readLeaseFile } from './lease-file.ts';
+import { type Place, type PlaceProblem, readClaims, surveyPlaces } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import type { RunDir } from './run-dir.ts';
 import { type Quarantine, type RigState, readState } from './state.ts';
 import { identityProblem } from './usb-identity.ts';
+
+/** No foreigner is as fast as whoever is woken by the release. */
+const JUST_RELEASED_MS = 100;
 
 export type DeviceView =
   | {
@@ -37,16 +41,23 @@ export function lookAt(
   state: RigState = readState(runDir),
 ): DeviceView {
   const { places, problem } = surveyPlaces(device);
-  if (problem) return { state: 'missing', problem };
+  if (problem) {
+    // A board may be away for a moment, and yet not be missing: its lease waits for it.
+    const record = runDir && findLeaseOf(device, runDir, flocks);
+    return record ? { state: 'held', places: [], record } : { state: 'missing', problem };
+  }
   const records = runDir ? places.map((place) => readLeaseFile(runDir, place)) : [];
   const leased = runDir
-    ? places.findIndex((place, index) => isLeased(runDir, place, records[index], flocks))
+    ? places.findIndex((place, index) => isLeaseHeld(leaseFilePath(runDir, place), records[index], flocks))
     : -1;
   if (leased >= 0) return { state: 'held', places, record: records[leased] };
   for (const place of places) {
     const pid = flocks.holderOf(place);
     if (pid !== undefined) return { state: 'foreign', places, pid };
   }
+  // It is back at another place than it was leased at, where its holder has not locked it yet.
+  const elsewhere = runDir && findLeaseOf(device, runDir, flocks);
+  if (elsewhere) return { state: 'held', places, record: elsewhere };
   const quarantine = state.devices.get(device.name)?.quarantine;
   if (quarantine) return { state: 'quarantined', places, quarantine };
   // Last: a board that is held may show other numbers while its bootloader runs.
@@ -65,21 +76,38 @@ export function lookAt(
   };
 }
 
-/** From inside a pid namespace /proc/locks hides who is outside: then the record speaks, if its holder can be seen. */
-function isLeased(
-  runDir: RunDir,
-  place: Place,
-  record: LeaseRecord | undefined,
-  flocks: FlockTable,
-): boolean {
-  const file = statIfVisible(leaseFilePath(runDir, place));
-  if (!file) return false;
-  if (flocks.holderOf(file) !== undefined) return true;
+/**
+ * The same at once, for whoever was woken, where the records of leases tell enough: one of ours has the device, or had
+ * it until a moment ago, and no foreigner with it. Undefined where the kernel has to be asked.
+ */
+export function glanceAt(device: PooledDevice, runDir: RunDir): DeviceView | undefined {
+  const { places } = surveyPlaces(device);
+  const records = places?.map((place) => readLeaseFile(runDir, place));
+  const tells =
+    records?.some((record) => isHeldBy(record)) || records?.every((record) => isJustReleased(record));
+  return tells ? lookAt(device, runDir, NO_FLOCKS) : undefined;
+}
+
+/** Whether nobody has a device of another waiter's ticket, as far as its claims tell; also when it is not there. */
+export function isUnclaimed(claims: readonly string[], runDir: RunDir, flocks: FlockTable): boolean {
+  const { paths, names } = readClaims(claims);
+  const files = paths.map((path) => statIfVisible(path)).filter((file) => file !== undefined);
   return (
-    record !== undefined &&
-    record.releasedAtMs === undefined &&
-    isAlive({ pid: record.holderPid, startTicks: record.holderStartTicks })
+    !files.some((file) => flocks.holderOf(file) !== undefined) &&
+    !names.some((name) =>
+      isLeaseHeld(leaseFilePath(runDir, { name }), readLeaseFile(runDir, { name }), flocks),
+    )
   );
+}
+
+function isHeldBy(record: LeaseRecord | undefined): boolean {
+  if (!record || record.releasedAtMs !== undefined) return false;
+  return isAlive({ pid: record.holderPid, startTicks: record.holderStartTicks });
+}
+
+function isJustReleased(record: LeaseRecord | undefined): boolean {
+  const ageMs = Date.now() - (record?.releasedAtMs ?? 0);
+  return ageMs >= 0 && ageMs < JUST_RELEASED_MS;
 }
 
 /** Who has it, for people: `uno1 is held by pid 812 (ctest -j4) of ann since 12:03:04`. */
@@ -112,7 +140,9 @@ export function describeQuarantine(device: PooledDevice, { reason, by, atMs }: Q
 
 /** `12:03:04`, local. */
 export function timeOfDay(atMs: number): string {
-  return new Date(atMs).toTimeString().slice(0, 8);
+  const time = new Date(atMs); // toTimeString() would load the names of time zones as well
+  const parts = [time.getHours(), time.getMinutes(), time.getSeconds()];
+  return parts.map((each) => String(each).padStart(2, '0')).join(':');
 }
 
 /** Local time; a quarantine may last for weeks. */

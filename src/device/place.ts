@@ -61,10 +61,27 @@ export function ttyGidOf(devices: readonly PooledDevice[]): number | undefined {
   return undefined;
 }
 
+/** The paths among what {@link claimsOf} lists. */
+const PATH_CLAIM = 'path:';
+
 /** What a ticket lists, so that waiters with other configs can tell whether they want the same. */
-export function claimsOf(device: PooledDevice): string[] {
-  const places = surveyPlaces(device).places ?? [];
-  return [...lockables(device).map(({ path }) => `path:${path}`), ...places.map(({ name }) => name)];
+export function claimsOf(
+  device: PooledDevice,
+  places: readonly Place[] = surveyPlaces(device).places ?? [],
+): string[] {
+  return [...lockables(device).map(({ path }) => `${PATH_CLAIM}${path}`), ...places.map(({ name }) => name)];
+}
+
+/** The same, taken apart. */
+export function readClaims(claims: readonly string[]): {
+  readonly paths: string[];
+  readonly names: string[];
+} {
+  const isPath = (claim: string): boolean => claim.startsWith(PATH_CLAIM);
+  return {
+    paths: claims.filter((claim) => isPath(claim)).map((claim) => claim.slice(PATH_CLAIM.length)),
+    names: claims.filter((claim) => !isPath(claim)),
+  };
 }
 
 function lockables(device: PooledDevice): { path: string; tty: PooledTty | undefined }[] {
@@ -74,7 +91,8 @@ function lockables(device: PooledDevice): { path: string; tty: PooledTty | undef
   ];
 }
 
-function survey(path: string, tty: PooledTty | undefined): Place | PlaceProblem {
+/** What stands at a configured path now, or why nothing usable does. Opens nothing. */
+export function survey(path: string, tty: PooledTty | undefined): Place | PlaceProblem {
   let stat: Stats;
   try {
     stat = statSync(path);

@@ -11,6 +11,9 @@ import { clashesIn } from './pool-clashes.ts';
 /** Source: what most UARTs boot with, and the only speed that Sai's own tools know. */
 const DEFAULT_BAUD_RATE = 115_200;
 
+/** Boards with native USB take one to three seconds from a reset to their tty. */
+const DEFAULT_REAPPEAR_MS = 10_000;
+
 export interface PooledTty {
   /** As configured, never resolved: a by-id link says which board it is. */
   readonly path: string;
@@ -53,6 +56,10 @@ export interface PooledDevice {
   /** Undefined: the command decides. `Infinity`: for ever. */
   readonly waitMs: number | undefined;
   readonly maxLeaseMs: number | undefined;
+  /** From a tty's going away to the latest time for its return. */
+  readonly reappearMs: number;
+  /** `always`: the flocks of its ttys last only while it is taken. */
+  readonly lend: 'asked' | 'always';
 }
 
 /** What the command line asks for. */
@@ -105,7 +112,10 @@ export function matchDevices(pool: readonly PooledDevice[], request: DeviceReque
 }
 
 function fillIn(device: Device, where: string, complain: (text: string) => void): PooledDevice {
-  const durationMs = (key: 'wait' | 'maxLease', parseMs: typeof parseWaitMs): number | undefined => {
+  const durationMs = (
+    key: 'wait' | 'maxLease' | 'reappear',
+    parseMs: typeof parseWaitMs,
+  ): number | undefined => {
     const text = device[key];
     if (text === undefined) return undefined;
     try {
@@ -131,6 +141,8 @@ function fillIn(device: Device, where: string, complain: (text: string) => void)
     crash: device.crash,
     waitMs: durationMs('wait', parseWaitMs),
     maxLeaseMs: durationMs('maxLease', parseDurationMs),
+    reappearMs: durationMs('reappear', parseDurationMs) ?? DEFAULT_REAPPEAR_MS,
+    lend: device.lend ?? 'asked',
   };
 }
 

@@ -4,11 +4,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { errnoCode } from '../base/errors.ts';
 import {
   type ProcessInfo,
+  readInheritedMark,
   readProcess,
   readProcessEnvironment,
   readProcessTable,
   withDescendants,
 } from '../base/process-table.ts';
+import { ENV } from '../wire/env.ts';
 
 /** In the environment of a guard, which is nobody's to end but its own. */
 export const GUARD_VARIABLE = 'SAI_DEVICE_GUARD';
@@ -32,17 +34,29 @@ export function knownProcess(pid: number): KnownProcess | undefined {
   return found && { pid, startTicks: found.startTicks };
 }
 
+/** By what a process shows that it belongs to a lease. */
+interface LeaseMark {
+  /** An entry of its environment, `NAME=value`: lost by `env -i`, kept through `ssh` and into containers. */
+  readonly variable: string;
+  /** What it inherited from `sai-device`: lost by nothing. A program's own children have none. */
+  readonly inherited: number;
+}
+
+export function markOf({ folder, fence }: { readonly folder: string; readonly fence: number }): LeaseMark {
+  return { variable: `${ENV.deviceLease}=${folder}`, inherited: fence };
+}
+
 /**
  * Finds a lease's processes without being their parent: what descends from a process that it knows, what bears the
- * lease's mark in its environment, and the sessions that one of these leads. What it has seen once, it knows.
+ * lease's mark, and the sessions that one of these leads. What it has seen once, it knows.
  */
 export class ProcessTree {
-  readonly #mark: string;
+  readonly #mark: LeaseMark;
   readonly #sinceTicks: number;
   readonly #known = new Map<number, number>();
 
-  /** `mark` is an entry of the environment, `NAME=value`; older processes than `sinceTicks` cannot bear it. */
-  constructor(mark: string, sinceTicks: number) {
+  /** Older processes than `sinceTicks` cannot bear the mark. */
+  constructor(mark: LeaseMark, sinceTicks: number) {
     this.#mark = mark;
     this.#sinceTicks = sinceTicks;
   }
@@ -77,7 +91,11 @@ export class ProcessTree {
   }
 
   #isMarked(process: ProcessInfo): boolean {
-    return process.startTicks >= this.#sinceTicks && readProcessEnvironment(process.pid).includes(this.#mark);
+    if (process.startTicks < this.#sinceTicks) return false;
+    const { variable, inherited } = this.#mark;
+    return (
+      readInheritedMark(process.pid) === inherited || readProcessEnvironment(process.pid).includes(variable)
+    );
   }
 }
 

@@ -9,8 +9,9 @@ import { ENV } from '../wire/env.ts';
 import { describeQuarantine } from './look.ts';
 import { ttyGidOf } from './place.ts';
 import { loadPool, type PooledDevice } from './pool.ts';
-import { openRunDir, type RunDir, wakeWaiters } from './run-dir.ts';
+import { openRunDir, type RunDir } from './run-dir.ts';
 import { changeState } from './state.ts';
+import { wakeWaiters } from './wake.ts';
 
 /** Somebody waits for this at a terminal: longer than a dead writer's turn lasts. */
 const PATIENCE_MS = 10_000;

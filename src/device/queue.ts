@@ -1,15 +1,21 @@
-/** Waiting for a device, in the order of arrival, woken by events. */
+/** Waiting for devices, in one order a host, woken by events. */
 
-import { type FSWatcher, watch } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { formatDuration } from '../base/duration.ts';
-import { RigError } from '../base/errors.ts';
+import type { RigError } from '../base/errors.ts';
 import { readProcess } from '../base/process-table.ts';
 import { userName } from '../base/user-name.ts';
-import { Acquisition, type Sight, type Wanted } from './acquire.ts';
+import { statIfVisible } from '../base/visible-file.ts';
+import { Acquisition, type Attempt, type Sight, type Wanted } from './acquire.ts';
+import { Alarm } from './alarm.ts';
 import type { Lease } from './lease.ts';
-import { claimsOf } from './place.ts';
-import { WAKE_FILE_NAME } from './run-dir.ts';
-import { drawTicket, type OwnTicket, type Ticket, TicketLine } from './ticket.ts';
+import { leaseFilePath } from './lease-file.ts';
+import { newcomer, queueClockMs, type Standing } from './order.ts';
+import type { RunDir } from './run-dir.ts';
+import { describeShortage, describeWait, nothingFree, refuseUnusable } from './shortage.ts';
+import { claimsAny, drawTicket, type OwnTicket, type Ticket, TicketLine } from './ticket.ts';
+import { TicketWatch } from './ticket-watch.ts';
+import { describeWants } from './want.ts';
 
 /** For what raises no event: a waiter or holder that was killed together with its guard. */
 const SAFETY_CHECK_MS = 1000;
@@ -20,8 +26,8 @@ const CHECK_WITHOUT_WATCH_MS = 250;
 /** A foreign unlock raises no event; only who is next asks. */
 const FOREIGN_CHECK_MS = 100;
 
-/** Each waiter in front that lets a free device lie gets this long to take it. */
-const CLAIM_WITHIN_MS = 1000;
+/** Who is next for nothing looks at all there is only each so many checks, unless something moved. */
+const CHECKS_A_LOOK = 10;
 
 /** A queue that moves fast does not fill the log. */
 const SAY_AT_MOST_EVERY_MS = 300;
@@ -34,57 +40,77 @@ export interface WaitOptions {
 }
 
 /**
- * The lease of one of the devices that are wanted.
+ * The lease of the devices that are wanted.
  *
- * @throws {RigError} blame `busy` when none came free in time, `hardware` when none can be used
+ * @throws {RigError} blame `busy` when they did not come free in time, `hardware` when they cannot be used
  */
 export async function acquire(wanted: Wanted, options: WaitOptions): Promise<Lease> {
   const acquisition = new Acquisition(wanted);
   const sights = acquisition.look();
-  acquisition.refuseUnusable(sights);
+  refuseUnusable(wanted.wants, sights);
   const { runDir } = wanted;
   const line = runDir && new TicketLine(runDir.queue, options.say);
-  const isAnyFree = sights.some(({ view }) => view.state === 'free');
-  const inFront = isAnyFree && line ? line.living() : [];
-  const lease = acquisition.tryTake(sights, (sight) => claimants(inFront, sight).length === 0);
-  if (lease) return lease;
-  if (!runDir || !line || options.waitMs === 0) {
-    throw new RigError('busy', `no free device of type ${wanted.type}: ${acquisition.describe(sights)}`);
+  if (sights.some(({ view }) => view.state === 'free')) {
+    const inFront = line ? contenders(line, wanted, sights, newcomer(wanted.priority, queueClockMs())) : [];
+    const { lease } = acquisition.tryTake(sights, inFront);
+    if (lease) return lease;
   }
-  using waiter = new Waiter(acquisition, runDir.queue, line, options);
+  if (!runDir || !line || options.waitMs === 0) throw nothingFree(acquisition, sights, '');
+  using waiter = new Waiter(acquisition, runDir, line, options);
   return await waiter.lease();
 }
 
-/** The tickets in front that want this device too. */
-function claimants(tickets: readonly Ticket[], { device }: Sight): Ticket[] {
-  const claims = claimsOf(device);
-  return tickets.filter(({ content }) => content.places.some((each) => claims.includes(each)));
+/**
+ * The tickets in front that want any of our devices too. One that waits for what the lease around us holds does not
+ * count: it cannot be served before we are, and would wait for us while we wait for it.
+ */
+function contenders(line: TicketLine, wanted: Wanted, sights: readonly Sight[], own: Standing): Ticket[] {
+  const claims = sights.flatMap((sight) => sight.claims);
+  const ancestors = new Set(wanted.ancestorClaims);
+  return line
+    .living(own)
+    .filter((ticket) => claimsAny(ticket, claims))
+    .filter(
+      ({ content }) =>
+        !content.wants.some((want) => want.every((device) => device.some((claim) => ancestors.has(claim)))),
+    );
 }
 
 class Waiter implements Disposable {
   readonly #acquisition: Acquisition;
-  readonly #folder: string;
+  readonly #runDir: RunDir;
   readonly #line: TicketLine;
   readonly #options: WaitOptions;
   readonly #alarm = new Alarm();
-  readonly #watcher: FSWatcher | undefined;
-  /** When we first saw a device free since its last lease: two gaps between short leases are not one long one. */
-  readonly #freeSince = new Map<string, { readonly atMs: number; readonly lastUsedMs: number }>();
+  readonly #watch: TicketWatch;
   readonly #startedMs = performance.now();
   #ticket: OwnTicket;
-  /** Living tickets in front that want any of our devices, as of the last full look. */
+  #sights: readonly Sight[] = [];
+  #attempt: Attempt = { lease: undefined, decidedInMs: Number.POSITIVE_INFINITY, refused: [] };
+  /** As of the last look. */
   #inFront: readonly Ticket[] = [];
-  #hasLineMoved = true;
+  /** What was there at the last look. */
+  #seen = '';
+  #checksSinceLook = 0;
+  /** Somebody who let go of a device took us for the first in its line. */
+  #isWoken = false;
+  /** What the last look showed may have to be said. */
+  #hasNews = false;
   #said = '';
   #saidAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(acquisition: Acquisition, folder: string, line: TicketLine, options: WaitOptions) {
+  constructor(acquisition: Acquisition, runDir: RunDir, line: TicketLine, options: WaitOptions) {
     this.#acquisition = acquisition;
-    this.#folder = folder;
+    this.#runDir = runDir;
     this.#line = line;
     this.#options = options;
-    // Before the first look: what happens after it is not missed.
-    this.#watcher = this.#watch();
+    this.#watch = new TicketWatch({
+      onWoken: () => {
+        this.#isWoken = true;
+        this.#alarm.ring();
+      },
+      onAdvance: () => this.#alarm.ring(),
+    });
     this.#ticket = this.#draw();
   }
 
@@ -93,15 +119,17 @@ class Waiter implements Disposable {
     const ring = (): void => this.#alarm.ring();
     stop.addEventListener('abort', ring);
     try {
-      for (;;) {
+      for (let mustLook = true; ; ) {
         stop.throwIfAborted();
-        const sights = this.#look();
-        const lease = this.#needsFullLook(sights) ? this.#tryTake(sights) : undefined;
-        if (lease) return lease;
         const leftMs = this.#startedMs + waitMs - performance.now();
-        if (leftMs <= 0) throw this.#timeIsUp(sights);
-        this.#report(sights);
-        await this.#alarm.rings(Math.min(this.#pauseMs(sights), leftMs));
+        if (mustLook || leftMs <= 0 || this.#hasMoved()) {
+          const lease = this.#look();
+          if (lease) return lease;
+          if (leftMs <= 0) throw this.#timeIsUp();
+          this.#hasNews = true;
+        }
+        if (this.#hasNews) this.#report();
+        mustLook = await this.#alarm.rings(Math.min(this.#pauseMs(), leftMs));
       }
     } finally {
       stop.removeEventListener('abort', ring);
@@ -109,133 +137,114 @@ class Waiter implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#watcher?.close();
+    this.#watch[Symbol.dispose]();
     this.#ticket.withdraw();
   }
 
-  #look(): Sight[] {
-    const sights = this.#acquisition.look();
-    for (const { device, view } of sights) {
-      if (view.state !== 'free') {
-        this.#freeSince.delete(device.name);
-      } else if (this.#freeSince.get(device.name)?.lastUsedMs !== view.lastUsedMs) {
-        this.#freeSince.set(device.name, { atMs: performance.now(), lastUsedMs: view.lastUsedMs });
-      }
-    }
-    return sights;
-  }
-
-  #tryTake(sights: readonly Sight[]): Lease | undefined {
+  /** Looks at everything, and takes what it may. */
+  #look(): Lease | undefined {
+    const isWoken = this.#isWoken;
+    this.#isWoken = false;
+    this.#checksSinceLook = 0;
     if (!this.#ticket.isThere()) this.#ticket = this.#draw(); // somebody sent us to the end of the queue
-    this.#hasLineMoved = false;
-    const living = this.#line.living(this.#ticket.name);
-    this.#inFront = living.filter((ticket) => sights.some((sight) => claimants([ticket], sight).length > 0));
-    return this.#acquisition.tryTake(sights, (sight) => this.#mayTake(sight));
+    const inFront = (sights: readonly Sight[]): Ticket[] =>
+      contenders(this.#line, this.#acquisition.wanted, sights, this.#ticket.standing);
+    const { lease, left } = isWoken
+      ? this.#acquisition.tryTakeAtOnce(inFront)
+      : { lease: undefined, left: [] };
+    if (lease) {
+      this.#passOn(left);
+      return lease;
+    }
+    this.#seen = this.#fingerprint();
+    this.#sights = this.#acquisition.look();
+    this.#inFront = inFront(this.#sights);
+    this.#attempt = this.#acquisition.tryTake(this.#sights, this.#inFront);
+    if (this.#attempt.lease) return this.#attempt.lease;
+    this.#watch.watchInFront(this.#pathOfNearest());
+    if (isWoken || this.#attempt.refused.length > 0) this.#passOn(this.#sights);
+    return undefined;
   }
 
-  /** Nobody is in front, or they all had their time to take it. */
-  #mayTake(sight: Sight): boolean {
-    const freeForMs =
-      performance.now() - (this.#freeSince.get(sight.device.name)?.atMs ?? Number.POSITIVE_INFINITY);
-    const inFront = claimants(this.#inFront, sight).length;
-    return inFront === 0 || freeForMs >= inFront * CLAIM_WITHIN_MS;
+  /** What is free and not for us may do for somebody behind us. */
+  #passOn(sights: readonly Sight[]): void {
+    for (const { view, claims } of sights) {
+      if (view.state === 'free') this.#line.wakeFirst(claims, this.#ticket.standing);
+    }
   }
 
-  /** The small look that each check affords: only the nearest ticket in front, and what we might take. */
-  #needsFullLook(sights: readonly Sight[]): boolean {
-    if (this.#hasLineMoved) return true;
+  /** The small look, which any number of waiters can afford each second. */
+  #hasMoved(): boolean {
+    this.#checksSinceLook += 1;
+    if (this.#isNextForAny() || this.#checksSinceLook >= CHECKS_A_LOOK) return true;
+    if (Number.isFinite(this.#attempt.decidedInMs)) return true; // somebody in front may be late by now
     const nearest = this.#inFront.at(-1);
     if (nearest && !this.#line.isAlive(nearest.name)) return true;
-    if (!this.#ticket.isThere()) return true;
-    return sights.some((sight) => sight.view.state === 'free' && this.#mayTake(sight));
+    return this.#fingerprint() !== this.#seen;
   }
 
-  #pauseMs(sights: readonly Sight[]): number {
+  #isNextForAny(): boolean {
+    return this.#sights.some(({ claims }) => !this.#inFront.some((ticket) => claimsAny(ticket, claims)));
+  }
+
+  /** Changes whenever a lease begins or ends, or the queue does; foreigners leave no trace in it. */
+  #fingerprint(): string {
+    const files = this.#sights.flatMap(({ view }) =>
+      view.state === 'missing' ? [] : view.places.map((place) => leaseFilePath(this.#runDir, place)),
+    );
+    return [this.#runDir.queue, ...files].map((path) => statIfVisible(path)?.mtimeMs).join();
+  }
+
+  #pauseMs(): number {
     // Locked by a foreigner, or refused by one although it looked free.
-    const isNextAfterForeigner = sights.some(
-      (sight) =>
-        (sight.view.state === 'foreign' || sight.view.state === 'free') &&
-        claimants(this.#inFront, sight).length === 0,
+    const waitsForForeigner = this.#sights.some(
+      ({ view, claims }) =>
+        view.state === 'foreign' && !this.#inFront.some((ticket) => claimsAny(ticket, claims)),
     );
-    if (isNextAfterForeigner) return FOREIGN_CHECK_MS;
-    return this.#watcher ? SAFETY_CHECK_MS : CHECK_WITHOUT_WATCH_MS;
+    if (waitsForForeigner || this.#attempt.refused.length > 0) return FOREIGN_CHECK_MS;
+    const checkMs = this.#watch.isWorking ? SAFETY_CHECK_MS : CHECK_WITHOUT_WATCH_MS;
+    return Math.min(checkMs, Math.max(0, this.#attempt.decidedInMs));
   }
 
-  #report(sights: readonly Sight[]): void {
-    const { type } = this.#acquisition.wanted;
-    const text = `waiting for a device of type ${type}, position ${this.#inFront.length + 1}: ${this.#acquisition.describe(sights)}`;
-    const now = performance.now();
-    if (text === this.#said || now - this.#saidAtMs < SAY_AT_MOST_EVERY_MS) return;
+  #report(): void {
+    const { wants } = this.#acquisition.wanted;
+    const what = `${wants.length > 1 ? '' : 'a '}${describeWants(wants)}`;
+    const position = this.#inFront.length + 1;
+    const text = `waiting for ${what}, position ${position}: ${describeShortage(this.#acquisition, this.#sights)}`;
+    const nowMs = performance.now();
+    if (text !== this.#said && nowMs - this.#saidAtMs < SAY_AT_MOST_EVERY_MS) return; // at the next check
+    this.#hasNews = false;
+    if (text === this.#said) return;
     this.#said = text;
-    this.#saidAtMs = now;
-    this.#options.say(text + this.#acquisition.describeWait(sights, this.#inFront.length + 1));
+    this.#saidAtMs = nowMs;
+    this.#options.say(text + describeWait(this.#acquisition, this.#sights, position));
   }
 
-  #timeIsUp(sights: readonly Sight[]): RigError {
-    const { type } = this.#acquisition.wanted;
-    const waited = formatDuration(this.#options.waitMs);
-    return new RigError(
-      'busy',
-      `no free device of type ${type} after ${waited}: ${this.#acquisition.describe(sights)}`,
-    );
+  #timeIsUp(): RigError {
+    return nothingFree(this.#acquisition, this.#sights, ` after ${formatDuration(this.#options.waitMs)}`);
   }
 
+  /** Watched before the first look: what happens after it is not missed. */
   #draw(): OwnTicket {
-    const { devices, type, command } = this.#acquisition.wanted;
-    return drawTicket(this.#folder, {
+    const { wants, priority, command } = this.#acquisition.wanted;
+    const sights = this.#acquisition.look();
+    const claimsOf = (device: Sight['device']): string[] =>
+      sights.flatMap((sight) => (sight.device === device ? sight.claims : []));
+    const ticket = drawTicket(this.#runDir.queue, priority, {
       pid: process.pid,
       startTicks: readProcess(process.pid)?.startTicks ?? 0,
       user: userName(),
-      request: type,
-      places: [...new Set(devices.flatMap((device) => claimsOf(device)))],
+      request: wants.map(({ type }) => type).join(' and '),
+      wants: wants.map(({ devices }) => devices.map((device) => claimsOf(device))),
       sinceMs: Date.now(),
       command,
     });
+    this.#watch.watchOwn(ticket.path);
+    return ticket;
   }
 
-  /** Undefined when this user has no watch left (fs.inotify.max_user_instances). */
-  #watch(): FSWatcher | undefined {
-    try {
-      const watcher = watch(this.#folder, (_event, name) => {
-        if (name !== WAKE_FILE_NAME && name !== null && !this.#concerns(name)) return;
-        // A device that came free matters to whoever may take it; a ticket that went, to all behind it.
-        if (name !== WAKE_FILE_NAME) this.#hasLineMoved = true;
-        this.#alarm.ring();
-      });
-      watcher.on('error', () => {}); // the folder went away: the checks tell
-      return watcher;
-    } catch {
-      return undefined;
-    }
-  }
-
-  #concerns(name: string): boolean {
-    return name === this.#ticket.name || this.#inFront.some((ticket) => ticket.name === name);
-  }
-}
-
-/** Rings once for any number of reasons since the last time somebody listened. */
-export class Alarm {
-  #hasRung = false;
-  #wake: (() => void) | undefined;
-
-  ring(): void {
-    this.#hasRung = true;
-    this.#wake?.();
-  }
-
-  /** Resolves as soon as it rings, or after `ms`. */
-  async rings(ms: number): Promise<void> {
-    if (!this.#hasRung) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ms);
-        this.#wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
-    this.#wake = undefined;
-    this.#hasRung = false;
+  #pathOfNearest(): string | undefined {
+    const nearest = this.#inFront.at(-1);
+    return nearest && join(dirname(this.#ticket.path), nearest.name);
   }
 }

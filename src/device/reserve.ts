@@ -1,22 +1,28 @@
 /** From a request to a lease: which devices it means, whether it has one already, and the wait for one. */
 
+import { RigError } from '../base/errors.ts';
 import { ENV } from '../wire/env.ts';
 import type { LeasedDevice, LeaseRecord } from '../wire/lease.ts';
 import { DEFAULT_WAIT_MS } from './defaults.ts';
 import { type Alias, aliasOf } from './environment.ts';
 import type { Lease } from './lease.ts';
-import { readAncestorLeases, withoutAncestors } from './nested.ts';
+import { claimsHeldBy, readAncestorLeases, withoutAncestors } from './nested.ts';
 import { ttyGidOf } from './place.ts';
 import { type DeviceRequest, loadPool, matchDevices, type PooledDevice } from './pool.ts';
 import { acquire } from './queue.ts';
 import { openRunDir, type RunDir } from './run-dir.ts';
 import { readState } from './state.ts';
+import { describeWants, unservedWants, type Want } from './want.ts';
 
 export interface Reservation extends DeviceRequest {
   /** The devices config. */
   readonly config: string;
   /** Accept a run folder on a network file system. */
   readonly force: boolean;
+  /** What has to be there together with the device. */
+  readonly and: readonly RoleRequest[];
+  /** 0–9; 9 is served first. */
+  readonly priority: number;
   /** Only devices that have that tty. */
   readonly alias?: Alias | undefined;
   /** Undefined: as the devices say, else two hours. 0: do not wait. */
@@ -34,6 +40,12 @@ export interface ReserveContext {
   readonly say: (text: string) => void;
   /** Told once, when a device of our own is asked for. */
   readonly onQueue?: () => void;
+}
+
+/** A device that is wanted as well, and what its variables are called after: `SAI_<ROLE>_TTY0`. */
+export interface RoleRequest {
+  readonly role: string;
+  readonly type: string;
 }
 
 /** What a request got: devices of its own, or those of the lease that it runs under. */
@@ -54,34 +66,76 @@ export type Reserved =
 export async function reserve(request: Reservation, context: ReserveContext): Promise<Reserved> {
   const { env, say, stop, onQueue } = context;
   const ancestors = readAncestorLeases(env[ENV.deviceLease]);
-  const own = ancestors[0];
-  const sure = own && request.joins ? sureMember(own, request) : undefined;
-  if (own && sure) return { joined: { lease: own, device: sure } };
+  const own = request.joins ? ancestors[0] : undefined;
+  const sure = own && memberOf(own, request, ({ answersTo }, { type }) => answersTo.includes(type));
+  if (own && sure && request.tags.length === 0) return { joined: { lease: own, device: sure } };
   const pool = await loadPool(request.config);
-  const devices = matching(pool, request, say);
+  const wants: [Want, ...Want[]] = [
+    { role: undefined, type: request.type, devices: matching(pool, request, say) },
+    ...request.and.map(({ role, type }) => ({
+      role,
+      type,
+      devices: matchingType(pool, { type, tags: [] }, say),
+    })),
+  ];
   const member =
-    own && request.joins
-      ? own.devices.find(({ name }) => devices.some((each) => each.name === name))
-      : undefined;
+    own &&
+    memberOf(own, request, ({ name }, _request, index) =>
+      wants[index]?.devices.some((device) => device.name === name),
+    );
   if (own && member) return { joined: { lease: own, device: member } };
-  const others = withoutAncestors(devices, ancestors, request.type);
+  refuseTooMany(wants, request.config);
+  const left = withoutAncestors(wants, ancestors);
   const runDir = sharedFolder(pool, request, context);
   const { damage } = readState(runDir);
   if (damage !== undefined) say(damage);
   onQueue?.();
   const lease = await acquire(
-    { devices: others, type: request.type, command: request.purpose, parent: own?.folder, runDir },
-    { waitMs: request.waitMs ?? defaultWaitMs(others), stop, say },
+    {
+      wants: left,
+      priority: request.priority,
+      command: request.purpose,
+      parent: ancestors[0]?.folder,
+      ancestorClaims: claimsHeldBy(ancestors, pool),
+      runDir,
+    },
+    { waitMs: request.waitMs ?? defaultWaitMs(left), stop, say },
   );
   return { lease };
 }
 
-/** The lease itself says that it serves the request: no config needed, as in a container that has none. */
-function sureMember(lease: LeaseRecord, request: DeviceRequest): LeasedDevice | undefined {
-  const { type, name, tags } = request;
-  if (tags.length > 0) return undefined;
-  return lease.devices.find(
-    (each) => each.answersTo.includes(type) && (name === undefined || name === each.name),
+/**
+ * The device of the lease that would serve the request, if all that it wants is there by the same roles. `serves` may
+ * decide by what the lease itself says: then no config is needed, as in a container that has none.
+ */
+function memberOf(
+  lease: LeaseRecord,
+  request: Reservation,
+  serves: (device: LeasedDevice, request: { readonly type: string }, index: number) => boolean | undefined,
+): LeasedDevice | undefined {
+  const { and, name } = request;
+  const isThere = ({ role, type }: RoleRequest, index: number): boolean =>
+    lease.devices.some((device) => isRole(device, role) && serves(device, { type }, index + 1));
+  if (!and.every((each, index) => isThere(each, index))) return undefined;
+  return lease.devices
+    .filter((device) => !and.some(({ role }) => isRole(device, role)))
+    .find((device) => serves(device, request, 0) && (name === undefined || name === device.name));
+}
+
+/** `peer` and `PEER` have the same variables. */
+function isRole(device: LeasedDevice, role: string): boolean {
+  return device.role?.toUpperCase() === role.toUpperCase();
+}
+
+/** @throws {RigError} blame `config` when the devices that are wanted could not be had even if all were free */
+function refuseTooMany(wants: readonly Want[], config: string): void {
+  const [unserved] = unservedWants(wants, () => true);
+  if (!unserved) return;
+  const names = [...new Set(wants.flatMap(({ devices }) => devices.map(({ name }) => name)))];
+  throw new RigError(
+    'config',
+    `${config}: expected ${describeWants(wants)}, each one of its own, found none left for ${unserved.type}: ` +
+      `there ${names.length === 1 ? 'is' : 'are'} ${names.join(', ')}; ask for fewer, or add a device`,
   );
 }
 
@@ -90,13 +144,23 @@ function matching(
   request: Reservation,
   say: ReserveContext['say'],
 ): readonly PooledDevice[] {
-  const { alias, type } = request;
-  const { devices, prefix } = matchDevices(pool, request);
-  if (prefix !== undefined) say(`no device is of type ${type}; taking ${prefix}, which it begins with`);
+  const { alias } = request;
+  const devices = matchingType(pool, request, say);
   if (!alias) return devices;
   const withTty = devices.filter((device) => device.ttys.length > alias.ttyIndex);
   if (withTty.length === 0) aliasOf(alias, devices[0]?.ttys ?? []); // says what there is
   return withTty;
+}
+
+function matchingType(
+  pool: readonly PooledDevice[],
+  request: DeviceRequest,
+  say: ReserveContext['say'],
+): readonly PooledDevice[] {
+  const { devices, prefix } = matchDevices(pool, request);
+  if (prefix !== undefined)
+    say(`no device is of type ${request.type}; taking ${prefix}, which it begins with`);
+  return devices;
 }
 
 function sharedFolder(
@@ -115,6 +179,9 @@ function sharedFolder(
   return search.runDir;
 }
 
-function defaultWaitMs(devices: readonly PooledDevice[]): number {
-  return Math.max(...devices.map((device) => device.waitMs ?? DEFAULT_WAIT_MS));
+/** As long as the most patient device of a kind allows; of several kinds the least patient decides. */
+function defaultWaitMs(wants: readonly Want[]): number {
+  const longest = ({ devices }: Want): number =>
+    Math.max(...devices.map((device) => device.waitMs ?? DEFAULT_WAIT_MS));
+  return Math.min(...wants.map((want) => longest(want)));
 }

@@ -19,12 +19,10 @@ import {
   withoutRelayed,
 } from './process-tree.ts';
 import type { SignalDesk } from './signals.ts';
+import type { Trouble, TtyKeeper } from './tty-keeper.ts';
 
-/** How often the ttys are asked whether they are still there. */
+/** How often the guard is told of the command's daemons. */
 const CHECK_EVERY_MS = 500;
-
-/** How long a command may take to notice by itself that its tty is gone. */
-const UNPLUG_PATIENCE_MS = 10_000;
 
 /** Signals after which a command is expected to end. */
 const ENDING_SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
@@ -37,13 +35,19 @@ export interface CommandLine {
 
 /** What a command's lease adds: without it (a command that joins its parent's lease) strays are the parent's business. */
 export interface Custody {
-  readonly guard: Pick<Guard, 'know' | 'pid'>;
-  /** The first tty that has been unplugged, as configured. */
-  readonly hungUpTty: () => string | undefined;
+  readonly guard: Pick<Guard, 'know' | 'pids'>;
+  readonly keeper: Pick<TtyKeeper, 'start' | 'conclude'>;
   readonly maxLeaseMs: number;
   /** What may outlive the command, and who is told, once it has ended, what does. */
   readonly daemons?: { readonly keep: DaemonPatterns; readonly onKept: (pids: readonly number[]) => void };
 }
+
+/** For a command that has nothing but what it starts: that ends with it. */
+export const CUSTODY_OF_TREE: Custody = {
+  guard: { know: () => {}, pids: [] },
+  keeper: { start: () => {}, conclude: () => undefined },
+  maxLeaseMs: Number.POSITIVE_INFINITY,
+};
 
 export interface RunOptions {
   readonly custody: Custody | undefined;
@@ -51,15 +55,19 @@ export interface RunOptions {
   /** From TERM to KILL. */
   readonly graceMs: number;
   readonly say: (text: string) => void;
-  readonly unplugPatienceMs?: number;
 }
 
-/** How a command ended, and what ended it when it was not itself. */
-export interface CommandEnd {
-  /** Its own, 128 + signal, 126 or 127. */
+/** How a command ended, and what ended it when it was not itself. `status`: its own, 128 + signal, 126 or 127. */
+export type CommandEnd = { readonly status: number } & (
+  | { readonly cause: 'itself' | 'stopped' | 'overtime' }
+  /** `detail` says why. */
+  | { readonly cause: 'not started'; readonly detail: string }
+  | { readonly cause: 'trouble'; readonly trouble: Trouble }
+);
+
+interface CommandExit {
   readonly status: number;
-  readonly cause: 'itself' | 'not started' | 'stopped' | 'overtime' | 'unplugged';
-  /** Why it could not start, or the tty that went away. */
+  /** Why it could not start. */
   readonly detail?: string;
 }
 
@@ -69,7 +77,7 @@ export interface CommandEnd {
  */
 export async function runCommand(line: CommandLine, options: RunOptions): Promise<CommandEnd> {
   const hasTerminal = isatty(0);
-  const olderChildren = childPids();
+  const olderChildren = readChildPids(process.pid, 'first thread') ?? childPids(); // a shell has only one
   let child: ChildProcess;
   try {
     child = spawn(line.program, line.args, {
@@ -98,7 +106,7 @@ class Run {
   readonly #olderChildren: readonly number[];
   #stoppedBy: NodeJS.Signals | undefined;
   #isOvertime = false;
-  #goneTty: string | undefined;
+  #trouble: Trouble | undefined;
   #hasExited = false;
 
   constructor(
@@ -119,7 +127,11 @@ class Run {
     const self = this.#child.pid === undefined ? undefined : knownProcess(this.#child.pid);
     if (custody && self) {
       custody.guard.know([self]);
-      this.#timers.push(setInterval(() => this.#check(custody), CHECK_EVERY_MS));
+      this.#timers.push(setInterval(() => custody.guard.know(this.#strays()), CHECK_EVERY_MS));
+      custody.keeper.start({
+        tree: () => this.#tree(),
+        onTrouble: (trouble) => this.#endForTrouble(trouble),
+      });
       if (Number.isFinite(custody.maxLeaseMs)) {
         this.#timers.push(setTimeout(() => this.#endOvertime(), custody.maxLeaseMs));
       }
@@ -127,7 +139,7 @@ class Run {
     const end = await exit;
     for (const timer of this.#timers) clearTimeout(timer);
     if (custody) {
-      this.#goneTty ??= custody.hungUpTty();
+      this.#trouble ??= custody.keeper.conclude();
       await this.#endLeftovers();
       this.#tellKept(custody);
     }
@@ -155,7 +167,7 @@ class Run {
     this.#signalTree(signal);
   }
 
-  #exit(): Promise<Pick<CommandEnd, 'status' | 'detail'>> {
+  #exit(): Promise<CommandExit> {
     return new Promise((resolve) => {
       this.#child.once('error', (error) => resolve(notStarted(error)));
       this.#child.once('exit', (code, signal) => {
@@ -165,25 +177,19 @@ class Run {
     });
   }
 
-  #judge(end: Pick<CommandEnd, 'status' | 'detail'>): CommandEnd {
-    if (end.detail !== undefined) return { ...end, cause: 'not started' };
+  #judge(end: CommandExit): CommandEnd {
+    const { status, detail } = end;
+    if (detail !== undefined) return { status, detail, cause: 'not started' };
     if (this.#stoppedBy) return { status: exitStatusOfSignal(this.#stoppedBy), cause: 'stopped' };
-    if (this.#goneTty !== undefined) return { status: end.status, cause: 'unplugged', detail: this.#goneTty };
-    if (this.#isOvertime) return { status: end.status, cause: 'overtime' };
-    return { status: end.status, cause: 'itself' };
+    if (this.#trouble) return { status, cause: 'trouble', trouble: this.#trouble };
+    if (this.#isOvertime) return { status, cause: 'overtime' };
+    return { status, cause: 'itself' };
   }
 
-  #check(custody: Custody): void {
-    custody.guard.know(this.#strays());
-    if (this.#goneTty !== undefined) return;
-    this.#goneTty = custody.hungUpTty();
-    if (this.#goneTty === undefined) return;
-    this.#options.say(`${this.#goneTty}: went away while the command runs`);
-    const hangUp = (): void => {
-      this.#signalTree('SIGHUP');
-      this.#killAfterGrace();
-    };
-    this.#timers.push(setTimeout(hangUp, this.#options.unplugPatienceMs ?? UNPLUG_PATIENCE_MS));
+  #endForTrouble(trouble: Trouble): void {
+    this.#trouble = trouble;
+    this.#signalTree(trouble.signal);
+    this.#killAfterGrace();
   }
 
   #endOvertime(): void {
@@ -201,6 +207,7 @@ class Run {
   }
 
   async #endLeftovers(): Promise<void> {
+    if (this.#hasSurelyNoStrays()) return;
     const mayKeep = (this.#options.custody?.daemons?.keep.length ?? 0) > 0;
     if (mayKeep && this.#leftovers().length > 0) await delay(NAMED_AFTER_MS);
     await endTree({
@@ -216,6 +223,25 @@ class Run {
           `the device stays held until these processes of another user end: ${pids.join(', ')}`,
         ),
     });
+  }
+
+  /**
+   * Whatever the command left is our child or descends from one. Where the kernel lists our children, and there are
+   * none but those that we know, nobody is left who could start another: no pause is needed to see them. Twice, because
+   * the list may miss one while another that stands before it ends. Source: proc(5), /proc/pid/task/tid/children.
+   */
+  #hasSurelyNoStrays(): boolean {
+    const isEmpty = (of: 'all threads' | 'first thread'): boolean =>
+      readChildPids(process.pid, of)?.every((pid) => this.#isNoStray(pid)) ?? false;
+    return isEmpty('all threads') && isEmpty('first thread');
+  }
+
+  #isNoStray(pid: number): boolean {
+    return (
+      pid === this.#child.pid ||
+      this.#options.custody?.guard.pids.includes(pid) === true ||
+      this.#olderChildren.includes(pid)
+    );
   }
 
   #tellKept({ daemons }: Custody): void {
@@ -237,16 +263,15 @@ class Run {
 
   /** Orphans of the command that became our children; the ended ones are taken out of the process table. */
   #strays(): KnownProcess[] {
-    const notStrays = new Set([...this.#olderChildren, this.#child.pid, this.#options.custody?.guard.pid]);
     return childPids()
-      .filter((pid) => !notStrays.has(pid))
+      .filter((pid) => !this.#isNoStray(pid))
       .filter((pid) => !(readProcess(pid)?.state === 'Z' && reap(pid)))
       .map((pid) => knownProcess(pid))
       .filter((each) => each !== undefined);
   }
 }
 
-function notStarted(error: unknown): Required<Pick<CommandEnd, 'status' | 'detail'>> {
+function notStarted(error: unknown): Required<CommandExit> {
   const status = errnoCode(error) === 'ENOENT' ? EXIT_NOT_FOUND : EXIT_CANNOT_START;
   return { status, detail: reasonOf(error) };
 }

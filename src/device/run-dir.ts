@@ -4,7 +4,6 @@ import {
   accessSync,
   chmodSync,
   chownSync,
-  closeSync,
   constants,
   lstatSync,
   mkdirSync,
@@ -12,12 +11,11 @@ import {
   renameSync,
   rmSync,
   statfsSync,
-  writeSync,
 } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { makeFolders } from '../base/make-folders.ts';
-import { openShared, withoutUmask } from '../base/shared-file.ts';
+import { withoutUmask } from '../base/shared-file.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 
 /** Made by the tmpfiles.d file of the package. */
@@ -99,21 +97,6 @@ export function findRunDir(options: Pick<RunDirOptions, 'configured' | 'ttyGid'>
     return undefined; // whoever takes a device is told
   }
 }
-
-/** Wakes every waiter: something came free. */
-export function wakeWaiters(runDir: RunDir | undefined): void {
-  if (!runDir) return;
-  try {
-    const fd = openShared(wakeFile(runDir));
-    writeSync(fd, '\n', 0);
-    closeSync(fd);
-  } catch {
-    // the waiters' own safety check finds out within a second
-  }
-}
-
-export const WAKE_FILE_NAME = 'wake';
-const wakeFile = (runDir: RunDir): string => join(runDir.queue, WAKE_FILE_NAME);
 
 function openConfigured(path: string, force: boolean): RunDir {
   checkAbsolute(path);

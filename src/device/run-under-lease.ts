@@ -14,7 +14,7 @@ import {
   worstFinding,
 } from '../findings/findings-file.ts';
 import { openSender } from '../logproxy/open-sender.ts';
-import { becomeSubreaper } from '../native/process.ts';
+import { becomeSubreaper, markDescendants } from '../native/process.ts';
 import { ENV } from '../wire/env.ts';
 import type { Finding } from '../wire/finding.ts';
 import type { DaemonPatterns } from './daemons.ts';
@@ -23,9 +23,11 @@ import { aliasOf, environmentOf, environmentOfMember } from './environment.ts';
 import { Guard } from './guard.ts';
 import { rememberLease } from './history.ts';
 import type { Lease } from './lease.ts';
+import { LendServer } from './lend-server.ts';
 import { type Reservation, type Reserved, reserve } from './reserve.ts';
 import { type CommandEnd, type Custody, runCommand } from './run-command.ts';
 import { SignalDesk } from './signals.ts';
+import { TtyKeeper } from './tty-keeper.ts';
 
 export interface RunRequest extends Reservation {
   readonly program: string;
@@ -67,7 +69,7 @@ class DeviceRun {
   }
 
   async status(): Promise<number> {
-    const { program, type } = this.#request;
+    const { program, type, and } = this.#request;
     const { env, diagnostics } = this.#invocation;
     const refusal = refusalOf(program, env);
     if (refusal) return this.#notStarted(refusal.status, refusal.text, env[ENV.findings]);
@@ -78,12 +80,17 @@ class DeviceRun {
         env,
         stop: this.#signals.stop,
         say: (text) => diagnostics.say(text),
-        onQueue: () => log?.send(Buffer.from(`sai-device: queueing for device compatible with '${type}'\n`)),
+        onQueue: () => {
+          for (const each of [type, ...and.map((other) => other.type)])
+            log?.send(Buffer.from(`sai-device: queueing for device compatible with '${each}'\n`));
+        },
       });
       if (joined) return await this.#runAsMember(joined);
-      const acquired = `acquired device '${lease.device.name}' (${lease.device.type})`;
-      diagnostics.detail(acquired);
-      log?.send(Buffer.from(`sai-device: ${acquired}\n`));
+      for (const { device } of lease.holdings) {
+        const acquired = `acquired device '${device.name}' (${device.type})`;
+        diagnostics.detail(acquired);
+        log?.send(Buffer.from(`sai-device: ${acquired}\n`));
+      }
       return await this.#runWith(lease);
     } finally {
       await log?.close();
@@ -114,23 +121,29 @@ class DeviceRun {
     const { env, diagnostics } = this.#invocation;
     const outerFindings = env[ENV.findings] || undefined;
     const findings = outerFindings ?? lease.findingsFile;
-    const maxLeaseMs = this.#request.maxLeaseMs ?? lease.device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS;
+    const limitsMs = lease.holdings.map(({ device }) => device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS);
+    const maxLeaseMs = this.#request.maxLeaseMs ?? Math.min(...limitsMs);
     const guard = this.#guard(lease);
+    using keeper = new TtyKeeper(lease, { guard, detail: (text) => diagnostics.detail(text) });
+    using _lending = new LendServer(lease, { keeper, say: (text) => diagnostics.say(text) });
     const line = { program, args, env: environmentOf(env, lease, { alias, findings }) };
+    markDescendants(lease.record.fence);
     // When this throws, lease and guard are left as they are: the guard ends what may live, then lets go.
     const end = await runCommand(line, {
-      custody: { guard, hungUpTty: () => lease.hungUpTty(), maxLeaseMs, daemons: this.#daemons() },
+      custody: { guard, keeper, maxLeaseMs, daemons: this.#daemons() },
       signals: this.#signals,
       graceMs,
       say: (text) => diagnostics.say(text),
     });
-    await guard.end();
+    // Killed here, and never again able to act: who waits for the device need not wait for the rest of its end.
+    const guardEnded = guard.end();
     try {
       const status = this.#conclude(end, { findings, maxLeaseMs, device: lease.device.name });
       if (outerFindings === undefined) this.#sayVerdict(status, findings);
       return status;
     } finally {
       lease.release();
+      await guardEnded;
       await this.#remember(lease);
     }
   }
@@ -182,14 +195,8 @@ class DeviceRun {
         return end.status;
       case 'not started':
         return this.#notStarted(end.status, `${this.#request.program}: ${end.detail}`, findings);
-      case 'unplugged':
-        return this.#fail(
-          new RigError(
-            'hardware',
-            `${device}: ${end.detail} went away while the command ran; check cable and power`,
-          ),
-          { findings, device, tty: end.detail },
-        );
+      case 'trouble':
+        return this.#fail(end.trouble.error, { findings, device: end.trouble.device, tty: end.trouble.tty });
       case 'overtime':
         return this.#fail(
           new RigError(

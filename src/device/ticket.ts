@@ -1,4 +1,4 @@
-/** Tickets: one file a waiter, whose flock says that the waiter lives and whose number says when it came. */
+/** Tickets: one file a waiter, whose flock says that the waiter lives and whose name says where it stands. */
 
 import {
   closeSync,
@@ -20,6 +20,8 @@ import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { oneLine } from '../base/one-line.ts';
 import { openSharedToRead, readShared } from '../base/shared-file.ts';
 import { tryFlock } from '../native/flock.ts';
+import { compareStanding, nextStanding, queueClockMs, type Standing, standingOf } from './order.ts';
+import { wakeWaiter } from './wake.ts';
 
 /** What a ticket says. */
 const TicketContent = v.looseObject({
@@ -28,48 +30,48 @@ const TicketContent = v.looseObject({
   user: v.string(),
   /** As typed: `esp32`. */
   request: v.string(),
-  /** What would serve it: names of places, and paths as configured, for what is not there yet. */
-  places: v.array(v.string()),
+  /**
+   * For each device that it wants, all of which it takes together, the devices that would serve: of each the names of
+   * its places, and its paths as configured, for what is not there yet.
+   */
+  wants: v.array(v.array(v.array(v.string()))),
   sinceMs: v.number(),
   command: v.string(),
 });
 export type TicketContent = v.InferOutput<typeof TicketContent>;
 
-/** `<number>-<pid>-<random>`: names in the order of the queue, because the number has leading zeros. */
-const NAME = /^(\d{10})-\d+-[a-z0-9]+$/;
-
-/** The last of ten digits: only a file that is no ticket of ours can have it, and it must not push ours out of the queue. */
-const LAST_NUMBER = 9_999_999_999;
-
 /** Writing a ticket takes less than a millisecond. */
 const ABANDONED_AFTER_MS = 60_000;
 
-export interface Ticket {
-  readonly name: string;
+export interface Ticket extends Pick<Standing, 'name'> {
   readonly content: TicketContent;
 }
 
 /** Our own place in the queue; gone with this process, however that ends. */
 export class OwnTicket implements Disposable {
-  readonly name: string;
-  readonly #path: string;
+  readonly standing: Standing;
+  readonly path: string;
   #fd: number | undefined;
 
-  constructor(name: string, path: string, fd: number) {
-    this.name = name;
-    this.#path = path;
+  constructor(standing: Standing, path: string, fd: number) {
+    this.standing = standing;
+    this.path = path;
     this.#fd = fd;
   }
 
   /** False once somebody has removed it. */
   isThere(): boolean {
-    return existsSync(this.#path);
+    return existsSync(this.path);
   }
 
   /** Twice is fine. */
   withdraw(): void {
     if (this.#fd === undefined) return;
-    rmSync(this.#path, { force: true });
+    try {
+      unlinkSync(this.path);
+    } catch {
+      // removed by somebody else
+    }
     closeSync(this.#fd);
     this.#fd = undefined;
   }
@@ -80,15 +82,13 @@ export class OwnTicket implements Disposable {
 }
 
 /**
- * Joins the queue at its end. The ticket is flocked before anybody can see it.
+ * Joins the queue behind all of the same priority. The ticket is flocked before anybody can see it.
  *
  * @throws {RigError} blame `unavailable` when it cannot be written
  */
-export function drawTicket(queueFolder: string, content: TicketContent): OwnTicket {
-  const numbers = ticketNames(queueFolder).map((name) => Number(name.slice(0, 10)));
-  const number = Math.min(Math.max(0, ...numbers) + 1, LAST_NUMBER);
-  const random = Math.random().toString(36).slice(2, 10);
-  const name = `${String(number).padStart(10, '0')}-${process.pid}-${random}`;
+export function drawTicket(queueFolder: string, priority: number, content: TicketContent): OwnTicket {
+  const standing = nextStanding(standingsIn(queueFolder), priority, queueClockMs());
+  const { name } = standing;
   const scratch = join(queueFolder, `.${name}`);
   const path = join(queueFolder, name);
   let fd: number | undefined;
@@ -99,7 +99,7 @@ export function drawTicket(queueFolder: string, content: TicketContent): OwnTick
     tryFlock(fd);
     writeFileSync(fd, `${JSON.stringify(content)}\n`); // all of it, or ENOSPC
     renameSync(scratch, path);
-    return new OwnTicket(name, path, fd);
+    return new OwnTicket(standing, path, fd);
   } catch (error) {
     rmSync(scratch, { force: true });
     if (fd !== undefined) closeSync(fd);
@@ -130,16 +130,30 @@ export class TicketLine {
   }
 
   /**
-   * Tickets of living waiters before the one named `before`, or all, in order; what dead ones left is removed.
+   * Tickets of living waiters in front of `own`, or all, in order; what dead ones left is removed.
    *
    * @throws {RigError} blame `unavailable` when somebody has removed the queue
    */
-  living(before?: string): Ticket[] {
-    return ticketNames(this.#folder)
-      .filter((name) => before === undefined || name < before)
-      .map((name) => this.#ticket(name))
+  living(own?: Standing): Ticket[] {
+    const nowMs = queueClockMs();
+    return this.#inOrder(nowMs)
+      .filter((each) => own === undefined || compareStanding(each, own, nowMs) < 0)
+      .map(({ name }) => this.#ticket(name))
       .filter((ticket) => ticket !== undefined)
       .filter((ticket) => this.isAlive(ticket.name));
+  }
+
+  /** Has the first living waiter that wants one of these places look at once; of those behind `own`, where that is given. */
+  wakeFirst(claims: readonly string[], own?: Standing): void {
+    const nowMs = queueClockMs();
+    for (const each of this.#inOrder(nowMs)) {
+      if (own && compareStanding(each, own, nowMs) <= 0) continue;
+      const ticket = this.#ticket(each.name);
+      const path = join(this.#folder, each.name);
+      if (!ticket || !claimsAny(ticket, claims) || stateOf(path) !== 'held') continue;
+      wakeWaiter(path);
+      return;
+    }
   }
 
   /** Whether its waiter still waits; a dead one's ticket is removed where that is permitted. */
@@ -165,6 +179,13 @@ export class TicketLine {
       );
     }
     return false;
+  }
+
+  #inOrder(nowMs: number): Standing[] {
+    const standings = standingsIn(this.#folder).sort((a, b) => compareStanding(a, b, nowMs));
+    const names = new Set(standings.map(({ name }) => name));
+    for (const name of this.#contents.keys()) if (!names.has(name)) this.#contents.delete(name);
+    return standings;
   }
 
   #ignore(name: string, why: string): void {
@@ -198,9 +219,13 @@ export class TicketLine {
   }
 }
 
+export function claimsAny({ content }: Ticket, claims: readonly string[]): boolean {
+  return content.wants.some((want) => want.some((device) => device.some((claim) => claims.includes(claim))));
+}
+
 /** A waiter that was killed while it wrote its ticket leaves the scratch file, which nobody else would remove. */
 function removeAbandonedScratch(folder: string): void {
-  for (const name of readdirSync(folder).filter((each) => NAME.test(each.slice(1)))) {
+  for (const name of readdirSync(folder).filter((each) => standingOf(each.slice(1)))) {
     const path = join(folder, name);
     try {
       if (Date.now() - statSync(path).mtimeMs > ABANDONED_AFTER_MS) unlinkSync(path);
@@ -211,11 +236,11 @@ function removeAbandonedScratch(folder: string): void {
 }
 
 /** @throws {RigError} blame `unavailable` when somebody has removed the queue */
-function ticketNames(folder: string): string[] {
+function standingsIn(folder: string): Standing[] {
   try {
     return readdirSync(folder)
-      .filter((name) => NAME.test(name))
-      .sort();
+      .map((name) => standingOf(name))
+      .filter((standing) => standing !== undefined);
   } catch (error) {
     throw new RigError('unavailable', `${folder}: cannot read the queue: ${reasonOf(error)}`, {
       cause: error,

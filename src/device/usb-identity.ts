@@ -29,6 +29,18 @@ export function identityProblem(
   return (usb && usbProblem(usb, nodes, files)) ?? (probe && probeProblem(probe, files));
 }
 
+/** The same for a board that comes back: somebody may have plugged another one in instead. The probe stays where it is. */
+export function returnProblem(
+  { usb, ttys }: Pick<PooledDevice, 'usb' | 'ttys'>,
+  files: HostFiles = new HostFiles(),
+): IdentityProblem | undefined {
+  if (!usb) return undefined;
+  const nodes = ttys
+    .filter(({ locked }) => locked)
+    .map(({ path }) => ({ path, number: files.deviceNumber(path) }));
+  return identityProblem({ usb, probe: undefined }, nodes, files);
+}
+
 /** All that is wanted must be true of one USB device. */
 function usbProblem(
   wanted: PooledUsb,

@@ -6,11 +6,11 @@ import { exitStatusOfSignal } from '../base/exit.ts';
 import { type Invocation, Stopped } from '../base/run-main.ts';
 import { statIfVisible } from '../base/visible-file.ts';
 import { ENV } from '../wire/env.ts';
+import { Alarm } from './alarm.ts';
 import { LatestOutput } from './latest-output.ts';
 import { listDevices } from './list.ts';
 import { ttyGidOf } from './place.ts';
 import { loadPool } from './pool.ts';
-import { Alarm } from './queue.ts';
 import { findRunDir } from './run-dir.ts';
 import { SignalDesk } from './signals.ts';
 

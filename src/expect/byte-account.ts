@@ -21,8 +21,12 @@ export function describeAccount(account: ByteAccount): string {
   const { bytesRead, overruns = 0, logGapBytes } = account;
   const least = overruns > 0 ? 'at least ' : '';
   const uncounted = account.overruns === undefined ? ' (this tty does not count overruns)' : '';
-  const gaps = logGapBytes > 0 ? `, ${logGapBytes} bytes not in the log` : '';
-  return `${bytesRead} bytes read, ${least}${lostBytes(account)} bytes lost${uncounted}${gaps}`;
+  const gaps = logGapBytes > 0 ? `, ${bytes(logGapBytes)} not in the log` : '';
+  return `${bytes(bytesRead)} read, ${least}${bytes(lostBytes(account))} lost${uncounted}${gaps}`;
+}
+
+function bytes(count: number): string {
+  return `${count} ${count === 1 ? 'byte' : 'bytes'}`;
 }
 
 /** A loss of bytes that patterns should have seen, blamed on the rig; undefined when there is none. */

@@ -68,9 +68,14 @@ export class EscapeSequences {
   #remember(at: number, sequence: string): void {
     this.#removed.push({ at, bytes: Buffer.from(sequence, 'latin1') });
     this.#removedBytes += sequence.length;
-    if (this.#removedBytes <= 2 * KEPT_BYTES) return;
-    while (this.#removedBytes > KEPT_BYTES)
-      this.#removedBytes -= this.#removed.shift()?.bytes.length ?? KEPT_BYTES;
+    if (this.#removedBytes > 2 * KEPT_BYTES) this.#forgetFirst(this.#removedBytes - KEPT_BYTES);
+  }
+
+  #forgetFirst(bytes: number): void {
+    let count = 0;
+    for (let sum = 0; sum < bytes; count++) sum += this.#removed[count]?.bytes.length ?? bytes;
+    this.#removed = this.#removed.slice(count);
+    this.#removedBytes = this.#removed.reduce((sum, each) => sum + each.bytes.length, 0);
   }
 }
 

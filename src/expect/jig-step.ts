@@ -33,6 +33,7 @@ export function jigRunner(steps: readonly Step[], env: NodeJS.ProcessEnv): RunJi
         sequence,
         token: env[ENV.jigToken],
         fence: env[ENV.deviceFence],
+        extraCertificates: env['NODE_EXTRA_CA_CERTS'],
         waitMs: BUSY_WAIT_MS,
         onDisconnect: 'abort',
         signal,

@@ -83,14 +83,21 @@ export class Matcher {
     const regexMatch = regex && { ...regex, index: this.#regexIndexes[regex.index] ?? -1 };
     const match = firstOf(literalMatch, regexMatch);
     this.#scanned = match?.decidedAt ?? start;
-    if (match) this.#literals.reset();
+    this.#beginAnew();
     return match;
   }
 
   /** The match in an unfinished line, when nothing more has come for a while. */
   quiet(): Match | undefined {
     const decision = this.#regexes.quiet();
-    return decision && { ...decision, index: this.#regexIndexes[decision.index] ?? -1 };
+    if (!decision) return undefined;
+    this.#beginAnew();
+    return { ...decision, index: this.#regexIndexes[decision.index] ?? -1 };
+  }
+
+  #beginAnew(): void {
+    this.#literals.reset();
+    this.#regexes.beginAnew();
   }
 
   #literalMatch(literalIndex: number, end: number): Match {

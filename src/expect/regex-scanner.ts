@@ -3,7 +3,7 @@ import type { RegexHit, StreamRegex } from './byte-regex.ts';
 import { WordSightings } from './word-sightings.ts';
 
 /** A regex sees at most this much text, ending where it is evaluated. */
-export const WINDOW_BYTES = 4096;
+const WINDOW_BYTES = 4096;
 
 /** A line without an end is evaluated each time it has grown by this much, so that no match slides out unseen. */
 const LONG_LINE_BYTES = 2048;
@@ -73,6 +73,12 @@ export class RegexScanner {
     if (!this.#isStale) return undefined;
     this.#isStale = false;
     return this.#evaluate(this.#scanned, 'up to the end');
+  }
+
+  /** What was scanned so far can be no part of a match any more. */
+  beginAnew(): void {
+    this.#floor = this.#scanned;
+    this.#sightings.reset();
   }
 
   get #scanned(): number {
@@ -152,7 +158,6 @@ export class RegexScanner {
       if (best && best.end <= hit.end + shift) continue;
       best = { ...hit, index, start: hit.start + shift, end: hit.end + shift, decidedAt: end };
     }
-    if (best) this.#beginAnew(end);
     return best;
   }
 
@@ -165,12 +170,6 @@ export class RegexScanner {
     const first = begin + this.#contextLength > 0 ? 1 : 0;
     const from = begin + this.#contextLength;
     return { text: this.#window.latin1(from - first, end + this.#contextLength), first };
-  }
-
-  /** After a decision. */
-  #beginAnew(offset: number): void {
-    this.#floor = offset;
-    this.#sightings.reset();
   }
 
   #trim(): void {

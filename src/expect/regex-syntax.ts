@@ -33,6 +33,9 @@ export class RegexSyntaxError extends Error {
   }
 }
 
+/** Nobody writes that by hand, and everything that walks a pattern calls itself. */
+const MAX_DEPTH = 200;
+
 /** Source: ECMA-262, 22.2.1. White space is ASCII's: others are parts of characters in UTF-8. */
 const SIMPLE_SETS: Readonly<Record<string, SetSyntax>> = {
   d: { source: '\\d', takesNewline: false },
@@ -68,6 +71,7 @@ class RegexParser {
   readonly #names = new Set<string>();
   readonly #references: { readonly to: number | string; readonly at: number }[] = [];
   #groups = 0;
+  #depth = 0;
   #at = 0;
 
   constructor(pattern: string) {
@@ -116,22 +120,15 @@ class RegexParser {
     const simple = this.#take(/[\^$.]|\\[bB]/y)?.[0];
     if (simple === '.') return { kind: 'set', source: '.', takesNewline: false };
     if (simple !== undefined) return { kind: 'assertion', source: simple };
-    switch (this.#pattern[at]) {
-      case '(':
-        return this.#group();
-      case '[':
-        return this.#set();
-      case '\\':
-        return this.#escape();
-      case '*':
-      case '+':
-      case '?':
-        throw new RegexSyntaxError('nothing to repeat', at);
-    }
+    const character = this.#pattern.charAt(at);
+    if (character === '(') return this.#group();
+    if (character === '[') return this.#set();
+    if (character === '\\') return this.#escape();
+    if ('*+?'.includes(character)) throw new RegexSyntaxError('nothing to repeat', at);
     if (/^\{\d+(?:,\d*)?\}/.test(this.#pattern.slice(at)))
       throw new RegexSyntaxError('nothing to repeat', at);
-    const character = this.#take(/./suy)?.[0] ?? '';
-    return literal(character, character === '{' ? '\\{' : character);
+    const whole = this.#take(/./suy)?.[0] ?? '';
+    return literal(whole, whole === '{' ? '\\{' : whole);
   }
 
   #group(): RegexNode {
@@ -146,7 +143,9 @@ class RegexParser {
       throw new RegexSyntaxError(`two groups named ${name}`, at);
     if (name !== undefined) this.#names.add(name);
     if (open === '(' || name !== undefined) this.#groups++;
+    if (++this.#depth > MAX_DEPTH) throw new RegexSyntaxError(`over ${MAX_DEPTH} groups in each other`, at);
     const body = this.#choice();
+    this.#depth--;
     if (!this.#take(/\)/y)) throw new RegexSyntaxError('unterminated group', at);
     return /[=!]$/.test(open) ? { kind: 'look', open, body, at } : { kind: 'group', open, body };
   }

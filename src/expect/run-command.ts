@@ -202,7 +202,10 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
   try {
     const onWait = (holder: string): void => diagnostics.say(`${tty.label}: waiting for ${holder}`);
     await using _lock = tty.lock ? await lockConsole(tty.lock, tty.label, until, onWait) : undefined;
-    using _claim = tty.heldBy === 'nobody' ? await claimTty(tty.path, tty.label, until, onWait) : undefined;
+    using _claim =
+      tty.heldBy === 'nobody'
+        ? await claimTty(tty.path, { label: tty.label, env: invocation.env, until, onWait })
+        : undefined;
     const open = await driverOf(request.driver);
     const log = await told.log?.tty(tty.label, tty.logIndex);
     await using console = await open(tty.path, {

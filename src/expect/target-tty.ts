@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { didYouMean, parse } from '../base/validate.ts';
+import type { ConsoleLockPlace } from '../tty/console-lock.ts';
 import type { CrashConfig } from '../wire/crash.ts';
 import { ENV, ttyVariable } from '../wire/env.ts';
 import {
@@ -14,7 +15,6 @@ import {
   LeaseRecord,
   unreadBytesFile,
 } from '../wire/lease.ts';
-import type { ConsoleLockPlace } from './console-lock.ts';
 import { NoUnreadBytes, type UnreadBytes, UnreadFile } from './unread-bytes.ts';
 
 const DEFAULT_BAUD_RATE = 115_200;

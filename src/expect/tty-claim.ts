@@ -1,18 +1,30 @@
 /** Whose tty it is when no lease of ours says so: ours for as long as we hold its flock, as for tio or picocom. */
 
-import { closeSync, constants, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, type Stats, statSync } from 'node:fs';
 import { describeProcess } from '../base/describe-process.ts';
 import { errnoCode } from '../base/errors.ts';
-import { type FileId, readFlocks } from '../base/proc-locks.ts';
+import { bearsFlock, readFlocks } from '../base/proc-locks.ts';
 import { readProcess } from '../base/process-table.ts';
 import { tryFlock } from '../native/flock.ts';
+import { findHeldLease } from '../tty/held-leases.ts';
+import { ENV } from '../wire/env.ts';
+import type { LeaseRecord } from '../wire/lease.ts';
 import { awaitTurn } from './await-turn.ts';
 
 /** A foreign unlock gives no event. */
 const LOOK_EACH_MS = 100;
 
+export interface ClaimOptions {
+  /** As messages name the tty. */
+  readonly label: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly until: AbortSignal;
+  /** Told once, when somebody else has it. */
+  readonly onWait: (holder: string) => void;
+}
+
 /**
- * Waits until nobody else has the tty flocked, and holds that lock, on a descriptor of its own that no stream gets.
+ * Waits until nobody else has the tty flocked, or leased while its flock is lent to a tool, and holds that lock, on a descriptor of its own that no stream gets.
  * A lock that one of our ancestors holds (`flock TTY sai-expect …`, another `sai-device`) was taken for us.
  * A tty that cannot be looked at is left to whoever opens it to complain about.
  *
@@ -21,11 +33,9 @@ const LOOK_EACH_MS = 100;
  */
 export async function claimTty(
   path: string,
-  label: string,
-  until: AbortSignal,
-  onWait: (holder: string) => void,
+  { label, env, until, onWait }: ClaimOptions,
 ): Promise<Disposable> {
-  return await awaitTurn(() => tryClaim(path), {
+  return await awaitTurn(() => tryClaim(path, env), {
     lookEachMs: LOOK_EACH_MS,
     until,
     onWait,
@@ -36,11 +46,13 @@ export async function claimTty(
 const NOTHING_HELD: Disposable = { [Symbol.dispose]() {} };
 
 /** Who has it instead, in words. A tty that is locked is not even opened: that would move its modem lines. */
-function tryClaim(path: string): Disposable | string {
+function tryClaim(path: string, env: NodeJS.ProcessEnv): Disposable | string {
   const node = nodeOf(path);
   if (!node) return NOTHING_HELD;
   const holder = readFlocks().holderOf(node);
   if (holder !== undefined) return isOurs(holder, path) ? NOTHING_HELD : describeProcess(holder);
+  const lease = leaseOf(node, env);
+  if (lease) return isOurs(lease.holderPid, path) ? NOTHING_HELD : describeProcess(lease.holderPid);
   let fd: number;
   try {
     fd = openSync(path, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
@@ -52,7 +64,18 @@ function tryClaim(path: string): Disposable | string {
   return isOurs(undefined, path) ? NOTHING_HELD : 'another program';
 }
 
-function nodeOf(path: string): FileId | undefined {
+/** Source: where `sai-device` keeps its leases. */
+function leaseOf(node: Stats, env: NodeJS.ProcessEnv): LeaseRecord | undefined {
+  const configured = env[ENV.runDir];
+  const folders = configured ? [configured] : ['/run/sai', `/run/lock/sai-${node.gid}`];
+  const isMeant = (path: string): boolean => {
+    const found = nodeOf(path);
+    return found?.dev === node.dev && found.ino === node.ino;
+  };
+  return folders.map((folder) => findHeldLease(folder, isMeant)).find((lease) => lease !== undefined);
+}
+
+function nodeOf(path: string): Stats | undefined {
   try {
     return statSync(path);
   } catch (error) {
@@ -65,20 +88,7 @@ function nodeOf(path: string): FileId | undefined {
 function isOurs(holder: number | undefined, path: string): boolean {
   const node = nodeOf(path);
   for (let pid = process.ppid; pid > 1; pid = readProcess(pid)?.ppid ?? 0) {
-    if (pid === holder || (node && bearsLock(pid, node))) return true;
+    if (pid === holder || (node && bearsFlock(pid, node))) return true;
   }
   return false;
-}
-
-/** Source: proc(5), `lock:` lines of /proc/pid/fdinfo. */
-function bearsLock(pid: number, { ino }: FileId): boolean {
-  try {
-    return readdirSync(`/proc/${pid}/fdinfo`).some((fd) =>
-      new RegExp(`^lock:.* FLOCK .*:${ino} 0 EOF$`, 'm').test(
-        readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1'),
-      ),
-    );
-  } catch {
-    return false; // gone, or somebody else's
-  }
 }

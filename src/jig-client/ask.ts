@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { rootCertificates } from 'node:tls';
 import * as v from 'valibot';
 import { type Blame, RigError, reasonOf } from '../base/errors.ts';
 import { FENCE_HEADER, JigErrorBody, type JigErrorCode } from '../wire/jig.ts';
@@ -43,6 +45,8 @@ export interface JigAccess {
   readonly token?: string | undefined;
   /** Number of the lease in whose name this is asked. */
   readonly fence?: string | undefined;
+  /** File of certificates to trust besides those of Node.js, for a command that starts without NODE_EXTRA_CA_CERTS. */
+  readonly extraCertificates?: string | undefined;
   /** Ends the wait for an answer, by hanging up. */
   readonly signal: AbortSignal;
 }
@@ -91,7 +95,8 @@ export function jsonOrUndefined(text: string): unknown {
   }
 }
 
-function begin(method: string, url: string, { token, fence, signal }: JigAccess): Promise<IncomingMessage> {
+function begin(method: string, url: string, access: JigAccess): Promise<IncomingMessage> {
+  const { token, fence, signal } = access;
   const address = new URL(url);
   const headers = {
     accept: 'application/json',
@@ -99,15 +104,17 @@ function begin(method: string, url: string, { token, fence, signal }: JigAccess)
     ...(token ? { authorization: `Bearer ${token}` } : {}),
     ...(fence ? { [FENCE_HEADER]: fence } : {}),
   };
-  const open = address.protocol === 'https:' ? httpsRequest : httpRequest;
+  const isSecure = address.protocol === 'https:';
+  const open = isSecure ? httpsRequest : httpRequest;
+  const trust = isSecure ? trustOf(access.extraCertificates) : {};
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
-    const request = open(address, { method, headers, agent: false, signal });
+    const request = open(address, { method, headers, agent: false, signal, ...trust });
     const timer = setTimeout(() => {
       request.destroy(new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`));
     }, CONNECT_TIMEOUT_MS);
     request.once('socket', (socket) => {
-      socket.once(address.protocol === 'https:' ? 'secureConnect' : 'connect', () => {
+      socket.once(isSecure ? 'secureConnect' : 'connect', () => {
         clearTimeout(timer);
         socket.setKeepAlive(true, CONNECT_TIMEOUT_MS); // a jig whose power went is noticed in the end
       });
@@ -123,4 +130,13 @@ function begin(method: string, url: string, { token, fence, signal }: JigAccess)
     });
     request.end();
   });
+}
+
+function trustOf(extraCertificates: string | undefined): { readonly ca?: string[] } {
+  if (!extraCertificates) return {};
+  try {
+    return { ca: [...rootCertificates, readFileSync(extraCertificates, 'utf8')] };
+  } catch {
+    return {}; // as Node.js has it: where that matters, the handshake says so
+  }
 }

@@ -24,10 +24,13 @@ type NativeFunction = (...args: (number | Uint8Array | null)[]) => number;
 
 const PROTOTYPES = {
   flock: 'int flock(int fd, int operation)',
+  inotify_add_watch: 'int inotify_add_watch(int fd, const void *path, unsigned int mask)',
+  inotify_init1: 'int inotify_init1(int flags)',
   ioctl: 'int ioctl(int fd, unsigned long request, void *argument)',
   poll: 'int poll(void *fds, unsigned long count, int timeout)',
   prctl: 'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
   pipe2: 'int pipe2(int *fds, int flags)',
+  prlimit64: 'int prlimit64(int pid, int resource, void *new_limit, void *old_limit)',
   waitpid: 'int waitpid(int pid, void *status, int options)',
 } as const;
 

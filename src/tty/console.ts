@@ -13,7 +13,7 @@ export interface Console extends AsyncDisposable {
 
   /**
    * How often the driver, or its chip, has lost bytes since this was opened because nobody took them: one or more each
-   * time. Undefined where the driver does not count, as on a pty, and after the tty went away.
+   * time. Undefined where the driver does not count, as on a pty. After the release, what it was then.
    */
   readonly overruns: number | undefined;
 

@@ -66,6 +66,7 @@ class SerialConsole implements Console {
   readonly #hangUpCheck: NodeJS.Timeout;
   readonly #queue = new ChunkQueue(() => this.#port.resume());
   readonly #overruns: Overruns;
+  #lastOverruns: number | undefined;
   readonly #ended = new AbortController();
   readonly #closed: Promise<void>;
 
@@ -94,7 +95,8 @@ class SerialConsole implements Console {
   }
 
   get overruns(): number | undefined {
-    return this.#ended.signal.aborted ? undefined : this.#overruns.count;
+    if (!this.#ended.signal.aborted) this.#lastOverruns = this.#overruns.count;
+    return this.#lastOverruns;
   }
 
   async send(bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
@@ -110,6 +112,7 @@ class SerialConsole implements Console {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    void this.overruns; // the last that can be known
     this.#end(consoleReleased(this.label), 'released');
     await this.#closed;
   }

@@ -1,8 +1,11 @@
 import { RigError } from '../base/errors.ts';
 import { didYouMean } from '../base/validate.ts';
 import type { Device } from '../wire/device.ts';
-import type { Board } from './board.ts';
-import { type JigWiring, UNO_WIRING } from './jig-config.ts';
+import type { Board, BoardPlace, LabBoard } from './board.ts';
+import { type JigWiring, MICROBIT_WIRING, RESET_WIRING, UNO_WIRING } from './jig-config.ts';
+import { checkLinux, startLinuxBoard } from './linux-board.ts';
+import { checkMicrobit, startMicrobitBoard } from './microbit-board.ts';
+import { checkUBoot, startUBootBoard } from './u-boot-board.ts';
 import { startUnoBoard } from './uno-board.ts';
 
 /** A kind of board that the lab has. */
@@ -13,17 +16,75 @@ export interface BoardType {
   readonly ttys: readonly { readonly name: string; readonly rate: number }[];
   /** How a jig is wired to it. */
   readonly jig: JigWiring;
-  readonly start: (options: { readonly name: string; readonly dir: string }) => Promise<Board>;
+  /** Commands that show people what it does. */
+  readonly tries: (board: LabBoard) => readonly string[];
+  /** @throws {RigError} blame `unavailable`, saying what to install, when the host lacks something */
+  readonly check: (env: NodeJS.ProcessEnv) => void;
+  /** @throws {RigError} blame `unavailable` when it does not start */
+  readonly start: (place: BoardPlace) => Promise<Board>;
 }
+
+const CONSOLE = { name: 'console', rate: 115_200 };
 
 const BOARD_TYPES: Readonly<Record<string, BoardType>> = {
   uno: {
     compatible: 'arduino-uno,atmega328p',
-    ttys: [{ name: 'console', rate: 115_200 }],
+    ttys: [CONSOLE],
     jig: UNO_WIRING,
+    tries: (board) => [
+      `picocom -b 115200 ${board.ttys[0]}        type: version, selftest, panic`,
+      `sai-virtual-lab reset --chip ${board.chip}`,
+      `sai-virtual-lab press --chip ${board.chip}`,
+      `sai-jig --config ${board.jig} run ${board.board}/reset`,
+      expectOn(board, `--line selftest --pass 'Completed: PASS' --fail 'Completed: FAIL'`),
+    ],
+    check: () => {}, // it comes with the package
     start: startUnoBoard,
   },
+  'u-boot': {
+    compatible: 'qemu-arm64',
+    ttys: [CONSOLE],
+    jig: RESET_WIRING,
+    tries: (board) => [
+      `picocom -b 115200 ${board.ttys[0]}        type: version, bdinfo, reset`,
+      `sai-virtual-lab reset --chip ${board.chip}`,
+      expectOn(board, `--line version --regex '^U-Boot 20'`),
+    ],
+    check: checkUBoot,
+    start: startUBootBoard,
+  },
+  microbit: {
+    compatible: 'nrf51822,micropython',
+    ttys: [CONSOLE],
+    jig: MICROBIT_WIRING,
+    tries: (board) => [
+      `picocom -b 115200 ${board.ttys[0]}        type: from microbit import *, pin0.read_digital()`,
+      `sai-virtual-lab hold pin0=1 --chip ${board.chip} -- sleep 10`,
+      expectOn(board, `--eol cr --line 'print(6 * 7)' --regex '^42$'`),
+    ],
+    check: checkMicrobit,
+    start: startMicrobitBoard,
+  },
+  linux: {
+    compatible: 'qemu-arm64,debian',
+    ttys: [CONSOLE, { name: 'second', rate: 115_200 }],
+    jig: RESET_WIRING,
+    tries: (board) => [
+      `picocom -b 115200 ${board.ttys[0]}        log in as root, password sai`,
+      `sai-virtual-lab reset --chip ${board.chip}`,
+      expectOn(board, `--tty second --line root --expect Password: --line sai --expect '# '`),
+    ],
+    check: checkLinux,
+    start: startLinuxBoard,
+  },
 };
+
+function expectOn({ devices, type }: LabBoard, steps: string): string {
+  return `sai-device --config ${devices} ${type} -- sai-expect --fresh ${steps}`;
+}
+
+/** Names of all that can be asked for. */
+export const BOARD_TYPE_NAMES: readonly string[] = Object.keys(BOARD_TYPES);
 
 /** One board that a lab is asked for. */
 export interface BoardRequest {
@@ -41,10 +102,9 @@ export function parseBoardRequests(words: readonly string[]): BoardRequest[] {
   for (const [index, word] of words.entries()) {
     const [type = '', name = `${type}-${index + 1}`] = word.split(/:(.*)/s, 2);
     if (!Object.hasOwn(BOARD_TYPES, type)) {
-      const known = Object.keys(BOARD_TYPES);
       throw new RigError(
         'usage',
-        `${word}: expected a board type, one of ${known.join(', ')}${didYouMean(type, known)}`,
+        `${word}: expected a board type, one of ${BOARD_TYPE_NAMES.join(', ')}${didYouMean(type, BOARD_TYPE_NAMES)}`,
       );
     }
     if (!/^[A-Za-z0-9][\w.-]*$/.test(name)) {

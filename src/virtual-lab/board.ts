@@ -1,5 +1,6 @@
 import type { RigError } from '../base/errors.ts';
 import type { Level } from '../wire/sim-chip.ts';
+import type { Passages } from './pty-proxy.ts';
 
 /** A board that exists in software only: real firmware on an emulated chip, reached as a real board is. */
 export interface Board extends AsyncDisposable {
@@ -14,7 +15,10 @@ export interface Board extends AsyncDisposable {
   /** Resolves with the reason if the board breaks by itself; otherwise it stays pending. */
   readonly broken: Promise<RigError>;
 
-  /** Resolves once the chip runs from its reset vector, or has stopped. Without power the ttys stay, and are silent. */
+  /**
+   * Resolves once the chip runs from its reset vector, or has stopped. Without power the ttys stay and are silent, or
+   * go away as by {@link Board.unplug}, as it is with the board's kind.
+   */
   setPower(state: 'on' | 'off'): Promise<void>;
 
   /** A pulse on the reset line, as a finger on the button gives it. */
@@ -44,4 +48,28 @@ export interface LineEdge {
   readonly line: string;
   readonly level: Level;
   readonly monotonicMs: number;
+}
+
+/** Where a board is started. */
+export interface BoardPlace {
+  readonly name: string;
+  /** Folder of the stable tty links, `<name>.tty0`, … */
+  readonly dir: string;
+  /** Where programs are looked for, and the user's cache. */
+  readonly env: NodeJS.ProcessEnv;
+  /** What becomes of bytes on their way. */
+  readonly passages?: Passages;
+}
+
+/** A running board as people and programs find it. */
+export interface LabBoard {
+  readonly board: string;
+  readonly type: string;
+  readonly ttys: readonly string[];
+  /** Socket of its lines. */
+  readonly chip: string;
+  /** The devices config that lists it. */
+  readonly devices: string;
+  /** The jig config that drives its lines. */
+  readonly jig: string;
 }

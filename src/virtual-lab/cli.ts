@@ -3,6 +3,7 @@ import { RigError, reasonOf } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
+import { BOARD_TYPE_NAMES } from './board-types.ts';
 import {
   actOnBoard,
   type ChipOptions,
@@ -12,12 +13,15 @@ import {
   pulseLine,
   watchLines,
 } from './drive.ts';
+import { prepare } from './prepare.ts';
 import { type UpOptions, up } from './up.ts';
 
 const EXAMPLES = `
 Examples:
   sai-virtual-lab up                          an emulated Arduino Uno, until Ctrl-C
   sai-virtual-lab up --json uno:left uno:right
+  sai-virtual-lab up u-boot microbit          boards that run in QEMU
+  sai-virtual-lab prepare linux               once, before the first: up linux
   export SIM_CHIP=$XDG_RUNTIME_DIR/sai-virtual-lab/uno-1.chip
   sai-virtual-lab reset                       presses its reset button
   sai-virtual-lab press --for 300ms           presses the button on D2
@@ -80,12 +84,18 @@ function define(
   program
     .command('up')
     .description('Start boards, and keep them until told to stop.')
-    .argument('[board...]', 'uno or uno:NAME (default: uno:uno-1)')
+    .argument('[board...]', `TYPE or TYPE:NAME; TYPE is ${BOARD_TYPE_NAMES.join(', ')} (default: uno:uno-1)`)
     .option('--dir <dir>', 'folder of the links and sockets (default: $XDG_RUNTIME_DIR/sai-virtual-lab)')
     .option('--json', 'one JSON line a board, once all run')
     .option('--with-parent', 'end when stdin ends')
     .option('--jig-port <port>', 'list the boards with a jig there; jig.json is for a sai-jig that serves it')
     .action(async (boards: string[], options: UpOptions) => end(await up(boards, options, invocation)));
+
+  program
+    .command('prepare')
+    .description('Fetch what a board runs and no package installs, into $XDG_CACHE_HOME/sai-rig, with apt.')
+    .argument('<type>', 'linux')
+    .action(async (type: string) => end(await prepare(type, invocation)));
 
   const onChip = (usage: string, description: string): Command =>
     program

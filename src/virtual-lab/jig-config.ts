@@ -12,21 +12,57 @@ export interface JigWiring {
   readonly sequences: readonly { readonly name: string; readonly seq: readonly object[] }[];
 }
 
+type Gpio = JigWiring['gpios'][number];
+type Sequence = JigWiring['sequences'][number];
+
+const RESET: Gpio = { name: 'reset', wire: 'RESET', activeLow: true, safe: 0 };
+
+const RESET_SEQUENCES: readonly Sequence[] = [
+  { name: 'reset', seq: [{ pulse: 'reset', for: '50ms' }] },
+  ...holdAndRelease('reset'),
+];
+
 export const UNO_WIRING: JigWiring = {
   gpios: [
-    { name: 'reset', wire: 'RESET', activeLow: true, safe: 0 },
+    RESET,
     { name: 'button', wire: 'D2', activeLow: true, safe: 0 },
     { name: 'led', wire: 'D13', direction: 'in' },
   ],
   sequences: [
-    { name: 'reset', seq: [{ pulse: 'reset', for: '50ms' }] },
-    { name: 'hold-reset', seq: [{ gpio_name: 'reset', value: 1 }] },
-    { name: 'release-reset', seq: [{ gpio_name: 'reset', value: 0 }] },
+    ...RESET_SEQUENCES,
     { name: 'press', seq: [{ pulse: 'button', for: '100ms' }] },
-    { name: 'hold-button', seq: [{ gpio_name: 'button', value: 1 }] },
-    { name: 'release-button', seq: [{ gpio_name: 'button', value: 0 }] },
+    ...holdAndRelease('button'),
   ],
 };
+
+/** For boards that have nothing to be driven but their reset. */
+export const RESET_WIRING: JigWiring = { gpios: [RESET], sequences: RESET_SEQUENCES };
+
+export const MICROBIT_WIRING: JigWiring = {
+  gpios: [
+    RESET,
+    { name: 'button-a', wire: 'BTN_A', activeLow: true, safe: 0 },
+    { name: 'button-b', wire: 'BTN_B', activeLow: true, safe: 0 },
+    { name: 'pin0', wire: 'P0', safe: 0 },
+    { name: 'pin1', wire: 'P1', direction: 'in' },
+  ],
+  sequences: [
+    ...RESET_SEQUENCES,
+    { name: 'press-a', seq: [{ pulse: 'button-a', for: '100ms' }] },
+    ...holdAndRelease('button-a'),
+    { name: 'press-b', seq: [{ pulse: 'button-b', for: '100ms' }] },
+    ...holdAndRelease('button-b'),
+    { name: 'pin0-high', seq: [{ gpio_name: 'pin0', value: 1 }] },
+    { name: 'pin0-low', seq: [{ gpio_name: 'pin0', value: 0 }] },
+  ],
+};
+
+function holdAndRelease(name: string): Sequence[] {
+  return [
+    { name: `hold-${name}`, seq: [{ gpio_name: name, value: 1 }] },
+    { name: `release-${name}`, seq: [{ gpio_name: name, value: 0 }] },
+  ];
+}
 
 /** A board and the chip that its lines are on. */
 export interface WiredBoard {

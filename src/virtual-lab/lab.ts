@@ -1,23 +1,17 @@
 import { join, resolve } from 'node:path';
 import type { RigError } from '../base/errors.ts';
 import { checkSocketPath } from '../base/unix-socket.ts';
-import type { Board } from './board.ts';
+import type { Board, LabBoard } from './board.ts';
 import { type BoardRequest, boardType, deviceOf } from './board-types.ts';
 import { jigConfig } from './jig-config.ts';
 import { LabFolder } from './lab-folder.ts';
 import { serveSimChip } from './sim-chip-server.ts';
 
-/** A board as people and programs find it. */
-export interface LabBoard {
-  readonly board: string;
-  readonly type: string;
-  readonly ttys: readonly string[];
-  /** Socket of its lines. */
-  readonly chip: string;
-  /** The devices config that lists it. */
-  readonly devices: string;
-  /** The jig config that drives its lines. */
-  readonly jig: string;
+export interface LabOptions {
+  /** The port on which a jig will serve the boards' lines, if one will. */
+  readonly jigPort: number | undefined;
+  /** Of the boards' programs. */
+  readonly env: NodeJS.ProcessEnv;
 }
 
 /** Running boards, each with its ttys and the socket of its lines, and the devices config that lists them all. */
@@ -34,8 +28,9 @@ export class Lab implements AsyncDisposable {
   static async start(
     dir: string,
     requests: readonly BoardRequest[],
-    jigPort: number | undefined,
+    { jigPort, env }: LabOptions,
   ): Promise<Lab> {
+    for (const { type } of requests) boardType(type).check(env);
     const path = resolve(dir);
     for (const { name } of requests) checkSocketPath(chipSocket(path, name));
     const folder = new LabFolder(path);
@@ -43,7 +38,7 @@ export class Lab implements AsyncDisposable {
     try {
       const boards: Board[] = [];
       for (const { type, name } of requests) {
-        const board = await boardType(type).start({ name, dir: path });
+        const board = await boardType(type).start({ name, dir: path, env });
         parts.push(board);
         boards.push(board);
         parts.push(await serveSimChip(board, chipSocket(path, name)));

@@ -27,12 +27,18 @@ const LAST_RETRY_MS = 16;
  */
 type Passage = (bytes: Buffer, pass: (bytes: Buffer) => void) => void;
 
+/** One for each direction; a direction without one is a good cable. */
+export interface Passages {
+  readonly toTty?: Passage;
+  readonly toBoard?: Passage;
+}
+
 const unchanged: Passage = (bytes, pass) => pass(bytes);
 
 export interface PtyProxyOptions {
   /** Bytes from the tty, in any chunking, never empty. */
   readonly toBoard: (bytes: Buffer) => void;
-  readonly passages?: { readonly toTty?: Passage; readonly toBoard?: Passage };
+  readonly passages?: Passages;
 }
 
 export class PtyProxy implements Disposable {

@@ -2,10 +2,10 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RigError } from '../base/errors.ts';
 import { packageFile } from '../base/package-file.ts';
-import type { Board } from './board.ts';
+import type { Board, BoardPlace } from './board.ts';
 import { ChipProcess, type ChipReport } from './chip-process.ts';
-import { PtyProxy, type PtyProxyOptions } from './pty-proxy.ts';
-import { UnoLines } from './uno-lines.ts';
+import { PtyProxy } from './pty-proxy.ts';
+import { PulledLines } from './pulled-lines.ts';
 
 /** As short as a finger manages. */
 const RESET_PULSE_MS = 20;
@@ -15,13 +15,9 @@ const MAX_AHEAD_BYTES = 4096;
 
 const FIRMWARE = 'src/virtual-lab/firmware/uno/uno.hex';
 
-export interface UnoBoardOptions {
-  readonly name: string;
-  /** Folder of the stable tty link, `<name>.tty0`. */
-  readonly dir: string;
+export interface UnoBoardOptions extends Omit<BoardPlace, 'env'> {
   /** Path of an Intel HEX file for an ATmega328P at 16 MHz; the shipped console firmware when left out. */
   readonly firmware?: string;
-  readonly passages?: NonNullable<PtyProxyOptions['passages']>;
 }
 
 /**
@@ -43,7 +39,8 @@ export async function startUnoBoard(options: UnoBoardOptions): Promise<Board> {
 class UnoBoard implements Board {
   readonly name: string;
   readonly ttys: readonly string[];
-  readonly lines: UnoLines;
+  /** `button` is D2, `led` D13. */
+  readonly lines: PulledLines<'reset' | 'button', 'led'>;
   readonly broken: Promise<RigError>;
   readonly started: Promise<void>;
   readonly #tty: PtyProxy;
@@ -60,7 +57,9 @@ class UnoBoard implements Board {
       ...(passages && { passages }),
     });
     this.ttys = [this.#tty.path];
-    this.lines = new UnoLines((line, level) => this.#chip.send({ op: 'line', line, level }));
+    this.lines = new PulledLines({ reset: 1, button: 1 }, ['led'], (line, level) =>
+      this.#chip.send({ op: 'line', line, level }),
+    );
     this.#chip = new ChipProcess(firmware, (message) => this.#take(message));
     this.started = this.#chip.ready;
     this.broken = new Promise((resolve) => {

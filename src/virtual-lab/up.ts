@@ -2,8 +2,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
-import { parseBoardRequests } from './board-types.ts';
-import { Lab, type LabBoard } from './lab.ts';
+import type { LabBoard } from './board.ts';
+import { boardType, parseBoardRequests } from './board-types.ts';
+import { Lab } from './lab.ts';
 
 export interface UpOptions {
   readonly dir?: string;
@@ -19,11 +20,10 @@ export async function up(
   invocation: Invocation,
 ): Promise<number> {
   const requests = parseBoardRequests(words.length > 0 ? words : ['uno:uno-1']);
-  await using lab = await Lab.start(
-    options.dir ?? defaultDir(invocation.env),
-    requests,
-    portOf(options.jigPort),
-  );
+  await using lab = await Lab.start(options.dir ?? defaultDir(invocation.env), requests, {
+    jigPort: portOf(options.jigPort),
+    env: invocation.env,
+  });
   invocation.print(options.json ? jsonLines(lab.boards) : whatToTry(lab.boards));
   const ends = [aborted(invocation.stop)];
   if (options.withParent) ends.push(stdinEnd());
@@ -52,18 +52,12 @@ function jsonLines(boards: readonly LabBoard[]): string {
 function whatToTry(boards: readonly LabBoard[]): string {
   const lines = boards.flatMap(({ board, type, ttys, chip }) => [
     `${board} (${type}) runs`,
-    ...ttys.map((tty) => `  console  ${tty}  115200 baud`),
+    ...ttys.map(
+      (tty, index) => `  ${(boardType(type).ttys[index]?.name ?? 'tty').padEnd(8)} ${tty}  115200 baud`,
+    ),
     `  lines    ${chip}`,
   ]);
-  const first = boards[0];
-  if (!first) return '';
-  const tries = [
-    `picocom -b 115200 ${first.ttys[0]}        type: version, selftest, panic`,
-    `sai-virtual-lab reset --chip ${first.chip}`,
-    `sai-virtual-lab press --chip ${first.chip}`,
-    `sai-jig --config ${first.jig} run ${first.board}/reset`,
-    `sai-device --config ${first.devices} ${first.type} -- sai-expect --fresh --line selftest --pass 'Completed: PASS' --fail 'Completed: FAIL'`,
-  ];
+  const tries = boards.slice(0, 1).flatMap((board) => boardType(board.type).tries(board));
   return `${lines.join('\n')}\nTry, in another terminal:\n${tries.map((line) => `  ${line}\n`).join('')}Ctrl-C ends it.\n`;
 }
 

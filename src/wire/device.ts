@@ -105,6 +105,10 @@ export const Device = v.strictObject({
   wait: v.exactOptional(v.union([v.literal('forever'), Duration])),
   /** Longest time one lease may last. */
   maxLease: v.exactOptional(Duration),
+  /** How long a tty that went away may take to come back; `0s` is no time at all. */
+  reappear: v.exactOptional(Duration),
+  /** `always`: its ttys are left to programs that lock them for themselves, for the whole lease. */
+  lend: v.exactOptional(v.picklist(['asked', 'always'])),
 });
 export type Device = v.InferOutput<typeof Device>;
 

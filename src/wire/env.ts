@@ -7,6 +7,7 @@ export const ttyVariable = (index: number): string => `SAI_DEVICE_TTY${index}`;
 export const roleVariables = (role: string) => {
   const prefix = `SAI_${role.toUpperCase()}`;
   return {
+    prefix,
     tty: (index: number): string => `${prefix}_TTY${index}`,
     name: `${prefix}_NAME`,
     type: `${prefix}_TYPE`,
@@ -45,3 +46,10 @@ export const ENV = {
   /** Bearer token that the jig asks for. */
   jigToken: 'SAI_JIG_TOKEN',
 } as const;
+
+/** First words, after `SAI_`, of names that mean something already: no role may be called so. */
+export const RESERVED_ROLES: ReadonlySet<string> = new Set([
+  ...Object.values(ENV).map((name) => name.split('_')[1] ?? ''),
+  // Exported by a builder, Sai's or ours.
+  ...['BUILDER', 'SERVER', 'PROJECT', 'REMOTE', 'INSTANCE', 'PARALLEL', 'OVN', 'VN', 'TASK'],
+]);

@@ -8,6 +8,8 @@ const LeasedTty = v.strictObject({
   path: v.string(),
   name: v.exactOptional(v.string()),
   baudRate: Integer,
+  /** False where the config leaves it to others: it is exported, not locked. */
+  locked: v.exactOptional(v.literal(false)),
 });
 
 /** One device of a lease. */

@@ -22,6 +22,8 @@ function leaseOf(ttyPath: string): Lease {
     probe: undefined,
     waitMs: undefined,
     maxLeaseMs: undefined,
+    reappearMs: 0,
+    lend: 'asked',
   };
   const places = surveyPlaces(device).places ?? [];
   const { lock } = tryLockDevice(places, undefined);

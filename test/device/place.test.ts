@@ -42,6 +42,8 @@ function deviceWith(ttys: readonly string[], locks: readonly string[] = []): Poo
     probe: undefined,
     waitMs: undefined,
     maxLeaseMs: undefined,
+    reappearMs: 0,
+    lend: 'asked',
   };
 }
 

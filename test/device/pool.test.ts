@@ -37,6 +37,8 @@ test('the example in conf/ is valid, and shows every key', async () => {
     jig: 'http://pi:44000/heltec',
     waitMs: 1_800_000,
     maxLeaseMs: 3_600_000,
+    reappearMs: 10_000,
+    lend: 'asked',
   });
   expect(uno?.usb).toEqual({ serial: '75834353930351F0B1C0', vid: '2341', pid: '0043', path: '1-1.2' });
   expect(nrf).toMatchObject({
@@ -44,6 +46,17 @@ test('the example in conf/ is valid, and shows every key', async () => {
     locks: ['/dev/sai/probe-000683456789'],
     probe: { serial: '000683456789', kind: 'jlink' },
   });
+});
+
+test('a tty may be away for ten seconds, and is lent to who asks, unless the config says otherwise', async () => {
+  const devices = await poolOf(
+    { name: 'uno1', type: 'uno', ttys: ['/dev/ttyUSB0'] },
+    { name: 'uno2', type: 'uno', ttys: ['/dev/ttyUSB1'], reappear: '0s', lend: 'always' },
+  );
+  expect(devices).toMatchObject([
+    { reappearMs: 10_000, lend: 'asked' },
+    { reappearMs: 0, lend: 'always' },
+  ]);
 });
 
 test('a file as Sai writes it is read: tty objects, comma lists, comments, tabs, trailing commas', async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { PooledDevice } from '../../src/device/pool.ts';
-import { identityProblem, type LockedNode } from '../../src/device/usb-identity.ts';
+import { identityProblem, type LockedNode, returnProblem } from '../../src/device/usb-identity.ts';
 import { CH340, CP2102, FakeHost, FT2232, STLINK, UNO } from '../peers/fake-host.ts';
 
 type Wanted = Partial<Pick<PooledDevice, 'usb' | 'probe'>>;
@@ -109,4 +109,15 @@ test.each([
   host.plug(usb);
   expect(problem({ probe: { serial, kind } }, [USB0], host)).toBeUndefined();
   expect(problem({ probe: { serial, kind: 'stlink' } }, [USB0], host)).toMatch(/^expected the stlink probe/);
+});
+
+test('a board that comes back has to be the one that went away', () => {
+  const host = bench();
+  const tty = { path: '/dev/ttyUSB0', name: undefined, baudRate: 9600, locked: true, hangUpOnClose: false };
+  const returned = (serial: string): string | undefined =>
+    returnProblem({ usb: { serial }, ttys: [tty] }, host.files)?.problem;
+  expect(returned('0001')).toBeUndefined();
+  expect(returned(UNO.serial ?? '')).toMatch(
+    /^expected the USB device with serial \S+, found .* behind \/dev\/ttyUSB0$/,
+  );
 });

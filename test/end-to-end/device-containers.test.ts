@@ -283,7 +283,7 @@ describe('two users of the group of the ttys, in the folder that they find by th
     const ignored = stderr.split('\n').filter((line) => line.includes('ignored'));
     expect(ignored).toEqual([
       expect.stringMatching(
-        /^sai-device: queue: ignored ticket 0000000001-\d+-\w+: its waiter \(pid \d+ of \w+, for uno\) has ended, and only its owner, user 2001, can remove it \(EPERM: .*\)$/,
+        /^sai-device: queue: ignored ticket 0000000001-5-[\d-]+-\w+: its waiter \(pid \d+ of \w+, for uno\) has ended, and only its owner, user 2001, can remove it \(EPERM: .*\)$/,
       ),
     ]);
     // Its owner clears it away.

@@ -138,7 +138,12 @@ describe('a disk on which nothing can be written', () => {
     expect(late.stderr).toMatch(/^sai-device: .*\/queue: cannot write a ticket: ENOSPC: .*\n$/);
     holder.closeInput();
     expect(await holder.ended).toMatchObject({ status: 5, stderr: '' });
-    expect(await waiter.ended).toMatchObject({ status: 69, stdout: '' });
+    // The end of the lease makes a little room: who is told and who gets it is up to the kernel.
+    const { status, stdout } = await waiter.ended;
+    expect([
+      { status: 69, stdout: '' },
+      { status: 0, stdout: 'ran\n' },
+    ]).toContainEqual({ status, stdout });
     expect(isTtyFree(bench.board.ttyPath)).toBe(true);
     rmSync(ballast);
     expect((await bench.run(['uno', 'echo', 'ran'], env)).stdout).toBe('ran\n');

@@ -337,7 +337,7 @@ test('a tty that goes away under the command is a fault of the rig, whatever the
   const { status, stderr } = await started.ended;
   expect(status).toBe(74);
   expect(stderr).toContain(
-    `sai-device: uno1: ${ttyPath} went away while the command ran; check cable and power\n`,
+    `sai-device: uno1: ${ttyPath} went away during the lease; check cable and power\n`,
   );
   expect(JSON.parse(readFileSync(findings, 'utf8'))).toMatchObject({
     verdict: 'infra',

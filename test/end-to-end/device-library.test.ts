@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { acquire, type DeviceLease, RigError } from 'sai-rig/device';
 import { expect, test } from 'vitest';
 import { readProcessEnvironment, readProcessTable } from '../../src/base/process-table.ts';
-import { Bench, guardsOf } from '../peers/bench.ts';
+import { Bench, guardsOf, SAI_DEVICE } from '../peers/bench.ts';
+import { Port } from '../peers/port.ts';
 import { until } from '../until.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -47,8 +48,8 @@ test('a lease tells what was taken, keeps others out, and lets go at the end of 
 
 test('a wait is told of, ends with the device, and stands in the same queue as the command', async () => {
   await using bench = new Bench();
-  const holder = bench.start(['uno', 'cat']);
-  await until(() => isLocked(bench.board.ttyPath), 'the command has the device');
+  const holder = bench.start(['uno', 'sh', '-c', 'echo up; exec cat']);
+  await holder.prints(/up/);
   const said: string[] = [];
   const wait = acquire({ type: 'uno' }, { env: bench.env, onWait: (text) => said.push(text) });
   await until(() => said.length > 0, 'the wait is told of');
@@ -56,7 +57,9 @@ test('a wait is told of, ends with the device, and stands in the same queue as t
   await behind.says(/position 2/);
   holder.closeInput();
   const lease = await wait;
-  expect(said[0]).toMatch(/^waiting for a device of type uno, position 1: uno1 is held by pid \d+ \(cat\)/);
+  expect(said[0]).toMatch(
+    /^waiting for a device of type uno, position 1: uno1 is held by pid \d+ \(sh -c echo up; exec cat\)/,
+  );
   await lease.release();
   expect((await behind.ended).stdout).toBe('after you\n');
 });
@@ -140,7 +143,7 @@ test('a program that is killed leaves neither lock nor what it had started', asy
 });
 
 test('a lease is lost when its tty goes away, and when it lasts too long', async () => {
-  await using bench = new Bench({}, { type: 'esp32' });
+  await using bench = new Bench({ reappear: '0s' }, { type: 'esp32' });
   await using short = await acquire({ type: 'esp32', maxLeaseMs: 1 }, { env: bench.env });
   await until(() => short.lost.aborted, 'the time is over');
   expect(short.lost.reason).toMatchObject({ blame: 'busy' });
@@ -149,8 +152,28 @@ test('a lease is lost when its tty goes away, and when it lasts too long', async
   await until(() => lease.lost.aborted, 'the tty is missed');
   expect(lease.lost.reason).toMatchObject({
     blame: 'hardware',
-    message: `uno1: ${bench.board.ttyPath} went away; check cable and power`,
+    message: `uno1: ${bench.board.ttyPath} went away during the lease; check cable and power`,
   });
+});
+
+test('a lease is kept through a short absence of its tty, and its tools are lent it', async () => {
+  await using bench = new Bench();
+  using port = new Port(bench.file('port'));
+  bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys: [port.path] }] });
+  await using lease = await acquire({ type: 'uno' }, { env: bench.env });
+  const env = lease.childEnvironment();
+  port.unplug();
+  const [guard] = guardsOf(process.pid);
+  await until(
+    () => guardsOf(process.pid).length === 1 && guardsOf(process.pid)[0] !== guard,
+    'a guard without it',
+  );
+  const board = port.plugIn();
+  await until(() => isLocked(board.ttyPath), 'the tty is locked again');
+  expect(lease.lost.aborted).toBe(false);
+  const tool = spawn(process.execPath, [SAI_DEVICE, '--tool', 'flock', '-n', port.path, 'true'], { env });
+  expect(await once(tool, 'exit')).toEqual([0, null]);
+  expect(isLocked(board.ttyPath)).toBe(true);
 });
 
 test('under a lease that would do, a program joins it, and leaves it alone', async () => {

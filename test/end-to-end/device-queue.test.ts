@@ -1,7 +1,19 @@
 import { type ChildProcess, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { queueClockMs } from '../../src/device/order.ts';
+import { tryFlock } from '../../src/native/flock.ts';
 import { Bench, SAI_DEVICE } from '../peers/bench.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
 
@@ -129,6 +141,85 @@ test('an uno waiter is not behind an esp32 waiter', async () => {
   expect((await waitsForEsp32.ended).status).toBe(0);
 });
 
+test('where the kernel gives no watch any more, waiters look, and get the device all the same', async (context) => {
+  needsProgram(context, 'unshare');
+  const isPossible = spawnSync('unshare', ['--user', '--map-root-user', 'true']).status === 0;
+  context.skip(!isPossible, 'needs user namespaces');
+  await using bench = new Bench();
+  const log = bench.file('order');
+  const holder = bench.start(['uno', ...HOLD]);
+  await holder.prints(/up/);
+  const limit = 'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"';
+  const queue = [1, 2].map(async (number) => {
+    const command = [process.execPath, SAI_DEVICE, 'uno', 'sh', '-c', `echo ${number} >> ${log}`];
+    const waiter = spawn('unshare', ['--user', '--map-root-user', 'sh', '-c', limit, 'sh', ...command], {
+      env: bench.env,
+      stdio: ['ignore', 'inherit', 'pipe'],
+    });
+    await once(waiter.stderr, 'data');
+    return waiter;
+  });
+  const waiters = await Promise.all(queue);
+  const ended = waiters.map((waiter) => once(waiter.stderr.resume(), 'close'));
+  holder.closeInput();
+  await Promise.all(ended);
+  expect(readFileSync(log, 'utf8').split('\n').sort()).toEqual(['', '1', '2']);
+  expect(bench.leftBehind()).toEqual([]);
+});
+
+test('the more urgent is served first, and is told so', async () => {
+  await using bench = new Bench();
+  const log = bench.file('order');
+  const holder = bench.start(['uno', ...HOLD]);
+  await holder.prints(/up/);
+  const waiters = [];
+  for (const priority of [5, 0, 9, 7]) {
+    const waiter = bench.start([
+      '--priority',
+      `${priority}`,
+      'uno',
+      'sh',
+      '-c',
+      `echo ${priority} >> ${log}`,
+    ]);
+    await waiter.says(/position/);
+    waiters.push(waiter);
+  }
+  await waiters[1]?.says(/position 4/);
+  holder.closeInput();
+  await Promise.all(waiters.map((waiter) => waiter.ended));
+  expect(readFileSync(log, 'utf8')).toBe('9\n7\n5\n0\n');
+});
+
+test('who has waited for twenty minutes is in front of who asks for two steps more', async () => {
+  await using bench = new Bench();
+  const holder = bench.start(['uno', ...HOLD]);
+  await holder.prints(/up/);
+  const content = {
+    pid: process.pid,
+    startTicks: 0,
+    user: 'ann',
+    request: 'uno',
+    wants: [[[`path:${bench.board.ttyPath}`]]],
+    sinceMs: Date.now(),
+    command: 'true',
+  };
+  const waitedMs = [20 * 60_000, 19 * 60_000];
+  const tickets = waitedMs.map((ms, index) => {
+    const name = `000000000${index + 1}-3-${queueClockMs() - ms}-1-x`;
+    const fd = openSync(join(bench.runDir, 'queue', name), 'wx+');
+    writeSync(fd, `${JSON.stringify(content)}\n`);
+    tryFlock(fd);
+    return fd;
+  });
+  const waiter = bench.start(['uno', 'true']);
+  await waiter.says(/position 2/);
+  for (const fd of tickets) closeSync(fd);
+  await waiter.says(/position 1/);
+  holder.closeInput();
+  expect((await waiter.ended).status).toBe(0);
+});
+
 test('the device that was used longest ago comes first', async () => {
   await using bench = new Bench({}, {}, {});
   const names = [];
@@ -243,8 +334,8 @@ test('a dead ticket and malformed ones hold nobody up, and each is named once', 
   await dead.says(/position 1/);
   dead.kill('SIGKILL');
   await dead.ended;
-  writeFileSync(`${bench.runDir}/queue/0000000000-1-abc`, 'not a ticket');
-  spawnSync('mkfifo', [`${bench.runDir}/queue/0000000000-1-fifo`]);
+  writeFileSync(`${bench.runDir}/queue/0000000000-5-1-1-abc`, 'not a ticket');
+  spawnSync('mkfifo', [`${bench.runDir}/queue/0000000000-5-1-1-fifo`]);
   writeFileSync(`${bench.runDir}/queue/readme`, 'not even named like one');
   const waiter = bench.start(['uno', 'true']);
   await waiter.says(/position 1/);
@@ -253,13 +344,13 @@ test('a dead ticket and malformed ones hold nobody up, and each is named once', 
   expect(status).toBe(0);
   const queue = `${bench.runDir}/queue`;
   expect(stderr.split('\n').filter((line) => line.includes('ticket'))).toEqual([
-    `sai-device: queue: ignored ticket 0000000000-1-abc: it is not one of ours; remove ${queue}/0000000000-1-abc`,
-    `sai-device: queue: ignored ticket 0000000000-1-fifo: it is not one of ours; remove ${queue}/0000000000-1-fifo`,
+    `sai-device: queue: ignored ticket 0000000000-5-1-1-abc: it is not one of ours; remove ${queue}/0000000000-5-1-1-abc`,
+    `sai-device: queue: ignored ticket 0000000000-5-1-1-fifo: it is not one of ours; remove ${queue}/0000000000-5-1-1-fifo`,
     expect.stringMatching(
-      /^sai-device: queue: ignored ticket 0000000001-\d+-\w+: its waiter \(pid \d+ of \S+, for uno\) has ended$/,
+      /^sai-device: queue: ignored ticket 0000000001-5-[\d-]+-\w+: its waiter \(pid \d+ of \S+, for uno\) has ended$/,
     ),
   ]);
-  expect(bench.leftBehind().sort()).toEqual(['0000000000-1-abc', '0000000000-1-fifo', 'readme']);
+  expect(bench.leftBehind().sort()).toEqual(['0000000000-5-1-1-abc', '0000000000-5-1-1-fifo', 'readme']);
 });
 
 test('a waiter in the middle that is killed lets those behind it move up', async () => {

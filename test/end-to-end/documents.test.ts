@@ -3,8 +3,8 @@ import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { needsProgram } from '../peers/needs.ts';
-import { ROOT, runCommand, startLab } from '../peers/running-lab.ts';
+import { needsBoard, needsProgram } from '../peers/needs.ts';
+import { ROOT, type RunningLab, runCommand, startLab } from '../peers/running-lab.ts';
 
 /** Commands that these tests cannot start, and what does. */
 const RUN_ELSEWHERE = new Map([
@@ -58,29 +58,56 @@ const documents = [
     ),
 ].filter((path) => path.endsWith('.md'));
 
+/** Boards of the virtual lab that run only where QEMU is, and the blocks that are about them. */
+const EXTRA_BOARDS = ['u-boot', 'microbit', 'linux'];
+
+function boardOf({ commands }: Block): string | undefined {
+  return EXTRA_BOARDS.find((board) => new RegExp(`\\b(?:sai-device|prepare) ${board}\\b`).test(commands));
+}
+
 test.for(documents)(
   'every command in %s does what the document says',
   { timeout: 60_000 },
   async (document, context) => {
-    const blocks = blocksOf(document).filter((block) => block.commands !== '');
+    const blocks = blocksOf(document).filter((block) => !boardOf(block) && block.commands !== '');
     if (blocks.length === 0) return;
     for (const program of ['cmake', 'curl']) {
       if (blocks.some(({ commands }) => commands.includes(program))) needsProgram(context, program);
     }
-    const lab = await startLab(NEEDS_JIG.has(document) ? 'held by a jig' : 'free');
-    // The reader stands in a clone; what the commands build there is built in a folder that goes away.
-    const clone = join(lab.folder, 'clone');
-    await runCommand('mkdir', [clone], lab);
-    for (const entry of readdirSync(ROOT)) {
-      if (!entry.startsWith('.')) symlinkSync(join(ROOT, entry), join(clone, entry));
-    }
-    const port = await freePort();
-    for (const block of blocks) {
-      const commands = block.commands.replaceAll(PORT_IN_DOCUMENTS, port);
-      const outcome = await runCommand('bash', ['-eu', '-c', commands], { env: lab.env, cwd: clone });
-      const said = `${block.name}\n${outcome.stdout}${outcome.stderr}`;
-      if (block.fails) expect([0, 126, 127], said).not.toContain(outcome.status);
-      else expect(outcome.status, said).toBe(0);
-    }
+    await runAll(blocks, await startLab(NEEDS_JIG.has(document) ? 'held by a jig' : 'free'));
   },
 );
+
+test.for(
+  documents.flatMap((document) =>
+    EXTRA_BOARDS.map((board) => ({
+      document,
+      board,
+      blocks: blocksOf(document).filter((block) => boardOf(block) === board),
+    })).filter(({ blocks }) => blocks.length > 0),
+  ),
+)(
+  'every command on $board in $document does what the document says',
+  { timeout: 180_000 },
+  async ({ board, blocks }, context) => {
+    needsBoard(context, board);
+    await runAll(blocks, await startLab('held by a jig', [board]));
+  },
+);
+
+/** The reader stands in a clone; what the commands build there is built in a folder that goes away. */
+async function runAll(blocks: readonly Block[], lab: RunningLab): Promise<void> {
+  const clone = join(lab.folder, 'clone');
+  await runCommand('mkdir', [clone], lab);
+  for (const entry of readdirSync(ROOT)) {
+    if (!entry.startsWith('.')) symlinkSync(join(ROOT, entry), join(clone, entry));
+  }
+  const port = await freePort();
+  for (const block of blocks) {
+    const commands = block.commands.replaceAll(PORT_IN_DOCUMENTS, port);
+    const outcome = await runCommand('bash', ['-eu', '-c', commands], { env: lab.env, cwd: clone });
+    const said = `${block.name}\n${outcome.stdout}${outcome.stderr}`;
+    if (block.fails) expect([0, 126, 127], said).not.toContain(outcome.status);
+    else expect(outcome.status, said).toBe(0);
+  }
+}

@@ -23,6 +23,7 @@ import {
 } from '../../src/base/process-table.ts';
 import { readFindings } from '../../src/findings/findings-file.ts';
 import { DevicePool } from '../../src/wire/device.ts';
+import { needsBoard } from '../peers/needs.ts';
 import { until } from '../until.ts';
 import { TtyUser } from '../virtual-lab/tty-user.ts';
 
@@ -96,6 +97,15 @@ function start(args: readonly string[], env?: Readonly<Record<string, string>>):
   const run = new Run(args, env);
   runs.push(run);
   return run;
+}
+
+/** What a process was started with; nothing of one that has ended. */
+function environmentOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'latin1');
+  } catch {
+    return '';
+  }
 }
 
 async function upAndRunning(...args: string[]): Promise<Run> {
@@ -188,6 +198,24 @@ describe('sai-virtual-lab up', () => {
     expect(readdirSync(dir).sort()).toEqual(['devices.json', 'jig.json', 'new.chip', 'new.tty0']);
     expect((await next.outcome()).status).toBe(0);
     expect(readdirSync(dir)).toEqual([]);
+  });
+
+  test('killed at any moment, it leaves no emulator', async (context) => {
+    needsBoard(context, 'microbit');
+    const moments: ((run: Run) => boolean)[] = [
+      (run) => run.descendants().length > 0,
+      (run) => run.descendants().some(({ name }) => name.startsWith('qemu')),
+      (run) => run.stdout.includes('Ctrl-C'),
+    ];
+    for (const [index, moment] of moments.entries()) {
+      const mark = `${dir}/${index}`;
+      const isOurs = (each: ProcessInfo): boolean => isAlive(each) && environmentOf(each.pid).includes(mark);
+      const killed = start(['up', '--dir', dir, 'microbit'], { MARK: mark });
+      await until(() => moment(killed), 'the moment has come');
+      killed.child.kill('SIGKILL');
+      await killed.status;
+      await until(() => !readProcessTable().some(isOurs), 'all have ended with their lab');
+    }
   });
 
   test('a board that breaks ends the lab, which says why and clears up', async () => {
@@ -365,7 +393,12 @@ test('bad invocations are refused in one line, and make nothing', async () => {
     [64, ['dance'], "unknown command 'dance'"],
     [64, ['up', '--jsno'], "unknown option '--jsno'"],
     [64, ['up', '--', 'true'], '--: only hold runs a command'],
-    [64, ['up', 'unp'], 'unp: expected a board type, one of uno (did you mean "uno"?)'],
+    [
+      64,
+      ['up', 'unp'],
+      'unp: expected a board type, one of uno, u-boot, microbit, linux (did you mean "uno"?)',
+    ],
+    [64, ['prepare', 'uno'], 'uno: expected a board to prepare: linux'],
     [64, ['up', 'uno:a/b'], 'uno:a/b: expected a name of letters, digits, dots, - and _'],
     [64, ['up', 'uno:a', 'uno:a'], "uno:a: expected each board's name once"],
     [64, ['lines'], 'no chip named: give --chip SOCKET or set SIM_CHIP'],
@@ -379,6 +412,24 @@ test('bad invocations are refused in one line, and make nothing', async () => {
     expect({ args, status: outcome.status, stdout: outcome.stdout }).toEqual({ args, status, stdout: '' });
   }
   expect(readdirSync(dir)).toEqual([]);
+});
+
+test('what a board needs and is not there is named, with what to do, and nothing is made', async () => {
+  const outcome = await start(['up', '--dir', join(dir, 'lab'), 'uno', 'u-boot'], { PATH: dir }).outcome();
+  expect(outcome).toMatchObject({ status: 69, stdout: '' });
+  expect(outcome.stderr).toMatch(
+    /^sai-virtual-lab: u-boot: expected qemu-system-aarch64, .*; install with: sudo apt-get install --no-install-recommends qemu-system-arm .*\n$/,
+  );
+  expect(readdirSync(dir)).toEqual([]);
+});
+
+test('the Linux board says how it is prepared', async (context) => {
+  needsBoard(context, 'u-boot'); // and so QEMU
+  const outcome = await start(['up', '--dir', dir, 'linux'], { XDG_CACHE_HOME: dir }).outcome();
+  expect(outcome).toMatchObject({ status: 69, stdout: '' });
+  expect(outcome.stderr).toBe(
+    `sai-virtual-lab: linux: expected its kernel in ${dir}/sai-rig/guests, found none; make it once with: sai-virtual-lab prepare linux\n`,
+  );
 });
 
 test('a failure is noted as a finding', async () => {

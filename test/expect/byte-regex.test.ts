@@ -24,6 +24,7 @@ test.each([
   ['(a)\\2', 'there is no group 2 at character 4'],
   ['(?<a>x)\\k<b>', 'there is no group b at character 8'],
   ['(?<a>x)(?<a>y)', 'two groups named a at character 8'],
+  [`${'('.repeat(5000)}x`, 'over 200 groups in each other at character 201'],
   ['(?i)x', 'unknown kind of group at character 1'],
   ['x*', 'expected a regular expression that needs some text, but "x*" matches nothing at all'],
   ['', 'matches nothing at all'],

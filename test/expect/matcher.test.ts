@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ByteRegex } from '../../src/expect/byte-regex.ts';
 import { type Match, Matcher, type Pattern } from '../../src/expect/matcher.ts';
-import { SEED, xorshift } from './xorshift.ts';
 
 const literal = (text: string): Pattern => ({ kind: 'literal', bytes: Buffer.from(text) });
 const regex = (source: string): Pattern => ({ kind: 'regex', regex: new ByteRegex(source, '--regex') });
@@ -129,50 +128,6 @@ test('^ does not match in the middle of a line that the step before has used up 
   expect(new Matcher([regex('^rest')], '\n'.charCodeAt(0)).push(Buffer.from('rest\n'))).toBeDefined();
 });
 
-test('a pattern split at every byte position is found, as it is byte by byte', () => {
-  const random = xorshift(SEED);
-  const word = (longest: number): string =>
-    Array.from({ length: 1 + random(longest) }, () => 'ab\n'[random(3)]).join('');
-  for (let round = 0; round < 3000; round++) {
-    const words = Array.from({ length: 1 + random(4) }, () => word(4));
-    const text = Buffer.from(word(40));
-    const patterns = words.map((each) => literal(each));
-    const wanted = literalReference(words, text.toString('latin1'));
-    const cut = random(text.length + 1);
-    for (const chunks of [
-      [text],
-      [...text].map((byte) => Buffer.of(byte)),
-      [text.subarray(0, cut), text.subarray(cut)],
-    ]) {
-      const found = firstMatch(patterns, chunks, 'quiet');
-      const said = `SAI_TEST_SEED=${SEED}: ${JSON.stringify({ words, text: text.toString(), cut })}`;
-      expect(found && { index: found.index, end: found.end }, said).toEqual(wanted);
-    }
-  }
-});
-
-test('literals and regexes together give the same outcome in any chunking', () => {
-  const random = xorshift(SEED);
-  const sources = ['a+b', '^b', 'b$', 'a\\r?\\n', '(?:ab)+$', 'b.*a', '^a[^b]', '\\bab\\b', 'ab\\nb'];
-  const compiled = sources.map((source) => regex(source));
-  const text = (length: number): string => Array.from({ length }, () => 'aab\n '[random(5)]).join('');
-  for (let round = 0; round < 1500; round++) {
-    const patterns = Array.from({ length: 1 + random(3) }, () =>
-      random(2) === 0 ? literal(text(1 + random(4))) : (compiled[random(compiled.length)] ?? literal('a')),
-    );
-    const bytes = Buffer.from(text(random(60)));
-    const outcomes = [
-      [bytes],
-      [...bytes].map((byte) => Buffer.of(byte)),
-      randomCuts(bytes, random),
-      randomCuts(bytes, random),
-    ].map((chunks) => firstMatch(patterns, chunks, 'quiet'));
-    for (const outcome of outcomes) {
-      expect(outcome, `SAI_TEST_SEED=${SEED}: ${JSON.stringify(bytes.toString())}`).toEqual(outcomes[0]);
-    }
-  }
-});
-
 test('memory stays bounded whatever the board prints', () => {
   const matcher = new Matcher([literal('never there'), regex('^never')]);
   const line = Buffer.from(`${'a line of some length '.repeat(3)}\r\n`);
@@ -196,22 +151,3 @@ test.each(['(a+)+$', '^(?:a|aa)+$', '(x+x+)+y', '(.*)*=', '(a|a?)+b$'])(
     expect(matcher.push(Buffer.from(`${'aax'.repeat(1000)}\n`))).toBe(undefined);
   },
 );
-
-/** The definition, read slowly: the earliest end, then the first in the list. */
-function literalReference(words: string[], text: string): { index: number; end: number } | undefined {
-  for (let end = 1; end <= text.length; end++) {
-    const index = words.findIndex((word) => text.slice(0, end).endsWith(word));
-    if (index >= 0) return { index, end };
-  }
-  return undefined;
-}
-
-function randomCuts(bytes: Buffer, random: (limit: number) => number): Buffer[] {
-  const chunks: Buffer[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const size = 1 + random(8);
-    chunks.push(bytes.subarray(at, at + size));
-    at += size;
-  }
-  return chunks;
-}

@@ -57,6 +57,11 @@ export class Started {
     });
   }
 
+  /** All of it up to now. */
+  get stdout(): string {
+    return this.#stdout;
+  }
+
   /** Resolves once what the command wrote to stdout matches. */
   async prints(pattern: RegExp): Promise<void> {
     await this.#matches(pattern, () => this.#stdout);

@@ -10,20 +10,24 @@ import { tempFolder } from '../temp-folder.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** A virtual lab with one Uno, as `sai-virtual-lab up` starts it, and the environment to use it by. */
+/** A virtual lab, as `sai-virtual-lab up` starts it, and the environment to use it by. */
 export interface RunningLab {
   readonly folder: string;
+  /** Of its first board, as `chip`. */
   readonly tty: string;
   readonly chip: string;
   readonly env: NodeJS.ProcessEnv;
 }
 
 /** Up until the test is finished, where wanted with a jig that holds the board's lines for as long. */
-export async function startLab(lines: 'free' | 'held by a jig'): Promise<RunningLab> {
+export async function startLab(
+  lines: 'free' | 'held by a jig',
+  boards: readonly string[] = ['uno:uno-1'],
+): Promise<RunningLab> {
   const folder = tempFolder();
   const jigPort = String(await freePort());
   const dir = join(folder, 'lab');
-  const up = ['up', '--json', '--with-parent', '--dir', dir, '--jig-port', jigPort, 'uno:uno-1'];
+  const up = ['up', '--json', '--with-parent', '--dir', dir, '--jig-port', jigPort, ...boards];
   const board = JSON.parse(await firstLineOf('sai-virtual-lab', up)) as LabBoard;
   if (lines === 'held by a jig') await firstLineOf('sai-jig', ['--quiet', '--json', '--config', board.jig]);
   const runDir = join(folder, 'run');

@@ -143,6 +143,14 @@ export function consoleContract(open: OpenConsole, exceptions: ContractException
     });
   });
 
+  test('what a driver does not count is not told as none, also after the release', async () => {
+    const dut = plugIn();
+    const console = await open(dut.ttyPath, OPTIONS);
+    expect(console.overruns).toBeUndefined();
+    await console[Symbol.asyncDispose]();
+    expect(console.overruns).toBeUndefined();
+  });
+
   test('the lock of a lease outlives a console on its tty', async () => {
     const dut = plugIn();
     expect(tryFlock(dut.ttyFd)).toBe(true);

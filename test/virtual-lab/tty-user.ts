@@ -9,10 +9,13 @@ export class TtyUser implements AsyncDisposable {
   readonly hungUp: Promise<void>;
   readonly #fd: number;
   readonly #stream: ReadStream;
+  readonly #limitMs: number;
   #unread = '';
   #arrived: () => void = () => {};
 
-  constructor(path: string) {
+  /** `limitMs` is how long it waits for a text. */
+  constructor(path: string, limitMs = LIMIT_MS) {
+    this.#limitMs = limitMs;
     this.#fd = openSync(path, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
     this.#stream = new ReadStream(this.#fd);
     this.#stream.on('data', (chunk) => {
@@ -40,7 +43,7 @@ export class TtyUser implements AsyncDisposable {
       timer = setTimeout(() => {
         late.message += `, got ${JSON.stringify(this.#unread.slice(-500))}`;
         reject(late);
-      }, LIMIT_MS);
+      }, this.#limitMs);
     });
     try {
       while (!this.#unread.includes(text)) {

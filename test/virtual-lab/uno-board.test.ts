@@ -8,11 +8,13 @@ import { TtyUser } from './tty-user.ts';
 
 boardContract({
   start: startUnoBoard,
-  bootText: (cause) => `\r\nsai-uno 1.0.0 (reset: ${cause})\r\nready\r\n> `,
+  bootText: (cause) => new RegExp(`^\\r\\nsai-uno 1\\.0\\.0 \\(reset: ${cause}\\)\\r\\nready\\r\\n> $`),
+  reachPrompt: (user) => user.until('\r\n> '),
   prompt: '\r\n> ',
   sayHello: 'echo hello',
+  withoutPower: 'ttys stay',
   output: { line: 'led', on: 'led on', off: 'led off' },
-  input: { line: 'button', seen: 'button pressed' },
+  input: { line: 'button', idle: 1, watch: '', seen: 'button pressed' },
 });
 
 test('more than the chip is given ahead arrives all the same, at the pace of its wire', async () => {

@@ -1,0 +1,120 @@
+/** The built `sai-expect` against firmware that nobody here wrote: one boot of each board, and what people do with it. */
+
+import { expect, test } from 'vitest';
+import { needsBoard } from '../peers/needs.ts';
+import { type Outcome, type RunningLab, runCommand, startLab } from '../peers/running-lab.ts';
+
+function expectOn(type: string, lab: RunningLab, ...steps: string[]): Promise<Outcome> {
+  return runCommand('sai-device', ['--quiet', type, 'sai-expect', '--timeout', '60s', ...steps], lab);
+}
+
+const passed = { status: 0, stdout: '', stderr: '' };
+
+test('U-Boot is stopped on its way, answers, and is reset by the jig', {
+  timeout: 60_000,
+}, async (context) => {
+  needsBoard(context, 'u-boot');
+  const lab = await startLab('held by a jig', ['u-boot']);
+  const on = (...steps: string[]): Promise<Outcome> => expectOn('u-boot', lab, ...steps);
+  const stopAutoboot = ['--expect', 'Hit any key to stop autoboot:  2 ', '--send', ' ', '--expect', '=> '];
+
+  // What it said before the lease.
+  expect(await on(...stopAutoboot)).toEqual(passed);
+  expect(
+    await on(
+      ...['--line', 'version', '--regex', '^U-Boot 20\\d\\d\\.\\d\\d', '--expect', '\r\n=> '],
+      ...['--line', 'bdinfo', '--regex', '^baudrate += 115200 bps$', '--expect', '\r\n=> '],
+    ),
+  ).toEqual(passed);
+  expect(
+    await on('--line', 'echo stale', '--jig', 'reset', '--regex', '^U-Boot 20', ...stopAutoboot),
+  ).toEqual(passed);
+
+  // The seconds are drawn over each other, on a line that does not end before the last one is over.
+  const tooSoon = await on(
+    '--jig',
+    'reset',
+    '--expect',
+    'autoboot',
+    '--expect',
+    '\r\n=> ',
+    '--timeout',
+    '1s',
+  );
+  expect(tooSoon.status).toBe(1);
+  expect(tooSoon.stderr).toMatch(/expected "\\r\\n=> " within 1 s; last lines:\n.*stop autoboot: {2}2 /s);
+  expect(await on('--expect', '\\x08\\x08\\x08 0', '--regex', '^.*\n', '--expect', '=> ')).toEqual(passed);
+});
+
+test('MicroPython runs what it is given, and keeps it', { timeout: 180_000 }, async (context) => {
+  needsBoard(context, 'microbit');
+  const lab = await startLab('held by a jig', ['microbit']);
+  const on = (...steps: string[]): Promise<Outcome> => expectOn('microbit', lab, ...steps);
+  const enterRaw = ['--send', '\\x01', '--expect', 'raw REPL; CTRL-B to exit\\r\\n>'];
+  const execute = (code: string, printed: string): string[] => [
+    ...['--send', `${code}\\x04`, '--expect', `OK${printed}\\x04\\x04>`],
+  ];
+
+  expect(await on('--expect', '>>> ', ...enterRaw, ...execute('print(6 * 7)', '42\\r\\n'))).toEqual(passed);
+  expect(
+    await on(
+      ...execute('from microbit import *\nprint(pin0.read_digital())', '0\\r\\n'),
+      ...['--jig', 'pin0-high', ...execute('print(pin0.read_digital())', '1\\r\\n')],
+      ...['--jig', 'pin0-low', ...execute('print(pin0.read_digital())', '0\\r\\n')],
+    ),
+  ).toEqual(passed);
+
+  const program = "f = open('main.py', 'w')\nf.write('print(\"main\", 6 * 7)')\nf.close()";
+  expect(await on(...execute(program, ''), '--send', '\\x02', '--expect', '>>> ')).toEqual(passed);
+  const runsIt = ['--regex', '^\\x00?main 42$', '--expect', '\\r\\n>>> '];
+  expect(await on('--send', '\\x04', '--expect', 'soft reboot', ...runsIt)).toEqual(passed);
+  expect(await on('--jig', 'reset', ...runsIt)).toEqual(passed);
+
+  const failed = await on(
+    '--eol',
+    'cr',
+    '--line',
+    '1 // 0',
+    '--expect',
+    'never',
+    '--fail',
+    'ZeroDivisionError',
+  );
+  expect(failed.status).toBe(1);
+  expect(failed.stderr).toContain('the board said "ZeroDivisionError", a fail text');
+});
+
+test('Linux is logged into, panics, and comes back', { timeout: 180_000 }, async (context) => {
+  needsBoard(context, 'linux');
+  const lab = await startLab('held by a jig', ['linux']);
+  const on = (...steps: string[]): Promise<Outcome> => expectOn('linux', lab, ...steps);
+  const logIn = [
+    '--expect',
+    'login: ',
+    '--line',
+    'root',
+    '--expect',
+    'Password: ',
+    '--line',
+    'sai',
+    '--expect',
+    '# ',
+  ];
+
+  expect(await on('--regex', '^\\[ +0\\.0+\\] Booting Linux', ...logIn)).toEqual(passed);
+  expect(await on('--tty', 'second', ...logIn)).toEqual(passed);
+
+  // The kernel cuts in wherever it likes, also in the middle of a line; a whole line is an answer.
+  const noise = 'while usleep 20000; do echo noise > /dev/kmsg; done & ';
+  const answers = 'for i in 1 2 3 4 5 6 7 8 9; do usleep 50000; echo answer $((6 * 7)); done; kill $!';
+  const answered = await on('--echo', '--line', noise + answers, '--regex', '^answer 42$', '--expect', '# ');
+  expect(answered).toMatchObject({ status: 0, stderr: '' });
+  expect(answered.stdout).toMatch(/\[ +\d+\.\d{6}\] noise\r\n/);
+
+  const crashed = await on('--line', 'echo c > /proc/sysrq-trigger', '--expect', 'never');
+  expect(crashed.status).toBe(1);
+  expect(crashed.stderr).toMatch(
+    /the board crashed \(linux\): "\[ +\d+\.\d{6}\] Kernel panic - not syncing: sysrq triggered crash" while waiting/,
+  );
+  expect(await on(...logIn, '--line', 'uptime', '--regex', 'up 0 min')).toEqual(passed);
+});
