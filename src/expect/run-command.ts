@@ -1,6 +1,6 @@
 import { isatty } from 'node:tty';
 import { Diagnostics } from '../base/diagnostics.ts';
-import { RigError } from '../base/errors.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
 import { EXIT_STATUS } from '../base/exit.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFinding, type FindingContext, findingOf } from '../findings/findings-file.ts';
@@ -160,28 +160,17 @@ async function replayRequest(
   const recording = readRecording(path, '--replay');
   await using echo = openEcho(request, invocation);
   const results = await resultsFor(request, invocation, recording.head.device);
-  let failure: unknown;
-  try {
-    await runReplay({
-      request,
-      recording,
-      invocation,
-      commonParts: {
-        onBytes: (chunk) => echo?.write(chunk),
-        results,
-        detail: (text) => invocation.diagnostics.detail(text),
-      },
-      onSession: (session, label) => {
-        told.tty ??= label;
-        told.session ??= session;
-      },
-    });
-  } catch (error) {
-    failure = error;
-    throw error;
-  } finally {
-    results?.finish(failure);
-  }
+  const commonParts = {
+    onBytes: (chunk: Uint8Array): void => echo?.write(chunk),
+    results,
+    detail: (text: string): void => invocation.diagnostics.detail(text),
+  };
+  const onSession = (session: Session, label: string): void => {
+    told.tty ??= label;
+    told.session ??= session;
+  };
+  const replaying = runReplay({ request, recording, invocation, commonParts, onSession });
+  await reported(replaying, results, request, invocation);
 }
 
 /** What the sessions of one command have in common. */
@@ -235,7 +224,7 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
         addFinding(loss, invocation, request, { tty: tty.label });
       },
     });
-    await runAndReport(session, results, until);
+    await reported(session.run(until), results, request, invocation);
   } catch (error) {
     told.tty ??= tty.label;
     told.session ??= session;
@@ -243,20 +232,26 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
   }
 }
 
-async function runAndReport(
-  session: Session,
+/** What a session comes to, with its results told. */
+async function reported(
+  running: Promise<void>,
   results: ResultsOfSession | undefined,
-  until: AbortSignal,
+  request: Request,
+  invocation: Invocation,
 ): Promise<void> {
-  let failure: unknown;
   try {
-    await session.run(until);
-  } catch (error) {
-    failure = error;
-    throw error;
-  } finally {
-    results?.finish(failure);
+    await running;
+  } catch (failure) {
+    try {
+      results?.finish(failure);
+    } catch (error) {
+      // Told as well; what the board did comes first.
+      invocation.diagnostics.say(reasonOf(error));
+      addFinding(error, invocation, request, {});
+    }
+    throw failure;
   }
+  results?.finish(undefined);
 }
 
 /** Loaded for those who ask for it. */

@@ -3,17 +3,17 @@ import { type Blame, RigError } from '../base/errors.ts';
 import type { Console } from '../tty/console.ts';
 import type { CrashConfig } from '../wire/crash.ts';
 import { type ByteAccount, describeAccount, lossOf, lostBytes } from './byte-account.ts';
-import { type Clock, type ClockTimer, pause, REAL_CLOCK } from './clock.ts';
+import { type Clock, pause, REAL_CLOCK } from './clock.ts';
 import { crashPatterns, crashWishOf } from './crash.ts';
-import { CrashAftermath } from './crash-aftermath.ts';
 import type { RunJig } from './jig-step.ts';
 import { QuietTimer } from './quiet-timer.ts';
 import type { Script, Step } from './script.ts';
+import { type Problem, SessionEnding } from './session-ending.ts';
 import { type SessionResults, SessionTests } from './session-tests.ts';
 import { StreamWatch, type WatchEvent } from './stream-watch.ts';
 import { Transcript } from './transcript.ts';
 import type { UnreadBytes } from './unread-bytes.ts';
-import { type CrashReport, describeCrash, ExpectationError, TimeUp } from './verdict.ts';
+import { type CrashReport, ExpectationError, TimeUp } from './verdict.ts';
 
 /** Lines of the tail in a failure's message. */
 const TAIL_LINES = 5;
@@ -62,17 +62,15 @@ export class Session {
   #discarding: { sizeBytes: number; readonly done: () => void } | undefined;
   #stepDone: (() => void) | undefined;
   #settle: ((failure: unknown) => void) | undefined;
-  #aftermath: CrashAftermath | undefined;
-  /** Runs while everything has passed and a crash would still count. */
-  #settling: ClockTimer | undefined;
   readonly #tests: SessionTests;
+  readonly #ending: SessionEnding;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
     const { script } = parts;
     this.#clock = parts.clock ?? REAL_CLOCK;
     this.#quiet = new QuietTimer(this.#clock, () => this.#onQuiet());
-    this.#tests = new SessionTests(parts.results, script, this.#clock, () => this.#pass());
+    this.#tests = new SessionTests(parts.results, script, this.#clock, () => this.#ending.passed());
     this.#freshLeft = script.steps.filter(({ kind }) => kind === 'fresh' || kind === 'jig').length;
     this.#watch = new StreamWatch(
       {
@@ -85,6 +83,16 @@ export class Session {
         escapeSequences: script.escapeSequences,
       },
     );
+    this.#ending = new SessionEnding({
+      script,
+      clock: this.#clock,
+      watch: this.#watch,
+      transcript: this.transcript,
+      results: parts.results,
+      look: (at) => this.#look(at),
+      onVerdict: (problem) => this.#finish(problem && this.#problem(problem)),
+      detail: (text) => parts.detail(`${parts.console.label}: ${text}`),
+    });
   }
 
   /**
@@ -111,7 +119,9 @@ export class Session {
     void this.#perform();
     const failure = await settled;
     until.removeEventListener('abort', onAbort);
-    this.#stopWaiting();
+    this.#quiet.stop();
+    this.#tests.stop();
+    this.#ending.stop();
     await console[Symbol.asyncDispose]();
     await reading; // what was read after the verdict is for the next one
     try {
@@ -127,9 +137,8 @@ export class Session {
     try {
       for await (const chunk of this.#parts.console.bytes) this.#arrived(chunk);
     } catch (error) {
-      // A board whose USB it is itself takes its tty along.
-      if (this.#aftermath) this.#concludeCrash(this.#aftermath);
-      else this.#finish(this.#because(error));
+      // A board that is its own USB adapter takes its tty along.
+      if (!this.#ending.concludeCrash()) this.#finish(this.#because(error));
     }
   }
 
@@ -142,7 +151,7 @@ export class Session {
     if (this.#discarding) this.#discard(this.#discarding, chunk);
     else if (!this.#over.signal.aborted) this.#tests.push(chunk);
     const event = this.#watch.push(chunk);
-    if (this.#aftermath) this.#watch.useUp(this.#aftermath.push(chunk));
+    this.#ending.push(chunk);
     this.#handle(event);
     if (!isKept) this.#parts.unread.replace(this.#watch.unread);
     if (this.#discarding || this.#watch.caresForQuiet) this.#quiet.restart();
@@ -156,17 +165,17 @@ export class Session {
   async #perform(): Promise<void> {
     try {
       for (const step of this.#parts.script.steps) {
-        await this.#unlessCrashed();
+        await this.#unlessEnding();
         this.#current = step;
         this.#parts.detail(`${this.#parts.console.label}: ${step.text}`);
         await this.#performStep(step);
       }
-      await this.#unlessCrashed();
+      await this.#unlessEnding();
       this.#current = undefined;
       this.#hasDoneSteps = true;
       const { script, results } = this.#parts;
       if (script.pass.length === 0 && !script.expectCrash && !results) {
-        this.#pass();
+        this.#ending.passed();
         return;
       }
       this.#look(() => this.#watch.finish());
@@ -176,10 +185,10 @@ export class Session {
     }
   }
 
-  /** While a dump is read to its end nothing more is done. */
-  async #unlessCrashed(): Promise<void> {
+  /** While a dump is read to its end, or a pass settles, nothing more is done. */
+  async #unlessEnding(): Promise<void> {
     this.#over.signal.throwIfAborted();
-    if (this.#aftermath) await this.#untilDone(() => {});
+    if (this.#ending.hasBegun) await this.#untilDone(() => {});
   }
 
   async #performStep(step: Step): Promise<void> {
@@ -190,16 +199,21 @@ export class Session {
         return await this.#fresh();
       case 'jig':
         await this.#fresh();
-        this.#look(() => this.#watch.idle());
+        await this.#idle();
         await this.#parts.runJig(step.sequence, this.#over.signal);
         return;
       case 'send':
-        this.#look(() => this.#watch.idle());
+        await this.#idle();
         return await this.#parts.console.send(step.bytes, this.#over.signal);
       case 'pause':
-        this.#look(() => this.#watch.idle());
+        await this.#idle();
         return await pause(this.#clock, step.pauseMs, this.#over.signal);
     }
+  }
+
+  async #idle(): Promise<void> {
+    this.#look(() => this.#watch.idle());
+    await this.#unlessEnding();
   }
 
   async #expect(step: Step & { readonly kind: 'expect' }): Promise<void> {
@@ -268,8 +282,7 @@ export class Session {
         this.#stepDone?.();
         return;
       case 'pass':
-        if (this.#settling) this.#look(() => this.#watch.finish());
-        else this.#pass();
+        this.#ending.passed();
         return;
       case 'fail':
         this.#finish(
@@ -277,61 +290,9 @@ export class Session {
         );
         return;
       case 'crash':
-        this.#crashed(event);
+        this.#quiet.stop();
+        this.#ending.crashed(event);
     }
-  }
-
-  #crashed(event: WatchEvent & { readonly kind: 'crash' }): void {
-    const aftermath = new CrashAftermath(event, this.#clock, () => this.#concludeCrash(aftermath));
-    this.#aftermath = aftermath;
-    this.#quiet.stop();
-    this.#settling?.cancel();
-    // What has come with the line is the dump's beginning.
-    this.#watch.useUp(aftermath.push(Uint8Array.from(this.#watch.unread.bytes)));
-  }
-
-  #concludeCrash(aftermath: CrashAftermath): void {
-    aftermath.stop();
-    const crash = aftermath.report(this.transcript);
-    const { expectCrash } = this.#parts.script;
-    const isWanted = expectCrash === 'any' || expectCrash?.some((family) => family === crash.family);
-    if (isWanted) this.#parts.detail(`${this.#parts.console.label}: ${describeCrash(crash)}, as expected`);
-    this.#finish(isWanted ? undefined : this.#crashFailure(crash));
-  }
-
-  #crashFailure(crash: CrashReport): ExpectationError {
-    return this.#failure('verdict', describeCrash(crash), { crash });
-  }
-
-  /** Everything has come that was wanted. */
-  #pass(): void {
-    const { settleMs = 0 } = this.#parts.script;
-    if (settleMs === 0) {
-      this.#conclude();
-      return;
-    }
-    this.#settling ??= this.#clock.after(settleMs, () => this.#clock.onceRead(() => this.#settled()));
-    this.#look(() => this.#watch.finish());
-  }
-
-  #settled(): void {
-    if (this.#aftermath || this.#over.signal.aborted) return;
-    const crash = this.#watch.crashInUnfinishedLine();
-    if (crash) this.#handle(crash);
-    else this.#conclude();
-  }
-
-  #conclude(): void {
-    if (this.#over.signal.aborted) return;
-    const problem = this.#parts.results?.conclude();
-    this.#finish(problem === undefined ? undefined : this.#failure('verdict', problem, { isWaiting: false }));
-  }
-
-  #stopWaiting(): void {
-    this.#quiet.stop();
-    this.#aftermath?.stop();
-    this.#settling?.cancel();
-    this.#tests.stop();
   }
 
   /** The first call decides; `undefined` is a pass. */
@@ -355,10 +316,9 @@ export class Session {
       this.#finish(reason);
       return;
     }
-    const crash = this.#aftermath ? undefined : this.#watch.crashInUnfinishedLine();
-    if (crash) this.#handle(crash);
-    if (this.#aftermath) this.#concludeCrash(this.#aftermath);
-    else this.#finish(this.#late(reason));
+    if (this.#ending.concludeCrash()) return;
+    this.#handle(this.#watch.crashInUnfinishedLine());
+    if (!this.#ending.concludeCrash()) this.#finish(this.#late(reason));
   }
 
   #late(reason: TimeUp): ExpectationError {
@@ -369,6 +329,10 @@ export class Session {
       this.#current?.kind === 'jig' ? 'unavailable' : lost > 0 ? 'hardware' : 'verdict',
       `expected ${this.#waitedFor()} within ${formatDuration(reason.timeoutMs)}${lost > 0 ? `, but ${describeAccount(account)}` : ''}`,
     );
+  }
+
+  #problem({ text, crash }: Problem): ExpectationError {
+    return this.#failure('verdict', text, crash ? { crash } : { isWaiting: false });
   }
 
   #failure(
@@ -402,7 +366,7 @@ export class Session {
   #waitedForAtEnd(): string {
     if (!this.#hasDoneSteps) return 'the steps to begin';
     const { pass, expectCrash, settleMs } = this.#parts.script;
-    if (this.#settling) return `${formatDuration(settleMs ?? 0)} without a crash or a fail`;
+    if (this.#ending.isSettling) return `${formatDuration(settleMs ?? 0)} without a crash or a fail`;
     if (expectCrash) return expectCrash === 'any' ? 'a crash' : `a crash of ${expectCrash.join(' or ')}`;
     return pass.map(({ shown }) => shown).join(' or ') || 'the tests to end';
   }
