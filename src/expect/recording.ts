@@ -30,6 +30,8 @@ export const RecordingEntry = v.variant('is', [
   v.strictObject({ ...At, is: v.literal('early'), before: v.exactOptional(v.number()), ...Payload }),
   v.strictObject({ ...At, is: v.literal('in'), ...Payload }),
   v.strictObject({ ...At, is: v.literal('out'), ...Payload }),
+  /** Nothing had come for 50 ms. A gap without one: whoever read was late, and the bytes were there. */
+  v.strictObject({ ...At, is: v.literal('quiet') }),
   v.strictObject({
     ...At,
     is: v.literal('jig'),

@@ -109,9 +109,11 @@ export class StreamWatch {
 
   /** First of all, what an earlier watch of the same board has left. */
   goOnFrom({ bytes, before }: Unread): void {
-    this.#lastByte = before;
-    this.#armedMatcher = this.#newArmedMatcher(0, before);
-    this.#crashMatcher = new Scan(this.#crashPatterns, 0, before);
+    if (before !== undefined) {
+      this.#lastByte = before;
+      this.#armedMatcher = this.#newArmedMatcher(0, before);
+      this.#crashMatcher = new Scan(this.#crashPatterns, 0, before);
+    }
     this.#append(bytes);
   }
 
