@@ -99,6 +99,7 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
   const askJig = jigRunner(request.script.steps, invocation.env);
   const runJig = told.log?.jig(askJig) ?? askJig;
   const recorder = await recorderFor(request, ttys, invocation);
+  const results = await resultsFor(request, invocation, invocation.env[ENV.deviceName]);
   const deadline = new AbortController();
   const { timeoutMs } = request;
   const timer =
@@ -112,10 +113,10 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
     lastByte = chunk.at(-1) ?? lastByte;
   };
   try {
-    const run: Run = { request, runJig, recorder, invocation, until, onBytes, told };
+    const run: Run = { request, runJig, recorder, results, invocation, until, onBytes, told };
     const runs = ttys.map((tty, index) => runOnTty(tty, index, run));
     // The first verdict counts, a pass like a failure; the others let go of their consoles before it is told.
-    const first = Promise.race(runs).finally(() => oneIsDone.abort());
+    const first = reported(Promise.race(runs), results, request, invocation).finally(() => oneIsDone.abort());
     await Promise.allSettled([first, ...runs]);
     // What follows on a terminal, our own line or the shell's prompt, begins a line of its own.
     if (isatty(STDOUT) && lastByte !== NEWLINE) echo?.write(Buffer.of(NEWLINE));
@@ -178,6 +179,8 @@ interface Run {
   readonly request: Request;
   readonly runJig: RunJig;
   readonly recorder: Recorder | undefined;
+  /** There is one tty, then. */
+  readonly results: ResultsOfSession | undefined;
   readonly invocation: Invocation;
   readonly until: AbortSignal;
   readonly onBytes: (chunk: Uint8Array) => void;
@@ -185,7 +188,7 @@ interface Run {
 }
 
 async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> {
-  const { request, runJig, recorder, invocation, until, onBytes, told } = run;
+  const { request, runJig, recorder, results, invocation, until, onBytes, told } = run;
   const { diagnostics } = invocation;
   let session: Session | undefined;
   try {
@@ -202,7 +205,6 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
       baudRate: request.baudRate ?? tty.baudRate,
       hangUpOnClose: tty.hangUpOnClose,
     });
-    const results = await resultsFor(request, invocation, invocation.env[ENV.deviceName]);
     session = new Session({
       console: recorder?.console(withSendsLogged(console, log), index) ?? withSendsLogged(console, log),
       script: request.script,
@@ -224,7 +226,7 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
         addFinding(loss, invocation, request, { tty: tty.label });
       },
     });
-    await reported(session.run(until), results, request, invocation);
+    await session.run(until);
   } catch (error) {
     told.tty ??= tty.label;
     told.session ??= session;
