@@ -47,6 +47,7 @@ export async function runReplay({
       script: request.script,
       unread: recordedEarly(recording, tty),
       runJig: replay.runJig,
+      deviceCrash: recording.head.ttys[tty]?.crash,
       logGapBytes: () => 0,
       onLoss: (loss) => diagnostics.say(loss.message),
       clock: replay.clock,

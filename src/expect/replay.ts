@@ -112,7 +112,7 @@ export class Replay {
   /** A reader that was late: what comes next was there already when 50 ms had passed. */
   #readWaiting(): boolean {
     const entry = this.#entries[this.#next];
-    if (this.#isQuiet || entry?.is !== 'in') return false;
+    if (this.#isQuiet || (entry?.is !== 'in' && entry?.is !== 'gone')) return false;
     this.#next++;
     this.clock.advanceTo(entry.ms + this.#shiftMs);
     this.#take(entry);

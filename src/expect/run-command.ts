@@ -146,7 +146,12 @@ async function recorderFor(
   const device = env[ENV.deviceName];
   return new Recorder(record, {
     ...(device ? { device } : {}),
-    ttys: ttys.map((tty) => ({ label: tty.label, path: tty.path, baudRate: baudRate ?? tty.baudRate })),
+    ttys: ttys.map(({ label, path, crash, ...tty }) => ({
+      label,
+      path,
+      baudRate: baudRate ?? tty.baudRate,
+      ...(crash ? { crash } : {}),
+    })),
   });
 }
 

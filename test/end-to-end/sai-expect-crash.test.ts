@@ -199,10 +199,15 @@ test('the config of a device says what is a crash of it', async () => {
   mkdirSync(join(place.folder, 'other'));
   const crash = { families: ['zephyr'], patterns: ['^ASSERT: .*$'] };
   writeFileSync(config, JSON.stringify({ devices: [{ name: 'a', type: 'a', ttys: [dut.ttyPath], crash }] }));
-  const command = ['sai-expect', '--line', 'go', '--expect', 'done'];
+  const path = join(place.folder, 'x.rec');
+  const steps = ['--line', 'go', '--expect', 'done'];
+  const command = ['sai-expect', ...steps, '--record', path];
   const outcome = await runCommand('sai-device', ['--quiet', '--config', config, 'a', ...command], {
     env: { PATH: `${join(ROOT, 'bin')}:${process.env['PATH']}`, SAI_RUN_DIR: join(place.folder, 'other') },
   });
   expect(outcome.status).toBe(1);
   expect(outcome.stderr).toContain('the board crashed (device): "ASSERT: x == 3"');
+  const replayed = await place.run('--replay', path, ...steps);
+  expect(replayed.status).toBe(1);
+  expect(replayed.stderr[0]).toContain('the board crashed (device): "ASSERT: x == 3"');
 });
