@@ -1,9 +1,7 @@
 import { closeSync, openSync, statSync, writeSync } from 'node:fs';
 import { RigError, reasonOf } from '../base/errors.ts';
 import type { Console } from '../tty/console.ts';
-import { REAL_CLOCK } from './clock.ts';
 import type { RunJig } from './jig-step.ts';
-import { QuietTimer } from './quiet-timer.ts';
 import { payloadOf, type RecordingEntry, type RecordingHead } from './recording.ts';
 import type { UnreadBytes } from './unread-bytes.ts';
 
@@ -78,6 +76,11 @@ export class Recorder {
     };
   }
 
+  /** Nothing has come for 50 ms. */
+  quiet(tty: number): void {
+    this.#add({ tty, is: 'quiet' });
+  }
+
   /** The verdict: passed, or why not. */
   end(failure: unknown): void {
     const verdict = failure === undefined ? 'pass' : failure instanceof RigError ? failure.blame : 'stopped';
@@ -92,19 +95,14 @@ export class Recorder {
   }
 
   async *#recorded(bytes: AsyncIterable<Uint8Array>, tty: number): AsyncGenerator<Uint8Array> {
-    const quiet = new QuietTimer(REAL_CLOCK, () => this.#add({ tty, is: 'quiet' }));
-    quiet.restart();
     try {
       for await (const chunk of bytes) {
         this.#bytes(tty, 'in', chunk);
-        quiet.restart();
         yield chunk;
       }
     } catch (error) {
       this.#add({ tty, is: 'gone', error: reasonOf(error) });
       throw error;
-    } finally {
-      quiet.stop();
     }
   }
 

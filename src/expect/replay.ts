@@ -12,6 +12,9 @@ import { NoUnreadBytes, type UnreadBytes } from './unread-bytes.ts';
 /** How long after its place in the recording something may be sent, before it is said that it was not. */
 const SEND_GRACE_MS = 2000;
 
+/** A busy machine lets a reader wait for so long, rarely longer. */
+const LATENESS_MS = 250;
+
 /** What happened; the rest tells of the session itself. */
 type Happening = RecordingEntry & { readonly is: 'in' | 'out' | 'quiet' | 'gone' | 'jig' };
 type Jig = Happening & { readonly is: 'jig' };
@@ -109,12 +112,21 @@ export class Replay {
       this.#onDifference(`does not run --jig ${entry.sequence}, as the recording does`);
   }
 
-  /** A reader that was late: what comes next was there already when 50 ms had passed. */
+  /**
+   * Time for silence to decide something. Each time that it did so there is a mark in the recording; without one, the
+   * reader was late, and what comes next was there already. Steps that were not recorded so have no marks: then only
+   * what comes soon.
+   */
   #readWaiting(): boolean {
     const entry = this.#entries[this.#next];
-    if (this.#isQuiet || (entry?.is !== 'in' && entry?.is !== 'gone')) return false;
+    const isMarked = this.#isQuiet || entry?.is === 'quiet';
+    if (entry?.is === 'quiet') this.#next++;
+    this.#isQuiet = false;
+    if (isMarked || (entry?.is !== 'in' && entry?.is !== 'gone')) return false;
+    const atMs = entry.ms + this.#shiftMs;
+    if (atMs > this.clock.nowMs + LATENESS_MS) return false;
     this.#next++;
-    this.clock.advanceTo(entry.ms + this.#shiftMs);
+    this.clock.advanceTo(atMs);
     this.#take(entry);
     return true;
   }

@@ -221,6 +221,7 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
       runJig: recorder?.jig(runJig, index) ?? runJig,
       deviceCrash: tty.crash,
       results,
+      onQuiet: recorder ? () => recorder.quiet(index) : undefined,
       detail: (text) => {
         told.log?.remark(text);
         diagnostics.detail(text);

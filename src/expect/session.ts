@@ -43,6 +43,8 @@ export interface SessionParts {
   readonly results?: SessionResults | undefined;
   /** By default the time of day. */
   readonly clock?: Clock;
+  /** Called when nothing has come for 50 ms, also where that decides nothing. */
+  readonly onQuiet?: (() => void) | undefined;
   /** A loss that did not change the outcome. */
   readonly onLoss: (loss: RigError) => void;
 }
@@ -154,7 +156,7 @@ export class Session {
     this.#ending.push(chunk);
     this.#handle(event);
     if (!isKept) this.#parts.unread.replace(this.#watch.unread);
-    if (this.#discarding || this.#watch.caresForQuiet) this.#quiet.restart();
+    if (this.#discarding || this.#watch.caresForQuiet || this.#tellsQuiet) this.#quiet.restart();
   }
 
   #discard(discarding: { sizeBytes: number; readonly done: () => void }, chunk: Uint8Array): void {
@@ -221,15 +223,13 @@ export class Session {
       this.#stepDone = resolve;
       this.#look(() => this.#watch.expect(...step.choice));
     });
-    this.#quiet.stop();
+    this.#endWait();
   }
 
   async #fresh(): Promise<void> {
     this.#watch.discard();
     this.#parts.unread.replace(this.#watch.unread);
-    const limit = this.#clock.after(FRESH_LIMIT_MS, () =>
-      this.#clock.onceRead(() => this.#discarding?.done()),
-    );
+    const limit = this.#clock.after(FRESH_LIMIT_MS, () => this.#clock.onceRead(() => this.#onQuiet()));
     try {
       await this.#untilDone((resolve) => {
         this.#discarding = { sizeBytes: 0, done: resolve };
@@ -237,7 +237,7 @@ export class Session {
       });
     } finally {
       limit.cancel();
-      this.#quiet.stop();
+      this.#endWait();
       this.#discarding = undefined;
     }
     this.#parts.unread.replace(this.#watch.unread);
@@ -258,8 +258,18 @@ export class Session {
     });
   }
 
+  get #tellsQuiet(): boolean {
+    return this.#parts.onQuiet !== undefined && !this.#over.signal.aborted;
+  }
+
+  /** Nobody waits for quiet any more, unless it is told to the end. */
+  #endWait(): void {
+    if (!this.#tellsQuiet) this.#quiet.stop();
+  }
+
   #onQuiet(): void {
     try {
+      this.#parts.onQuiet?.();
       if (this.#discarding) this.#discarding.done();
       else this.#handle(this.#watch.quiet());
     } catch (error) {
@@ -290,7 +300,7 @@ export class Session {
         );
         return;
       case 'crash':
-        this.#quiet.stop();
+        this.#endWait();
         this.#ending.crashed(event);
     }
   }

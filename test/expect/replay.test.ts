@@ -80,6 +80,7 @@ test('any session comes to the same end from its recording, whatever was said an
         console: recorder.console(console, 0),
         script: request.script,
         unread: recorder.unread(new NoUnreadBytes(), 0),
+        onQuiet: () => recorder.quiet(0),
         runJig,
       }).run(deadline.signal),
     );
