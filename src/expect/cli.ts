@@ -219,6 +219,12 @@ function describe(steps: RawStep[]): Command {
 function requestOf(rawSteps: readonly RawStep[], flags: Flags, unsafe: UnsafeEngine | undefined): Request {
   const steps = rawSteps.map((raw) => stepOf(raw, LINE_ENDS[flags.eol], unsafe));
   const isDefaultMode = steps.length === 0;
+  if (flags.record !== undefined && flags.replay !== undefined) {
+    throw new RigError(
+      'usage',
+      '--record: expected a board, got --replay, of which there is a recording already',
+    );
+  }
   const results = resultsOf(flags);
   const expectCrash = expectedCrash(flags, results);
   const judgesByTexts = isDefaultMode && !results && !expectCrash;

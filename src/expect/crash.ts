@@ -28,9 +28,7 @@ export function crashWishOf({ crash, expectCrash }: Pick<Script, 'crash' | 'expe
 }
 
 /** Families by default: what no healthy board prints. */
-export const DEFAULT_FAMILIES: readonly CrashFamily[] = CRASH_FAMILIES.filter(
-  (family) => family !== 'python',
-);
+const DEFAULT_FAMILIES: readonly CrashFamily[] = CRASH_FAMILIES.filter((family) => family !== 'python');
 
 /** So much of a word announces a line; more would cost each start, for a table of every byte of it. */
 const ANNOUNCING_BYTES = 6;

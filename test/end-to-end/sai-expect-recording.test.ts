@@ -265,3 +265,10 @@ test('random garbage is no recording either', async () => {
     expect(ended.stderr).toHaveLength(1);
   }
 });
+
+test('a replay is not recorded again', async () => {
+  const ended = await place.run('--replay', recording(), '--record', recording(), '--expect', 'x');
+  expect(ended.status).toBe(64);
+  expect(ended.stderr).toHaveLength(1);
+  expect(existsSync(recording())).toBe(false);
+});
