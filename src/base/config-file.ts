@@ -1,5 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { errnoCode, RigError, reasonOf } from './errors.ts';
+
+/** A rack of boards needs some kilobytes. */
+const MAX_SIZE_BYTES = 4_000_000;
 
 /**
  * The value in a config file: JSON, or JSON as Sai writes it (`#` comments, trailing commas, tabs).
@@ -16,16 +19,29 @@ export async function readConfigFile(path: string): Promise<unknown> {
 }
 
 function readText(path: string): string {
+  let fd: number | undefined;
   try {
-    return readFileSync(path, 'utf8');
+    // A FIFO is not waited for, and a tty does not become ours.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    const stat = fstatSync(fd);
+    if (stat.isDirectory()) throw refusal(path, 'a config file, found a folder');
+    if (!stat.isFile()) throw refusal(path, 'a config file, found a device, pipe or socket');
+    if (stat.size > MAX_SIZE_BYTES)
+      throw refusal(path, `a config file of at most ${MAX_SIZE_BYTES} bytes, found ${stat.size}`);
+    return readFileSync(fd, 'utf8');
   } catch (error) {
+    if (error instanceof RigError) throw error;
     const code = errnoCode(error);
-    const what =
-      code === 'ENOENT'
-        ? 'expected a config file, found none; write one or name another with --config'
-        : `cannot be read: ${reasonOf(error)}`;
-    throw new RigError('config', `${path}: ${what}`, { cause: error });
+    if (code === 'ENOENT') throw refusal(path, 'a config file, found none', error);
+    throw new RigError('config', `${path}: cannot be read: ${reasonOf(error)}`, { cause: error });
+  } finally {
+    if (fd !== undefined) closeSync(fd);
   }
+}
+
+function refusal(path: string, text: string, cause?: unknown): RigError {
+  const cure = 'write one or name another with --config';
+  return new RigError('config', `${path}: expected ${text}; ${cure}`, { cause });
 }
 
 /** The parser costs a start-up nothing until a file needs it. */
