@@ -216,7 +216,7 @@ function recordOf(
 }
 
 function leasedDevice({ role, device }: Holding, portBase: number | undefined): LeasedDevice {
-  const { name, type, answersTo, ttys, jig, probe } = device;
+  const { name, type, answersTo, ttys, jig, probe, crash } = device;
   return {
     ...(role === undefined ? {} : { role }),
     name,
@@ -229,6 +229,7 @@ function leasedDevice({ role, device }: Holding, portBase: number | undefined): 
       ...(locked ? {} : { locked }),
     })),
     ...(jig === undefined ? {} : { jig }),
+    ...(crash === undefined ? {} : { crash }),
     ...(probe && portBase !== undefined ? { probe: { serial: probe.serial, portBase } } : {}),
   };
 }
