@@ -3,8 +3,17 @@ import type { Verbosity } from '../base/diagnostics.ts';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { RESULT_FORMATS, type ResultFormatName } from '../results/test-result.ts';
+import type { ConsoleOptions } from '../tty/console.ts';
 import { ByteRegex, type UnsafeEngine } from './byte-regex.ts';
 import { type CrashWish, parseFamilies } from './crash.ts';
+import {
+  ECHO_TIME,
+  type PortFlags,
+  type PortStepFlag,
+  portSettings,
+  portStepOf,
+  sendingOf,
+} from './port-flags.ts';
 import type { ArmedPattern, Script, Step } from './script.ts';
 import { bytesOfText, ESCAPES_HELP, quoted, visible } from './text.ts';
 
@@ -14,6 +23,7 @@ export interface Request {
   /** As given; undefined for the default ttys. */
   readonly tty: string | undefined;
   readonly baudRate: number | undefined;
+  readonly port: Pick<ConsoleOptions, 'format' | 'flow'>;
   readonly timeoutMs: number | 'never';
   readonly driver: 'tty' | 'serialport';
   readonly echo: 'always' | 'on a terminal';
@@ -57,7 +67,8 @@ TEXT is UTF-8 with the escapes ${ESCAPES_HELP}. RE is a JavaScript regular
 expression over bytes: ^ and $ are ends of lines, it sees at most the last 4 KiB, and is decided at the end of a line
 or when the board has been quiet for 50 ms. Look-around and back references, whose time nobody can bound, are refused;
 --unsafe-regex takes them, and gives up after a second. Each match uses up what it matched; the next step looks at what follows.
-A --pass text ends the session at once, also while steps are left, unless a --fresh or --jig is still to come; with steps done
+--wait-echo waits for no echo of lines with control bytes. A break on a pty does nothing, and a pty has no DTR and RTS.
+A --pass text ends the session at once, also while steps are left, unless a --fresh, --jig, --break, --dtr or --rts is still to come; with steps done
 and no --pass text, the session has passed.
 
 Under a lease, what was read and not used is there for the next sai-expect, also after a kill -9, but for what was being
@@ -72,6 +83,9 @@ Examples:
   sai-device uno sai-expect --jig reset --expect 'ready'
   sai-expect --fresh --line selftest --pass 'ALL OK' --fail 'FAILED' --timeout 5m
   sai-expect --send '\x03' --expect '=> ' --line 'boot' --expect 'Linux version'
+  sai-expect --line loady --expect 'bps...' --ysend u-boot.img --expect '=> ' --timeout 5m
+  sai-expect --dtr off --rts on --pause 100ms --rts off --expect 'rst:0x1 (POWERON'
+  sai-expect --format 7E1 --pace 5ms --wait-echo --line 'show version' --expect 'Version'
   sai-expect --fresh --line selftest --results unity --junit selftest.xml
   sai-expect --fresh --line panic --expect-crash
   sai-expect --record boot.rec --jig reset --expect 'ready'
@@ -102,7 +116,7 @@ export function parseCommandLine(args: readonly string[], unsafe: UnsafeEngine |
   return requestOf(steps, command.opts(), unsafe);
 }
 
-interface Flags {
+interface Flags extends PortFlags {
   readonly pass?: readonly string[];
   readonly fail?: readonly string[];
   readonly passRegex?: readonly string[];
@@ -131,7 +145,7 @@ interface Flags {
 
 /** A step before escapes and the end of line are applied, which may be set after it. */
 interface RawStep {
-  readonly flag: 'send' | 'line' | 'expect' | 'regex' | 'pause' | 'fresh' | 'jig';
+  readonly flag: 'send' | 'line' | 'expect' | 'regex' | 'pause' | 'fresh' | 'jig' | PortStepFlag;
   readonly value: string;
 }
 
@@ -154,6 +168,21 @@ function describe(steps: RawStep[]): Command {
     .addOption(new Option('--fresh', 'from here on, only what arrives from now on can match'))
     .addOption(
       step('--jig <sequence>', "have the device's jig run SEQUENCE; fresh from just before it", 'jig'),
+    )
+    .addOption(
+      step('--break <time>', 'hold the line in the break condition: 100ms; fresh from there', 'break'),
+    )
+    .addOption(step('--dtr <state>', 'assert DTR or not: on, off; fresh from there', 'dtr'))
+    .addOption(step('--rts <state>', 'assert RTS or not: on, off; fresh from there', 'rts'))
+    .addOption(step('--ysend <file>', 'send FILE by YMODEM, to a board that waits for it', 'ysend'))
+    .addOption(step('--xsend <file>', 'send FILE by XMODEM', 'xsend'))
+    .addOption(step('--yreceive <folder>', 'take what the board sends by YMODEM into FOLDER', 'yreceive'))
+    .optionsGroup('How --send and --line send:')
+    .option('--pace <time>', 'wait that long after each byte')
+    .option('--pace-line <time>', 'wait that long after each line')
+    .option(
+      '--wait-echo [time]',
+      `send a line only when the board has echoed the one before, which may take so long (default: ${ECHO_TIME})`,
     )
     .optionsGroup('Armed all the time, each as often as needed:')
     .option('--pass <text>', `pass as soon as TEXT comes (without steps: "${DEFAULT_PASS}")`, collect)
@@ -192,6 +221,12 @@ function describe(steps: RawStep[]): Command {
     .optionsGroup('Where and how:')
     .option('--tty <which>', 'index or name of a tty of the leased device, or a path (default: 0)')
     .option('--baud <rate>', 'speed (default: what the lease says, else 115200)', parseBaudRate)
+    .addOption(
+      new Option('--format <bits>', 'data bits, parity N, E or O, stop bits: 8N1, 7E1').default('8N1'),
+    )
+    .addOption(
+      new Option('--flow <control>', 'flow control').choices(['none', 'rtscts', 'xonxoff']).default('none'),
+    )
     .addOption(
       new Option('--eol <end>', 'end of line of --line').choices(Object.keys(LINE_ENDS)).default('lf'),
     )
@@ -240,10 +275,12 @@ function requestOf(rawSteps: readonly RawStep[], flags: Flags, unsafe: UnsafeEng
       crash: crashWish(flags, judgesByTexts ? 'none' : 'auto'),
       ...(expectCrash ? { expectCrash } : {}),
       settleMs: flags.settle === undefined ? 0 : parseDurationMs(flags.settle, '--settle'),
+      sending: sendingOf(flags),
       escapeSequences: flags.ignoreAnsi === true ? 'ignored' : 'seen',
     },
     tty: flags.tty ?? (judgesByTexts ? undefined : '0'),
     baudRate: flags.baud,
+    port: portSettings(flags),
     timeoutMs: timeout === 'never' ? 'never' : parseDurationMs(timeout, '--timeout'),
     driver: flags.driver,
     echo: flags.echo === true ? 'always' : 'on a terminal',
@@ -312,6 +349,8 @@ function stepOf({ flag, value }: RawStep, lineEnd: string, unsafe: UnsafeEngine 
     case 'jig':
       if (value === '') throw new RigError('usage', '--jig: expected the name of a sequence, got none');
       return { kind: 'jig', text, sequence: value };
+    default:
+      return portStepOf(flag, value, text);
   }
 }
 

@@ -212,6 +212,7 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
       label: tty.label,
       baudRate: request.baudRate ?? tty.baudRate,
       hangUpOnClose: tty.hangUpOnClose,
+      ...request.port,
     });
     const results = await resultsFor(request, invocation, invocation.env[ENV.deviceName]);
     session = new Session({
@@ -223,6 +224,7 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
         onBytes(chunk);
       },
       runJig: recorder?.jig(runJig, index) ?? runJig,
+      ...(isatty(STDERR) ? { onProgress: (text: string) => diagnostics.progress(text) } : {}),
       deviceCrash: tty.crash,
       results,
       detail: (text) => {

@@ -1,5 +1,5 @@
 import type { Clock, ClockTimer } from './clock.ts';
-import type { Script } from './script.ts';
+import { beginsAfresh, type Script } from './script.ts';
 
 /** After the last line of the tests, what still belongs to them arrives. */
 const GRACE_MS = 200;
@@ -26,7 +26,7 @@ export class SessionTests {
   constructor(results: SessionResults | undefined, script: Script, clock: Clock, onEnd: () => void) {
     const firstAct = script.steps.find(({ kind }) => kind !== 'expect' && kind !== 'pause');
     this.#results = results;
-    this.#isStale = firstAct?.kind === 'fresh' || firstAct?.kind === 'jig';
+    this.#isStale = firstAct !== undefined && beginsAfresh(firstAct);
     this.#endsSession = script.pass.length === 0;
     this.#clock = clock;
     this.#onEnd = onEnd;

@@ -6,11 +6,14 @@ import { type ByteAccount, describeAccount, lossOf, lostBytes } from './byte-acc
 import { type Clock, type ClockTimer, pause, REAL_CLOCK } from './clock.ts';
 import { crashPatterns, crashWishOf } from './crash.ts';
 import { CrashAftermath } from './crash-aftermath.ts';
+import { FileTransfer, type Transfer } from './file-transfer.ts';
 import type { RunJig } from './jig-step.ts';
 import { QuietTimer } from './quiet-timer.ts';
-import type { Script, Step } from './script.ts';
+import { beginsAfresh, type Script, type Step } from './script.ts';
+import { AT_ONCE, sendText, shownInstead } from './sending.ts';
 import { type SessionResults, SessionTests } from './session-tests.ts';
 import { StreamWatch, type WatchEvent } from './stream-watch.ts';
+import { quoted } from './text.ts';
 import { Transcript } from './transcript.ts';
 import type { UnreadBytes } from './unread-bytes.ts';
 import { type CrashReport, describeCrash, ExpectationError, TimeUp } from './verdict.ts';
@@ -43,6 +46,8 @@ export interface SessionParts {
   readonly results?: SessionResults | undefined;
   /** By default the time of day. */
   readonly clock?: Clock;
+  /** How far a file has got; an empty text when that is over. */
+  readonly onProgress?: (text: string) => void;
   /** A loss that did not change the outcome. */
   readonly onLoss: (loss: RigError) => void;
 }
@@ -61,6 +66,8 @@ export class Session {
   #freshLeft: number;
   #discarding: { sizeBytes: number; readonly done: () => void } | undefined;
   #stepDone: (() => void) | undefined;
+  /** Takes what arrives, while it runs. */
+  #transfer: FileTransfer | undefined;
   #settle: ((failure: unknown) => void) | undefined;
   #aftermath: CrashAftermath | undefined;
   /** Runs while everything has passed and a crash would still count. */
@@ -73,7 +80,7 @@ export class Session {
     this.#clock = parts.clock ?? REAL_CLOCK;
     this.#quiet = new QuietTimer(this.#clock, () => this.#onQuiet());
     this.#tests = new SessionTests(parts.results, script, this.#clock, () => this.#pass());
-    this.#freshLeft = script.steps.filter(({ kind }) => kind === 'fresh' || kind === 'jig').length;
+    this.#freshLeft = script.steps.filter((step) => beginsAfresh(step)).length;
     this.#watch = new StreamWatch(
       {
         pass: script.pass.map(({ pattern }) => pattern),
@@ -108,10 +115,11 @@ export class Session {
     const reading = this.#read();
     until.addEventListener('abort', onAbort, { once: true });
     if (until.aborted) onAbort();
-    void this.#perform();
+    const performing = this.#perform();
     const failure = await settled;
     until.removeEventListener('abort', onAbort);
     this.#stopWaiting();
+    await performing; // a transfer is cancelled at both ends
     await console[Symbol.asyncDispose]();
     await reading; // what was read after the verdict is for the next one
     try {
@@ -134,11 +142,17 @@ export class Session {
   }
 
   #arrived(chunk: Uint8Array): void {
+    this.#bytesRead += chunk.length;
+    this.#parts.onBytes(chunk);
+    if (this.#transfer) this.#transfer.push(chunk);
+    else this.#take(chunk);
+  }
+
+  #take(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
     // First, as the kernel has it no more, and this process may be killed at any time.
     const isKept = this.#discarding !== undefined || this.#parts.unread.append(chunk);
-    this.#bytesRead += chunk.length;
     this.transcript.push(chunk);
-    this.#parts.onBytes(chunk);
     if (this.#discarding) this.#discard(this.#discarding, chunk);
     else if (!this.#over.signal.aborted) this.#tests.push(chunk);
     const event = this.#watch.push(chunk);
@@ -189,16 +203,82 @@ export class Session {
       case 'fresh':
         return await this.#fresh();
       case 'jig':
-        await this.#fresh();
-        this.#look(() => this.#watch.idle());
-        await this.#parts.runJig(step.sequence, this.#over.signal);
-        return;
+        return await this.#actAfresh(
+          async (signal) => void (await this.#parts.runJig(step.sequence, signal)),
+        );
       case 'send':
-        this.#look(() => this.#watch.idle());
-        return await this.#parts.console.send(step.bytes, this.#over.signal);
+        return await this.#send(step.bytes);
+      case 'break':
+        return await this.#actAfresh((signal) => this.#parts.console.sendBreak(step.breakMs, signal));
+      case 'drive':
+        return await this.#actAfresh(async () => this.#parts.console.drive(step.lines));
+      case 'transfer':
+        return await this.#transferFile(step.text, step.transfer);
       case 'pause':
         this.#look(() => this.#watch.idle());
         return await pause(this.#clock, step.pauseMs, this.#over.signal);
+    }
+  }
+
+  async #actAfresh(act: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    await this.#fresh();
+    this.#look(() => this.#watch.idle());
+    await act(this.#over.signal);
+  }
+
+  async #send(bytes: Uint8Array): Promise<void> {
+    const { signal } = this.#over;
+    this.#look(() => this.#watch.idle());
+    await sendText(bytes, this.#parts.script.sending ?? AT_ONCE, {
+      send: (piece) => this.#parts.console.send(piece, signal),
+      pause: (pauseMs) => pause(this.#clock, pauseMs, signal),
+      echoOf: (line, withinMs, send) => this.#untilEchoed(line, withinMs, send),
+    });
+  }
+
+  /** What had come before is no echo. */
+  async #untilEchoed(line: Uint8Array, withinMs: number, send: () => Promise<void>): Promise<void> {
+    this.#watch.useUp(Number.POSITIVE_INFINITY);
+    const echoed = this.#untilDone((resolve) => {
+      this.#stepDone = resolve;
+      this.#look(() => this.#watch.expect({ kind: 'literal', bytes: line }));
+    });
+    echoed.catch(() => {}); // told below, or by what ended the session
+    await send();
+    const limit = this.#clock.after(withinMs, () =>
+      this.#clock.onceRead(() => {
+        const found = shownInstead(this.#watch.unread.bytes);
+        const what = `expected the echo of ${quoted(line)} within ${formatDuration(withinMs)}, got ${found}`;
+        this.#finish(this.#failure('verdict', what));
+      }),
+    );
+    try {
+      await echoed;
+    } finally {
+      limit.cancel();
+    }
+    this.#look(() => this.#watch.idle());
+  }
+
+  /** What goes through is neither text nor kept; what is left over is. */
+  async #transferFile(text: string, transfer: Transfer): Promise<void> {
+    const { console } = this.#parts;
+    const early = Uint8Array.from(this.#watch.unread.bytes);
+    this.#watch.useUp(Number.POSITIVE_INFINITY);
+    this.#parts.unread.replace(this.#watch.unread);
+    const running = new FileTransfer(transfer, {
+      send: (bytes) => console.send(bytes),
+      onProgress: (progress) => this.#parts.onProgress?.(progress),
+    });
+    this.#transfer = running;
+    running.push(early);
+    try {
+      const { failure, rest } = await running.end(this.#over.signal);
+      this.#transfer = undefined;
+      this.#take(rest);
+      if (failure !== undefined) throw this.#failure('verdict', `${text}: ${failure}`, { isWaiting: false });
+    } finally {
+      this.#transfer = undefined;
     }
   }
 
