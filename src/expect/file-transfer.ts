@@ -20,7 +20,7 @@ export interface Transfer {
 
 /** What a transfer goes through. */
 export interface TransferPort {
-  readonly send: (bytes: Uint8Array) => Promise<void>;
+  readonly send: (bytes: Uint8Array, signal?: AbortSignal) => Promise<void>;
   /** Told now and then: `fw.bin: 45 %`. */
   readonly onProgress: (text: string) => void;
 }
@@ -28,8 +28,11 @@ export interface TransferPort {
 /** The program wants its bytes one by one, and no event tells that it has taken one. */
 const LOOK_EACH_MS = 1;
 
-/** A program that is told to end cancels the transfer first, so that the board gives up as well. */
-const CANCEL_GRACE_MS = 1000;
+/** Tells a board to give up: CAN, and backspaces for a shell that takes them for text. Source: the YMODEM reference. */
+const CANCEL = Buffer.from('\x18'.repeat(8) + '\b'.repeat(8), 'latin1');
+
+/** A tty that takes nothing any more is not waited for. */
+const CANCEL_LIMIT_MS = 1000;
 
 /** What is kept of what the program says. */
 const WORDS_LIMIT = 4096;
@@ -99,22 +102,18 @@ export class FileTransfer {
     const child = this.#child;
     const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
     const said = this.#listen();
-    let killer: NodeJS.Timeout | undefined;
-    const cancel = (): void => {
-      child.kill('SIGTERM');
-      killer = setTimeout(() => child.kill('SIGKILL'), CANCEL_GRACE_MS);
-    };
+    const cancel = (): void => void child.kill('SIGKILL');
     if (signal.aborted) cancel();
     signal.addEventListener('abort', cancel, { once: true });
     try {
       const [sent, ended] = await Promise.allSettled([this.#forward(), closed, said]);
       if (ended.status === 'rejected') throw notStarted(this.#transfer.program, ended.reason);
+      if (signal.aborted) await this.#cancel();
       signal.throwIfAborted();
       if (sent.status === 'rejected') throw sent.reason;
       const [status, killedBy] = ended.value;
       return { failure: this.#failure(status, killedBy), rest: this.#takeRest() };
     } finally {
-      clearTimeout(killer);
       signal.removeEventListener('abort', cancel);
       if (this.#shown !== '') this.#port.onProgress('');
       this.#letGo();
@@ -129,8 +128,17 @@ export class FileTransfer {
         this.#tellProgress();
       }
     } catch (error) {
-      this.#child.kill('SIGTERM'); // nobody takes what it sends
+      this.#child.kill('SIGKILL'); // nobody takes what it sends
       throw error;
+    }
+  }
+
+  /** So that the board gives up as well. */
+  async #cancel(): Promise<void> {
+    try {
+      await this.#port.send(CANCEL, AbortSignal.timeout(CANCEL_LIMIT_MS));
+    } catch {
+      // gone, or stuck: what ended the transfer tells
     }
   }
 
@@ -182,7 +190,7 @@ export class FileTransfer {
     if (status === 0) return undefined;
     const words = this.#words
       .split(/[\r\n]+/)
-      .map((line) => visible(Buffer.from(line.replaceAll(/[\b\x18]/g, ''), 'latin1')).trim())
+      .map((line) => visible(Buffer.from(line.replaceAll(/\p{Cc}/gu, ''), 'latin1')).trim())
       .filter((line) => line !== '')
       .slice(-3)
       .join('; ');
@@ -192,7 +200,9 @@ export class FileTransfer {
 
 /** A receiver writes over files that are there, as a sender does at a board. */
 function start({ program, path }: Transfer, stdin: number): Running {
-  const [args, cwd] = program === 'rb' ? [['-b', '-y'], path] : [['-b', resolve(path)], '.'];
+  // 1 KiB a block, which every YMODEM receiver takes and not every XMODEM one.
+  const flags = { rb: ['-b', '-y'], sb: ['-b', '-k'], sx: ['-b'] }[program];
+  const [args, cwd] = program === 'rb' ? [flags, path] : [[...flags, resolve(path)], '.'];
   return spawn(program, args, { cwd, stdio: [stdin, 'pipe', 'pipe'] }) as Running; // the types know no descriptors
 }
 

@@ -238,6 +238,7 @@ export class Session {
 
   /** What had come before is no echo. */
   async #untilEchoed(line: Uint8Array, withinMs: number, send: () => Promise<void>): Promise<void> {
+    await new Promise<void>((resolve) => this.#clock.onceRead(resolve));
     this.#watch.useUp(Number.POSITIVE_INFINITY);
     const echoed = this.#untilDone((resolve) => {
       this.#stepDone = resolve;
@@ -267,7 +268,7 @@ export class Session {
     this.#watch.useUp(Number.POSITIVE_INFINITY);
     this.#parts.unread.replace(this.#watch.unread);
     const running = new FileTransfer(transfer, {
-      send: (bytes) => console.send(bytes),
+      send: (bytes, signal) => console.send(bytes, signal),
       onProgress: (progress) => this.#parts.onProgress?.(progress),
     });
     this.#transfer = running;
