@@ -1,5 +1,10 @@
 /** The built `sai-expect` against firmware that nobody here wrote: one boot of each board, and what people do with it. */
 
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { needsBoard } from '../peers/needs.ts';
 import { type Outcome, type RunningLab, runCommand, startLab } from '../peers/running-lab.ts';
@@ -44,7 +49,27 @@ test('U-Boot is stopped on its way, answers, and is reset by the jig', {
   expect(tooSoon.status).toBe(1);
   expect(tooSoon.stderr).toMatch(/expected "\\r\\n=> " within 1 s; last lines:\n.*stop autoboot: {2}2 /s);
   expect(await on('--expect', '\\x08\\x08\\x08 0', '--regex', '^.*\n', '--expect', '=> ')).toEqual(passed);
+  await takesImage(on, lab);
 });
+
+/** U-Boot's own CRC of what it has taken is the oracle. */
+async function takesImage(
+  on: (...steps: string[]) => Promise<Outcome>,
+  { folder }: RunningLab,
+): Promise<void> {
+  if (spawnSync('sh', ['-c', 'command -v sb']).status !== 0) return;
+  const image = randomBytes(20_000);
+  const path = join(folder, 'image.bin');
+  writeFileSync(path, image);
+  const checksum = crc32(image).toString(16).padStart(8, '0');
+  expect(
+    await on(
+      ...['--line', 'loady 0x42000000', '--expect', 'bps...', '--ysend', path],
+      ...['--expect', '## Total Size      = 0x00004e20 = 20000 Bytes', '--expect', '=> '],
+      ...['--line', 'crc32 0x42000000 0x4e20', '--expect', `==> ${checksum}`, '--expect', '=> '],
+    ),
+  ).toEqual(passed);
+}
 
 test('MicroPython runs what it is given, and keeps it', { timeout: 180_000 }, async (context) => {
   needsBoard(context, 'microbit');

@@ -91,7 +91,7 @@ test('a board that cancels fails the step, in the words of lrzsz', async () => {
 });
 
 test('time that is up cancels the transfer at both ends', async () => {
-  await board('echo ready; sleep 1; head -c 8 | od -An -tx1 > heard');
+  await board('echo ready; head -c 8 | od -An -tx1 > heard');
   const ended = await place.run('--expect', 'ready', '--ysend', fileOf(1000), '--timeout', '1s');
   expect(ended.status).toBe(1);
   expect(ended.stderr[0]).toMatch(/: expected --ysend "[^"]*" to end within 1 s; last lines:/);
@@ -102,8 +102,8 @@ test('without lrzsz one line says what to install', async () => {
   const bin = join(place.folder, 'bin');
   mkdirSync(bin);
   symlinkSync('/usr/bin/env', join(bin, 'env'));
-  place.set('PATH', bin);
   await board('echo ready');
+  place.set('PATH', bin);
   const ended = await place.run('--expect', 'ready', '--ysend', fileOf(10));
   expect(ended.status).toBe(69);
   expect(ended.stderr[0]).toContain(
