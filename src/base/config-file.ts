@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, type Stats, statSync } from 'node:fs';
 import { errnoCode, RigError, reasonOf } from './errors.ts';
 
 /**
@@ -53,4 +53,94 @@ async function parseRelaxed(path: string, text: string, jsonReason: string): Pro
 /** YAML refuses tabs as indentation; outside strings JSON takes them as any other space. */
 function untabbed(text: string): string {
   return text.replaceAll(/^[\t ]+/gm, (indent) => ' '.repeat(indent.length));
+}
+
+/** A value, and where in its file each part of it stands. */
+export interface LocatedValue {
+  readonly value: unknown;
+  /** `boot.yaml:3:5` of what `path` leads to, or of the last thing on the way that there is. */
+  readonly at: (path: readonly unknown[]) => string;
+}
+
+/** Far more than people write; a file that is larger is not what was meant. */
+const YAML_LIMIT_BYTES = 1024 * 1024;
+
+/**
+ * The value in a YAML or JSON file. Anchors work; several documents, unknown tags and a key given twice do not.
+ *
+ * @throws {RigError} blame `config` with file, line and column
+ */
+export async function readYamlFile(path: string): Promise<LocatedValue> {
+  return await parseYaml(readYamlText(path), path);
+}
+
+/** As {@link readYamlFile}, of a text that `name` stands for in messages. */
+export async function parseYaml(text: string, name: string): Promise<LocatedValue> {
+  const { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } = await import('yaml');
+  const lineCounter = new LineCounter();
+  const place = (offset: number): string => {
+    const { line, col } = lineCounter.linePos(offset);
+    return `${name}:${Math.max(1, line)}:${Math.max(1, col)}`;
+  };
+  let document: ReturnType<typeof parseDocument>;
+  let value: unknown;
+  try {
+    document = parseDocument(/^\s*[{[]/.test(text) ? untabbed(text) : text, {
+      lineCounter,
+      uniqueKeys: true,
+    });
+    const problem = document.errors[0] ?? document.warnings[0];
+    if (problem) {
+      const reason = problem.message.split('\n')[0]?.replace(/:? at line \d+, column \d+:?$/, '');
+      throw new RigError('config', `${place(problem.pos[0])}: expected YAML or JSON: ${reason}`);
+    }
+    value = document.toJS({ maxAliasCount: 100 }) as unknown;
+  } catch (error) {
+    if (error instanceof RigError) throw error;
+    // Nested deeper than the parser can follow, or an alias that leads nowhere or to too much.
+    throw new RigError('config', `${name}: expected YAML or JSON: ${reasonOf(error)}`, { cause: error });
+  }
+  const at = (keys: readonly unknown[]): string => {
+    let node: unknown = document.contents;
+    let offset = offsetOf(node) ?? 0;
+    for (const key of keys) {
+      if (isAlias(node)) node = node.resolve(document);
+      if (isMap(node)) {
+        const pair = node.items.find(
+          ({ key: each }) => String(isScalar(each) ? each.value : each) === String(key),
+        );
+        if (!pair) break;
+        offset = offsetOf(pair.key) ?? offset;
+        node = pair.value;
+      } else if (isSeq(node)) {
+        node = node.items[Number(key)];
+        offset = offsetOf(node) ?? offset;
+      } else break;
+    }
+    return place(offset);
+  };
+  return { value, at };
+}
+
+function readYamlText(path: string): string {
+  try {
+    // A pipe or a device might never end.
+    const { size } = statOfFile(path);
+    if (size <= YAML_LIMIT_BYTES) return readFileSync(path, 'utf8');
+  } catch (error) {
+    const what =
+      errnoCode(error) === 'ENOENT' ? 'expected a file, found none' : `cannot be read: ${reasonOf(error)}`;
+    throw new RigError('config', `${path}: ${what}`, { cause: error });
+  }
+  throw new RigError('config', `${path}: expected at most 1 MiB, found more`);
+}
+
+function statOfFile(path: string): Stats {
+  const stats = statSync(path);
+  if (!stats.isFile()) throw new Error('it is no file');
+  return stats;
+}
+
+function offsetOf(node: unknown): number | undefined {
+  return (node as { range?: [number, number, number] } | null)?.range?.[0];
 }

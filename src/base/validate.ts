@@ -3,6 +3,9 @@ import { type Blame, RigError } from './errors.ts';
 
 type Issue = v.BaseIssue<unknown>;
 
+/** The file or peer that a value came from; or, of a path inside the value, where that was written: `boot.yaml:3:5`. */
+export type Where = string | ((path: readonly unknown[]) => string);
+
 /**
  * The parsed value, or one line that says where it is wrong: `conf.json: devices.2.ttys: expected …, got …`.
  * `where` names the file or peer; `blame` who wrote the value.
@@ -12,19 +15,19 @@ type Issue = v.BaseIssue<unknown>;
 export function parse<const S extends v.GenericSchema>(
   schema: S,
   value: unknown,
-  where: string,
+  where: Where,
   blame: Blame = 'config',
 ): v.InferOutput<S> {
   const result = parseAll(schema, value, where);
   if (!('problems' in result)) return result.output;
-  throw new RigError(blame, result.problems[0] ?? `${where}: is not valid`);
+  throw new RigError(blame, result.problems[0] ?? `${placeOf(where, [])}: is not valid`);
 }
 
 /** The parsed value, or a line for each thing that is wrong with it, as {@link parse} says it. */
 export function parseAll<const S extends v.GenericSchema>(
   schema: S,
   value: unknown,
-  where: string,
+  where: Where,
 ): { readonly output: v.InferOutput<S> } | { readonly problems: readonly string[] } {
   const result = v.safeParse(schema, value);
   if (result.success) return { output: result.output };
@@ -32,7 +35,19 @@ export function parseAll<const S extends v.GenericSchema>(
   // A misspelt key shows twice, as unknown and as missing; the first tells the writer what to do.
   const unknown = issues.filter((issue) => isUnknownKey(issue));
   const others = issues.filter((issue) => !isUnknownKey(issue));
-  return { problems: [...unknown, ...others].map((issue) => `${where}: ${describeIssue(schema, issue)}`) };
+  return {
+    problems: [...unknown, ...others].map(
+      (issue) => `${placeOf(where, keysOf(issue))}: ${describeIssue(schema, issue)}`,
+    ),
+  };
+}
+
+function placeOf(where: Where, path: readonly unknown[]): string {
+  return typeof where === 'string' ? where : where(path);
+}
+
+function keysOf(issue: Issue): unknown[] {
+  return issue.path?.map((item) => item.key) ?? [];
 }
 
 /** In a union, the branch that got furthest says what was meant. */
@@ -49,7 +64,7 @@ function isUnknownKey(issue: Issue): boolean {
 }
 
 function describeIssue(schema: v.GenericSchema, issue: Issue): string {
-  const keys = issue.path?.map((item) => item.key) ?? [];
+  const keys = keysOf(issue);
   const at = (path: readonly unknown[]): string => (path.length === 0 ? '' : `${path.join('.')}: `);
   if (isUnknownKey(issue)) {
     const key = String(keys.at(-1));

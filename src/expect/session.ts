@@ -4,10 +4,12 @@ import { type Blame, RigError } from '../base/errors.ts';
 import type { Console } from '../tty/console.ts';
 import { type ByteAccount, describeAccount, lossOf, lostBytes } from './byte-account.ts';
 import { crashPatterns } from './crash.ts';
+import { freshAhead } from './flow.ts';
 import type { RunJig } from './jig-step.ts';
 import { QuietTimer } from './quiet-timer.ts';
-import type { Script, Step } from './script.ts';
-import { StreamWatch, type WatchEvent } from './stream-watch.ts';
+import { runProgram } from './run-program.ts';
+import type { Branch, Instruction, Script, Step } from './script.ts';
+import { type Matched, StreamWatch, type WatchEvent } from './stream-watch.ts';
 import { quoted } from './text.ts';
 import { Transcript } from './transcript.ts';
 import type { UnreadBytes } from './unread-bytes.ts';
@@ -26,6 +28,14 @@ const FRESH_LIMIT_MS = 500;
 export interface SessionParts {
   readonly console: Console;
   readonly script: Script;
+  /** Of a script on several ttys: absent for the one that the script is for, else what happens on this one. */
+  readonly branches?: readonly Branch[];
+  /** Has other sessions run their branches to the end; `own` runs what is for this one. */
+  readonly runBranches?: (
+    branches: readonly Branch[],
+    captured: Map<string, Uint8Array>,
+    own: (steps: readonly Instruction[]) => Promise<void>,
+  ) => Promise<void>;
   /** Kept from the last session of the lease, and for the next one. */
   readonly unread: UnreadBytes;
   /** Called with each chunk as it arrives. */
@@ -48,16 +58,15 @@ export class Session {
   readonly #quiet = new QuietTimer(() => this.#onQuiet());
   readonly #over = new AbortController();
   #bytesRead = 0;
-  #current: Step | undefined;
-  #freshLeft: number;
+  /** A place of the script, where nothing is done on this tty. */
+  #current: Step | { readonly kind: 'place'; readonly text: string } | undefined;
   #discarding: { sizeBytes: number; readonly done: () => void } | undefined;
-  #stepDone: (() => void) | undefined;
+  #stepDone: ((matched: Matched) => void) | undefined;
   #settle: ((failure: unknown) => void) | undefined;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
     const { script } = parts;
-    this.#freshLeft = script.steps.filter(({ kind }) => kind === 'fresh' || kind === 'jig').length;
     this.#watch = new StreamWatch(
       {
         pass: script.pass.map(({ pattern }) => pattern),
@@ -65,7 +74,7 @@ export class Session {
         crash: script.crash === 'auto' ? crashPatterns() : [],
       },
       {
-        passCounts: this.#freshLeft > 0 ? 'when released' : 'at once',
+        passCounts: mayComeFresh(parts) ? 'when released' : 'at once',
         escapeSequences: script.escapeSequences,
       },
     );
@@ -89,7 +98,8 @@ export class Session {
     const reading = this.#read();
     until.addEventListener('abort', onAbort, { once: true });
     if (until.aborted) onAbort();
-    void this.#perform();
+    if (this.#parts.branches) this.#look(() => this.#watch.idle());
+    else void this.#perform();
     const failure = await settled;
     until.removeEventListener('abort', onAbort);
     this.#quiet.stop();
@@ -129,14 +139,26 @@ export class Session {
     if (discarding.sizeBytes >= FRESH_LIMIT_BYTES) discarding.done();
   }
 
+  /**
+   * Runs what a script does here while others do their part. Its failure is the session's.
+   *
+   * @throws the same
+   */
+  async performBranch(steps: readonly Instruction[], captured: Map<string, Uint8Array>): Promise<void> {
+    try {
+      await this.#runProgram(steps, captured, 'none follows');
+      this.#over.signal.throwIfAborted();
+      this.#current = undefined;
+      this.#look(() => this.#watch.idle());
+    } catch (error) {
+      this.#finish(this.#because(error));
+      throw error;
+    }
+  }
+
   async #perform(): Promise<void> {
     try {
-      for (const step of this.#parts.script.steps) {
-        this.#over.signal.throwIfAborted();
-        this.#current = step;
-        this.#parts.detail(`${this.#parts.console.label}: ${step.text}`);
-        await this.#performStep(step);
-      }
+      await this.#runProgram(this.#parts.script.steps, new Map(), 'none follows');
       this.#over.signal.throwIfAborted();
       this.#current = undefined;
       if (this.#parts.script.pass.length === 0) this.#finish(undefined);
@@ -146,40 +168,98 @@ export class Session {
     }
   }
 
-  async #performStep(step: Step): Promise<void> {
+  async #runProgram(
+    program: readonly Instruction[],
+    captured: Map<string, Uint8Array>,
+    freshAfter: 'fresh steps follow' | 'none follows',
+  ): Promise<void> {
+    const { detail, console, runBranches } = this.#parts;
+    await runProgram(
+      program,
+      captured,
+      {
+        signal: this.#over.signal,
+        perform: async (step, ahead) => {
+          this.#current = step;
+          detail(`${console.label}: ${step.text}`);
+          return await this.#performInTime(step, ahead ? 'not yet' : 'from now on');
+        },
+        parallel: async ({ text, branches }, ahead) => {
+          const place = { kind: 'place', text } as const;
+          this.#current = place;
+          detail(`${console.label}: ${text}`);
+          this.#look(() => this.#watch.idle());
+          const own = async (steps: readonly Instruction[]): Promise<void> => {
+            await this.#runProgram(steps, captured, ahead ? 'fresh steps follow' : 'none follows');
+            this.#current = place;
+            this.#look(() => this.#watch.idle());
+          };
+          await this.#untilDone<void>((resolve, reject) => {
+            // A session that fails tells it itself.
+            const ownOrOver = (steps: readonly Instruction[]): Promise<void> =>
+              own(steps).catch((error: unknown) => reject(error));
+            runBranches?.(branches, captured, ownOrOver).then(resolve, () => {});
+          });
+        },
+        noFreshAhead: () => this.#watch.countPass(),
+        failure: (text, what) => {
+          this.#current = { kind: 'place', text };
+          return this.#failure('verdict', `${text} ${what}`);
+        },
+      },
+      freshAfter,
+    );
+  }
+
+  async #performInTime(step: Step, passCounts: 'from now on' | 'not yet'): Promise<Matched | undefined> {
+    const { withinMs } = step;
+    if (withinMs === undefined) return await this.#performStep(step, passCounts);
+    const timer = setTimeout(() => this.#finish(this.#aborted(new TimeUp(withinMs))), withinMs);
+    try {
+      return await this.#performStep(step, passCounts);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #performStep(step: Step, passCounts: 'from now on' | 'not yet'): Promise<Matched | undefined> {
     switch (step.kind) {
       case 'expect':
         return await this.#expect(step);
       case 'fresh':
-        return await this.#fresh();
+        await this.#fresh(passCounts);
+        return undefined;
       case 'jig':
-        await this.#fresh();
+        await this.#fresh(passCounts);
         this.#look(() => this.#watch.idle());
         await this.#parts.runJig(step.sequence, this.#over.signal);
-        return;
+        return undefined;
       case 'send':
         this.#look(() => this.#watch.idle());
-        return await this.#parts.console.send(step.bytes, this.#over.signal);
+        await this.#parts.console.send(step.bytes, this.#over.signal);
+        return undefined;
       case 'pause':
         this.#look(() => this.#watch.idle());
-        return await sleep(step.pauseMs, undefined, { signal: this.#over.signal });
+        await sleep(step.pauseMs, undefined, { signal: this.#over.signal });
+        return undefined;
     }
   }
 
-  async #expect(step: Step & { readonly kind: 'expect' }): Promise<void> {
-    await this.#untilDone((resolve) => {
+  async #expect(step: Step & { readonly kind: 'expect' }): Promise<Matched> {
+    const matched = await this.#untilDone<Matched>((resolve) => {
       this.#stepDone = resolve;
       this.#look(() => this.#watch.expect(...step.choice));
     });
     this.#quiet.stop();
+    return matched;
   }
 
-  async #fresh(): Promise<void> {
+  async #fresh(passCounts: 'from now on' | 'not yet'): Promise<void> {
     this.#watch.discard();
     this.#parts.unread.replace(this.#watch.unread);
     const limit = setTimeout(() => setImmediate(() => this.#discarding?.done()), FRESH_LIMIT_MS);
     try {
-      await this.#untilDone((resolve) => {
+      await this.#untilDone<void>((resolve) => {
         this.#discarding = { sizeBytes: 0, done: resolve };
         this.#quiet.restart();
       });
@@ -189,19 +269,18 @@ export class Session {
       this.#discarding = undefined;
     }
     this.#parts.unread.replace(this.#watch.unread);
-    this.#freshLeft--;
-    this.#watch.releaseFresh(this.#freshLeft === 0 ? 'from now on' : 'not yet');
+    this.#watch.releaseFresh(passCounts);
   }
 
   /** A promise that `start` is told how to resolve, and that the session's end rejects. */
-  #untilDone(start: (resolve: () => void) => void): Promise<void> {
+  #untilDone<T>(start: (resolve: (value: T) => void, reject: (error: unknown) => void) => void): Promise<T> {
     return new Promise((resolve, reject) => {
       const stop = (): void => reject(this.#over.signal.reason as Error);
       this.#over.signal.addEventListener('abort', stop, { once: true });
-      start(() => {
+      start((value) => {
         this.#over.signal.removeEventListener('abort', stop);
-        resolve();
-      });
+        resolve(value);
+      }, reject);
     });
   }
 
@@ -226,7 +305,7 @@ export class Session {
     const { script } = this.#parts;
     switch (event.kind) {
       case 'step':
-        this.#stepDone?.();
+        this.#stepDone?.(event);
         return;
       case 'pass':
         this.#finish(undefined);
@@ -261,6 +340,8 @@ export class Session {
     if (crash?.kind === 'crash') {
       return this.#failure('verdict', crashText(crash));
     }
+    // The one that is waited for tells what it waits for.
+    if (this.#isBystander) return reason;
     const account = this.#account;
     const lost = lostBytes(account);
     return this.#failure(
@@ -272,7 +353,7 @@ export class Session {
 
   #failure(blame: Blame, what: string, cause?: unknown): ExpectationError {
     const { label } = this.#parts.console;
-    const isAlsoWaiting = !what.startsWith('expected ');
+    const isAlsoWaiting = !what.startsWith('expected ') && this.#current?.kind !== 'place';
     const message = isAlsoWaiting
       ? `${label}: ${what} while waiting for ${this.#waitedFor()}`
       : `${label}: ${what}`;
@@ -287,6 +368,11 @@ export class Session {
     if (step.kind === 'expect') return step.shown;
     if (step.kind === 'send') return `the tty to take what ${step.text} sends`;
     return `${step.text} to end`;
+  }
+
+  /** Whether a script on several ttys does nothing on this one just now. */
+  get #isBystander(): boolean {
+    return this.#current ? this.#current.kind === 'place' : this.#parts.branches !== undefined;
   }
 
   get #account(): ByteAccount {
@@ -304,6 +390,12 @@ export class Session {
     const loss = lossOf(console.label, this.#account);
     if (loss) onLoss(loss);
   }
+}
+
+/** Until the last fresh step that can come, a pass pattern may match what an older run said. */
+function mayComeFresh({ script, branches }: SessionParts): boolean {
+  const programs = branches?.map(({ steps }) => steps) ?? [script.steps];
+  return programs.some((program) => freshAhead(program)[0]);
 }
 
 function crashText(crash: WatchEvent & { readonly kind: 'crash' }): string {
