@@ -95,6 +95,8 @@ export async function parseYaml(text: string, name: string): Promise<LocatedValu
       throw new RigError('config', `${place(problem.pos[0])}: expected YAML or JSON: ${reason}`);
     }
     value = document.toJS({ maxAliasCount: 100 }) as unknown;
+    // An anchor inside itself makes a value without end.
+    JSON.stringify(value);
   } catch (error) {
     if (error instanceof RigError) throw error;
     // Nested deeper than the parser can follow, or an alias that leads nowhere or to too much.

@@ -3,8 +3,15 @@ import { type Blame, RigError } from './errors.ts';
 
 type Issue = v.BaseIssue<unknown>;
 
-/** The file or peer that a value came from; or, of a path inside the value, where that was written: `boot.yaml:3:5`. */
-export type Where = string | ((path: readonly unknown[]) => string);
+/** The file or peer that a value came from; or the place of each part of it in a file. */
+export type Where =
+  | string
+  | {
+      /** `boot.yaml:3:5` of what is at `path` of the whole file. */
+      readonly at: (path: readonly unknown[]) => string;
+      /** Of the value in the file; empty for all of it. */
+      readonly path: readonly unknown[];
+    };
 
 /**
  * The parsed value, or one line that says where it is wrong: `conf.json: devices.2.ttys: expected …, got …`.
@@ -20,7 +27,7 @@ export function parse<const S extends v.GenericSchema>(
 ): v.InferOutput<S> {
   const result = parseAll(schema, value, where);
   if (!('problems' in result)) return result.output;
-  throw new RigError(blame, result.problems[0] ?? `${placeOf(where, [])}: is not valid`);
+  throw new RigError(blame, result.problems[0] ?? 'is not valid');
 }
 
 /** The parsed value, or a line for each thing that is wrong with it, as {@link parse} says it. */
@@ -37,13 +44,17 @@ export function parseAll<const S extends v.GenericSchema>(
   const others = issues.filter((issue) => !isUnknownKey(issue));
   return {
     problems: [...unknown, ...others].map(
-      (issue) => `${placeOf(where, keysOf(issue))}: ${describeIssue(schema, issue)}`,
+      (issue) => `${placeOf(where, keysOf(issue))}: ${describeIssue(schema, issue, outerKeys(where))}`,
     ),
   };
 }
 
 function placeOf(where: Where, path: readonly unknown[]): string {
-  return typeof where === 'string' ? where : where(path);
+  return typeof where === 'string' ? where : where.at([...where.path, ...path]);
+}
+
+function outerKeys(where: Where): readonly unknown[] {
+  return typeof where === 'string' ? [] : where.path;
 }
 
 function keysOf(issue: Issue): unknown[] {
@@ -63,9 +74,10 @@ function isUnknownKey(issue: Issue): boolean {
   return issue.type === 'strict_object' && issue.expected === 'never';
 }
 
-function describeIssue(schema: v.GenericSchema, issue: Issue): string {
+function describeIssue(schema: v.GenericSchema, issue: Issue, outer: readonly unknown[]): string {
   const keys = keysOf(issue);
-  const at = (path: readonly unknown[]): string => (path.length === 0 ? '' : `${path.join('.')}: `);
+  const at = (path: readonly unknown[]): string =>
+    outer.length + path.length === 0 ? '' : `${[...outer, ...path].join('.')}: `;
   if (isUnknownKey(issue)) {
     const key = String(keys.at(-1));
     const hint = didYouMean(key, knownKeys(schema, keys.slice(0, -1)));

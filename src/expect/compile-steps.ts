@@ -225,7 +225,7 @@ class Compiler {
         this.#emit(path, () => ({
           kind: 'fail',
           text,
-          reason: `${quoted(Buffer.from(fail))} (${this.#placeOf(path)})`,
+          reason: quoted(Buffer.from(fail)),
         }));
         return;
       }
@@ -266,7 +266,7 @@ class Compiler {
     step: unknown,
     path: Path,
   ): v.InferOutput<(typeof CONTROL_STEPS)[K]> {
-    return parse(CONTROL_STEPS[kind], step, whereOf(this.#file, path)) as v.InferOutput<
+    return parse(CONTROL_STEPS[kind], step, { at: this.#file.at, path }) as v.InferOutput<
       (typeof CONTROL_STEPS)[K]
     >;
   }
@@ -276,7 +276,7 @@ class Compiler {
     if (!known) throw new Error(`no step is of kind ${kind}`);
     const { waits, make } = known;
     const fields: v.ObjectEntries = { [kind]: known.value, ...(waits ? { within: Within } : {}) };
-    const { [kind]: value, within } = parse(v.strictObject(fields), raw, whereOf(this.#file, path));
+    const { [kind]: value, within } = parse(v.strictObject(fields), raw, { at: this.#file.at, path });
     const shown = typeof value === 'string' ? ` ${quoted(Buffer.from(value))}` : '';
     return this.#made([...path, kind], `${kind}${shown}`, this.#within(within, path), (context) =>
       make(value, context),
@@ -526,8 +526,4 @@ function labelOf(step: unknown): string | undefined {
   if (typeof step !== 'object' || step === null || !Object.hasOwn(step, 'label')) return undefined;
   const { label } = step as { label: unknown };
   return typeof label === 'string' ? label : undefined;
-}
-
-function whereOf(file: StepFile, path: Path): (inner: readonly unknown[]) => string {
-  return (inner) => `${file.at([...path, ...inner])}: ${path.join('.')}`;
 }

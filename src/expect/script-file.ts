@@ -137,7 +137,7 @@ class Loader {
       throw new RigError(error.blame, error.message.replace(path, name), { cause: error });
     });
     const ownAt: LocatedValue['at'] = (keys) => at(keys).replace(path, name);
-    const content = parse(ScriptFile, value, ownAt);
+    const content = parse(ScriptFile, value, { at: ownAt, path: [] });
     const file: ReadFile = { name, path: real, at: ownAt, content };
     this.#files.set(real, file);
     return file;

@@ -120,7 +120,8 @@ function refuseInSets(source: string): void {
 function literalSource(value: Uint8Array): string {
   const escaped = [...value].map((byte) => {
     const character = String.fromCharCode(byte);
-    return /[A-Za-z0-9]/.test(character) ? character : `\\x${byte.toString(16).padStart(2, '0')}`;
+    if (/[\\^$.*+?()[\]{}|]/.test(character)) return `\\${character}`;
+    return /[ -~]/.test(character) ? character : `\\x${byte.toString(16).padStart(2, '0')}`;
   });
   return `(?:${escaped.join('')})`;
 }
