@@ -187,7 +187,7 @@ class Loader {
         `${called.name} calls itself: ${[...callers, called.path].map((each) => this.#files.get(each)?.name ?? each).join(' calls ')}`,
       );
     }
-    for (const key of ['pass', 'fail', 'crash', 'ignoreAnsi', 'timeout'] as const) {
+    for (const key of ['pass', 'fail', 'crash', 'ignoreAnsi'] as const) {
       if (called.content[key] === undefined) continue;
       throw errorAt(
         from.file,
