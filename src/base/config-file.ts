@@ -1,5 +1,22 @@
-import { readFileSync, type Stats, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { errnoCode, RigError, reasonOf } from './errors.ts';
+
+/** What is read, as messages name it. */
+interface Kind {
+  readonly what: string;
+  readonly cure: string;
+  readonly maxSizeBytes: number;
+}
+
+/** A rack of boards needs some kilobytes. */
+const CONFIG: Kind = {
+  what: 'a config file',
+  cure: '; write one or name another with --config',
+  maxSizeBytes: 4_000_000,
+};
+
+/** Far more than people write. */
+const YAML: Kind = { what: 'a file', cure: '', maxSizeBytes: 1_000_000 };
 
 /**
  * The value in a config file: JSON, or JSON as Sai writes it (`#` comments, trailing commas, tabs).
@@ -7,7 +24,7 @@ import { errnoCode, RigError, reasonOf } from './errors.ts';
  * @throws {RigError} blame `config` with file, line and column
  */
 export async function readConfigFile(path: string): Promise<unknown> {
-  const text = readText(path);
+  const text = readText(path, CONFIG);
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -15,17 +32,29 @@ export async function readConfigFile(path: string): Promise<unknown> {
   }
 }
 
-function readText(path: string): string {
+function readText(path: string, kind: Kind): string {
+  let fd: number | undefined;
   try {
-    return readFileSync(path, 'utf8');
+    // A FIFO is not waited for, and a tty does not become ours.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    const stat = fstatSync(fd);
+    if (stat.isDirectory()) throw refusal(path, kind, 'a folder');
+    if (!stat.isFile()) throw refusal(path, kind, 'a device, pipe or socket');
+    if (stat.size > kind.maxSizeBytes)
+      throw refusal(path, { ...kind, what: `${kind.what} of at most ${kind.maxSizeBytes} bytes` }, stat.size);
+    return readFileSync(fd, 'utf8');
   } catch (error) {
+    if (error instanceof RigError) throw error;
     const code = errnoCode(error);
-    const what =
-      code === 'ENOENT'
-        ? 'expected a config file, found none; write one or name another with --config'
-        : `cannot be read: ${reasonOf(error)}`;
-    throw new RigError('config', `${path}: ${what}`, { cause: error });
+    if (code === 'ENOENT') throw refusal(path, kind, 'none', error);
+    throw new RigError('config', `${path}: cannot be read: ${reasonOf(error)}`, { cause: error });
+  } finally {
+    if (fd !== undefined) closeSync(fd);
   }
+}
+
+function refusal(path: string, { what, cure }: Kind, found: string | number, cause?: unknown): RigError {
+  return new RigError('config', `${path}: expected ${what}, found ${found}${cure}`, { cause });
 }
 
 /** The parser costs a start-up nothing until a file needs it. */
@@ -62,16 +91,13 @@ export interface LocatedValue {
   readonly at: (path: readonly unknown[]) => string;
 }
 
-/** Far more than people write; a file that is larger is not what was meant. */
-const YAML_LIMIT_BYTES = 1024 * 1024;
-
 /**
  * The value in a YAML or JSON file. Anchors work; several documents, unknown tags and a key given twice do not.
  *
  * @throws {RigError} blame `config` with file, line and column
  */
 export async function readYamlFile(path: string): Promise<LocatedValue> {
-  return await parseYaml(readYamlText(path), path);
+  return await parseYaml(readText(path, YAML), path);
 }
 
 /** As {@link readYamlFile}, of a text that `name` stands for in messages. */
@@ -122,25 +148,6 @@ export async function parseYaml(text: string, name: string): Promise<LocatedValu
     return place(offset);
   };
   return { value, at };
-}
-
-function readYamlText(path: string): string {
-  try {
-    // A pipe or a device might never end.
-    const { size } = statOfFile(path);
-    if (size <= YAML_LIMIT_BYTES) return readFileSync(path, 'utf8');
-  } catch (error) {
-    const what =
-      errnoCode(error) === 'ENOENT' ? 'expected a file, found none' : `cannot be read: ${reasonOf(error)}`;
-    throw new RigError('config', `${path}: ${what}`, { cause: error });
-  }
-  throw new RigError('config', `${path}: expected at most 1 MiB, found more`);
-}
-
-function statOfFile(path: string): Stats {
-  const stats = statSync(path);
-  if (!stats.isFile()) throw new Error('it is no file');
-  return stats;
 }
 
 function offsetOf(node: unknown): number | undefined {

@@ -4,6 +4,7 @@ import { readConfigFile } from '../base/config-file.ts';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { didYouMean, parseAll } from '../base/validate.ts';
+import type { CrashConfig } from '../wire/crash.ts';
 import { type Device, DevicePool, type ProbeKind } from '../wire/device.ts';
 import { clashesIn } from './pool-clashes.ts';
 
@@ -50,6 +51,8 @@ export interface PooledDevice {
   readonly jig: string | undefined;
   readonly usb: PooledUsb | undefined;
   readonly probe: PooledProbe | undefined;
+  /** What counts as a crash of it; for who reads its console. */
+  readonly crash?: CrashConfig | undefined;
   /** Undefined: the command decides. `Infinity`: for ever. */
   readonly waitMs: number | undefined;
   readonly maxLeaseMs: number | undefined;
@@ -135,6 +138,7 @@ function fillIn(device: Device, where: string, complain: (text: string) => void)
     jig: device.jig && `${device.jig.url.replace(/\/+$/, '')}/${device.jig.target}`,
     usb: device.usb && fillInUsb(device.usb),
     probe: device.probe,
+    crash: device.crash,
     waitMs: durationMs('wait', parseWaitMs),
     maxLeaseMs: durationMs('maxLease', parseDurationMs),
     reappearMs: durationMs('reappear', parseDurationMs) ?? DEFAULT_REAPPEAR_MS,

@@ -2,7 +2,9 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import type { Verbosity } from '../base/diagnostics.ts';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
+import { RESULT_FORMATS, type ResultFormatName } from '../results/test-result.ts';
 import { ByteRegex, type UnsafeEngine } from './byte-regex.ts';
+import { type CrashWish, parseFamilies } from './crash.ts';
 import type { ArmedPattern, Script, Step } from './script.ts';
 import { bytesOfText, ESCAPES_HELP, LINE_ENDS, type LineEnd, quoted, visible } from './text.ts';
 
@@ -20,6 +22,20 @@ export interface Request {
   readonly findings: 'wanted' | 'optional';
   readonly onFail: 'tail' | 'everything';
   readonly verbosity: Verbosity;
+  readonly results: ResultsRequest | undefined;
+  /** File for everything that is said, both ways. */
+  readonly record: string | undefined;
+  /** A recording to take the board's place. */
+  readonly replay: string | undefined;
+  /** A recording to print as an asciinema file; nothing else is done. */
+  readonly toCast: string | undefined;
+}
+
+/** What becomes of test results in the board's output. */
+export interface ResultsRequest {
+  readonly format: ResultFormatName | 'auto';
+  readonly junit: string | undefined;
+  readonly json: string | undefined;
 }
 
 /** A script file that is to be loaded. */
@@ -72,6 +88,10 @@ Examples:
   sai-expect --send '\x03' --expect '=> ' --line 'boot' --expect 'Linux version'
   sai-device u-boot sai-expect --script @u-boot-stop
   sai-expect --script boot.yaml --var user=root --dry-run
+  sai-expect --fresh --line selftest --results unity --junit selftest.xml
+  sai-expect --fresh --line panic --expect-crash
+  sai-expect --record boot.rec --jig reset --expect 'ready'
+  sai-expect --replay boot.rec --expect 'ready'
 
 Exit status: 0 pass; 1 fail text, crash or silence; 64 usage; 69 the lease is over, or the jig does not answer; 74 tty
 gone, missing or refused; 75 another sai-expect reads the console; 78 a --jig step, and no jig; 128+n told to stop.`;
@@ -119,7 +139,15 @@ interface Flags {
   readonly listProfiles?: boolean;
   readonly timeout?: string;
   readonly driver: Request['driver'];
-  readonly crash?: Script['crash'];
+  readonly crash?: string;
+  readonly expectCrash?: string | true;
+  readonly settle?: string;
+  readonly results?: ResultFormatName | 'auto' | 'none';
+  readonly junit?: string;
+  readonly resultsJson?: string;
+  readonly record?: string;
+  readonly replay?: string;
+  readonly toCast?: string;
   readonly echo?: boolean;
   readonly optional?: boolean;
   readonly verboseOnFail?: boolean;
@@ -163,12 +191,32 @@ function describe(steps: RawStep[]): Command {
     .option('--fail <text>', `fail as soon as TEXT comes (without steps: "${DEFAULT_FAIL}")`, collect)
     .option('--pass-regex <re>', 'pass as soon as RE matches', collect)
     .option('--fail-regex <re>', 'fail as soon as RE matches', collect)
-    .addOption(
-      new Option(
-        '--crash <which>',
-        'fail at what crashing firmware prints (default: auto with steps)',
-      ).choices(['auto', 'none']),
+    .option(
+      '--crash <which>',
+      'fail at what crashing firmware prints: auto, none, or families with commas between (default: auto with steps)',
     )
+    .option(
+      '--expect-crash [family]',
+      'pass as soon as the board has crashed, in that way or any, and not without',
+    )
+    .option(
+      '--settle <time>',
+      'after everything has passed, fail for so long at what --fail and --crash name',
+    )
+    .optionsGroup('Tests that the board runs:')
+    .addOption(
+      new Option('--results <format>', 'judge by the test results in what the board says').choices([
+        'auto',
+        ...RESULT_FORMATS,
+        'none',
+      ]),
+    )
+    .option('--junit <file>', 'write the results there as JUnit XML; --results auto if nothing else is said')
+    .option('--results-json <file>', 'write each result there as it comes, a line of JSON each; as --junit')
+    .optionsGroup('Recordings:')
+    .option('--record <file>', 'write everything that is said there, both ways, with times')
+    .option('--replay <file>', 'do the steps with a recording in place of a board')
+    .option('--to-cast <file>', 'print a recording as an asciinema file, and do nothing else')
     .optionsGroup('How patterns see it:')
     .option('--ignore-ansi', 'without escape sequences: colours, cursor moves and queries, titles')
     .option('--unsafe-regex', 'also run a RE whose time nobody can bound')
@@ -215,11 +263,20 @@ function refuseMixture(steps: readonly RawStep[], { script, ...flags }: Flags): 
 function requestOf(rawSteps: readonly RawStep[], flags: Flags, unsafe: UnsafeEngine | undefined): Request {
   const steps = rawSteps.map((raw) => stepOf(raw, LINE_ENDS[flags.eol ?? 'lf'], unsafe));
   const isDefaultMode = steps.length === 0 && flags.script === undefined;
+  if (flags.record !== undefined && flags.replay !== undefined) {
+    throw new RigError(
+      'usage',
+      '--record: expected a board, got --replay, of which there is a recording already',
+    );
+  }
+  const results = resultsOf(flags);
+  const expectCrash = expectedCrash(flags, results);
+  const judgesByTexts = isDefaultMode && !results && !expectCrash;
   const timeout = flags.timeout ?? (isDefaultMode ? DEFAULT_MODE_TIMEOUT : STEPS_TIMEOUT);
   const armed = (which: 'pass' | 'fail', whenNone: string): ArmedPattern[] => {
     const texts = flags[which] ?? [];
     const regexes = flags[`${which}Regex`] ?? [];
-    const given = texts.length + regexes.length === 0 && isDefaultMode ? [whenNone] : texts;
+    const given = texts.length + regexes.length === 0 && judgesByTexts ? [whenNone] : texts;
     return [
       ...given.map((text) => literalPattern(text, `--${which}`)),
       ...regexes.map((source) => regexPattern(source, `--${which}-regex`, unsafe)),
@@ -230,7 +287,9 @@ function requestOf(rawSteps: readonly RawStep[], flags: Flags, unsafe: UnsafeEng
       steps,
       pass: armed('pass', DEFAULT_PASS),
       fail: armed('fail', DEFAULT_FAIL),
-      crash: flags.crash ?? (isDefaultMode ? 'none' : 'auto'),
+      crash: crashWish(flags, judgesByTexts ? 'none' : 'auto'),
+      ...(expectCrash ? { expectCrash } : {}),
+      settleMs: flags.settle === undefined ? 0 : parseDurationMs(flags.settle, '--settle'),
       escapeSequences: flags.ignoreAnsi === true ? 'ignored' : 'seen',
     },
     scriptFile:
@@ -243,7 +302,7 @@ function requestOf(rawSteps: readonly RawStep[], flags: Flags, unsafe: UnsafeEng
             run: flags.dryRun === true ? 'dry' : 'on the ttys',
             given: { timeout: flags.timeout !== undefined, crash: flags.crash !== undefined },
           },
-    tty: flags.tty ?? (isDefaultMode ? undefined : '0'),
+    tty: flags.tty ?? (judgesByTexts ? undefined : '0'),
     baudRate: flags.baud,
     timeoutMs: timeout === 'never' ? 'never' : parseDurationMs(timeout, '--timeout'),
     driver: flags.driver,
@@ -251,7 +310,40 @@ function requestOf(rawSteps: readonly RawStep[], flags: Flags, unsafe: UnsafeEng
     findings: flags.optional === true ? 'optional' : 'wanted',
     onFail: flags.verboseOnFail === true ? 'everything' : 'tail',
     verbosity: flags.quiet === true ? 'quiet' : flags.verbose === true ? 'verbose' : 'normal',
+    results,
+    record: flags.record,
+    replay: flags.replay,
+    toCast: flags.toCast,
   };
+}
+
+function resultsOf({ results, junit, resultsJson }: Flags): ResultsRequest | undefined {
+  const isWanted = junit !== undefined || resultsJson !== undefined;
+  if (results === 'none' && isWanted) {
+    throw new RigError(
+      'usage',
+      '--results none: expected a format for --junit and --results-json, got none; leave it out for auto',
+    );
+  }
+  const format = results ?? (isWanted ? 'auto' : 'none');
+  return format === 'none' ? undefined : { format, junit, json: resultsJson };
+}
+
+function crashWish({ crash }: Flags, byDefault: CrashWish): CrashWish {
+  if (crash === undefined) return byDefault;
+  return crash === 'auto' || crash === 'none' ? crash : parseFamilies(crash, '--crash');
+}
+
+function expectedCrash(flags: Flags, results: ResultsRequest | undefined): Script['expectCrash'] {
+  if (flags.expectCrash === undefined) return undefined;
+  const other = flags.pass ? '--pass' : flags.passRegex ? '--pass-regex' : results ? '--results' : undefined;
+  if (other !== undefined) {
+    throw new RigError(
+      'usage',
+      `--expect-crash: expected no ${other}, which says what else is a pass, got both; do them one after the other`,
+    );
+  }
+  return flags.expectCrash === true ? 'any' : parseFamilies(flags.expectCrash, '--expect-crash');
 }
 
 function stepOf({ flag, value }: RawStep, lineEnd: string, unsafe: UnsafeEngine | undefined): Step {

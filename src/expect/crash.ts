@@ -1,53 +1,91 @@
-/** What firmware prints when it dies, by family. A new family is a new entry here, with a sample and a near miss. */
+/** Which crashes are looked for. */
 
-import { AnnouncedRegex } from './byte-regex.ts';
+import { RigError } from '../base/errors.ts';
+import { didYouMean } from '../base/validate.ts';
+import { CRASH_FAMILIES, type CrashConfig, type CrashFamily } from '../wire/crash.ts';
+import { AnnouncedRegex, ByteRegex, type StreamRegex } from './byte-regex.ts';
+import { BOOT_LINES, CRASH_KNOWLEDGE } from './crash-families.ts';
+import type { Script } from './script.ts';
 
-/** One way in which firmware tells that it has crashed. */
+/** One way in which firmware tells that it has crashed, or is starting. */
 export interface CrashPattern {
-  readonly family: string;
+  /** A family, or `device` for what a device's own config calls a crash. */
+  readonly family: CrashFamily | 'device';
   /** Matches the whole line, from its beginning. */
-  readonly regex: AnnouncedRegex;
+  readonly regex: StreamRegex;
+  /** `boot`: a start, of which only many in a row are a crash. */
+  readonly tells: 'crash' | 'boot';
 }
 
-/** `word` is what every such line holds, so that nothing else is looked for until it comes. */
-interface CrashLine {
-  readonly family: string;
-  readonly word: string;
-  readonly source: string;
+/** What a session is asked to look for. `auto` is what the device's config says, else every family but `python`. */
+export type CrashWish = 'auto' | 'none' | readonly CrashFamily[];
+
+/** What to look for: of a crash that is wanted, the family in any case. */
+export function crashWishOf({ crash, expectCrash }: Pick<Script, 'crash' | 'expectCrash'>): CrashWish {
+  if (!expectCrash) return crash;
+  if (expectCrash === 'any') return crash === 'none' ? 'auto' : crash;
+  return [...new Set([...(typeof crash === 'string' ? [] : crash), ...DEFAULT_FAMILIES, ...expectCrash])];
 }
 
-const LINES: readonly CrashLine[] = [
-  // Source: the firmware of the virtual lab's Uno.
-  { family: 'sai-uno', word: '*** PANIC: ', source: String.raw`^\*\*\* PANIC: [^\r\n]*` },
-  // Source: ESP-IDF, components/esp_system/panic.c and port/panic_handler.c: print_abort_details, panic_print_str.
-  {
-    family: 'esp-idf',
-    word: 'Guru Meditation Error: Core',
-    source: String.raw`^Guru Meditation Error: Core *\d+ panic'ed \([^\r\n]*`,
-  },
-  {
-    family: 'esp-idf',
-    word: 'abort() was called at PC 0x',
-    source: String.raw`^abort\(\) was called at PC 0x[0-9a-fA-F]+ on core \d[^\r\n]*`,
-  },
-  // Source: Zephyr, kernel/fatal.c; in front of it the log back end puts colour, time, level and module, or `E: `.
-  {
-    family: 'zephyr',
-    word: '>>> ZEPHYR FATAL ERROR ',
-    source: String.raw`^(?:\x1b\[[\d;]*m)*(?:\[[^\]\r\n]+\] )?(?:\x1b\[[\d;]*m)*(?:<err> os: |E: )?>>> ZEPHYR FATAL ERROR \d+: [^\r\n]*`,
-  },
-  // Source: Linux, kernel/panic.c; in front of it printk puts level, time and caller.
-  {
-    family: 'linux',
-    word: 'Kernel panic - not syncing: ',
-    source: String.raw`^(?:<\d>)?(?:\[ *\d+\.\d{6}\](?:\[ *[TC]\d+\])? )?Kernel panic - not syncing: [^\r\n]*`,
-  },
-];
+/** Families by default: what no healthy board prints. */
+const DEFAULT_FAMILIES: readonly CrashFamily[] = CRASH_FAMILIES.filter((family) => family !== 'python');
 
-/** Every family that is known. */
-export function crashPatterns(): CrashPattern[] {
-  return LINES.map(({ family, word, source }) => ({
-    family,
-    regex: new AnnouncedRegex(source, word, `crash pattern of ${family}`),
+/** So much of a word announces a line; more would cost each start, for a table of every byte of it. */
+const ANNOUNCING_BYTES = 6;
+
+/**
+ * Compiled when their word comes.
+ *
+ * @throws {RigError} blame `config` for a pattern of the device that is none
+ */
+export function crashPatterns(wish: CrashWish = 'auto', device: CrashConfig = {}): CrashPattern[] {
+  if (wish === 'none') return [];
+  const families: ReadonlySet<string> = new Set(
+    wish === 'auto' ? (device.families ?? DEFAULT_FAMILIES) : wish,
+  );
+  const known = CRASH_KNOWLEDGE.filter(({ family }) => families.has(family)).flatMap(({ family, starts }) =>
+    starts.map(({ word, source }) => ({
+      family,
+      regex: new AnnouncedRegex(source, word.slice(0, ANNOUNCING_BYTES), `crash pattern of ${family}`),
+      tells: 'crash' as const,
+    })),
+  );
+  const own = (device.patterns ?? []).map((source) => ({
+    family: 'device' as const,
+    regex: ownRegex(source),
+    tells: 'crash' as const,
   }));
+  const boots = families.has('reset-loop')
+    ? BOOT_LINES.map(({ word, source }) => ({
+        family: 'reset-loop' as const,
+        regex: new AnnouncedRegex(source, word.slice(0, ANNOUNCING_BYTES), 'start of a board'),
+        tells: 'boot' as const,
+      }))
+    : [];
+  return [...known, ...own, ...boots];
+}
+
+function ownRegex(source: string): ByteRegex {
+  try {
+    return new ByteRegex(source, `the device's crash pattern`);
+  } catch (error) {
+    if (!(error instanceof RigError)) throw error;
+    throw new RigError('config', error.message, { cause: error });
+  }
+}
+
+/**
+ * What `--crash` and `--expect-crash` name: one family or several, with commas between.
+ *
+ * @throws {RigError} blame `usage`
+ */
+export function parseFamilies(text: string, what: string): CrashFamily[] {
+  return text.split(',').map((word) => {
+    const family = CRASH_FAMILIES.find((each) => each === word.trim());
+    if (family) return family;
+    throw new RigError(
+      'usage',
+      `${what}: expected ${CRASH_FAMILIES.join(', ')}, got ${JSON.stringify(word)}${didYouMean(word, CRASH_FAMILIES)}`,
+    );
+  });
 }

@@ -1,3 +1,5 @@
+import type { Clock, ClockTimer } from './clock.ts';
+
 /** A board that has said nothing for this long has, for now, said what it had to say. */
 const QUIET_MS = 50;
 
@@ -6,11 +8,13 @@ const QUIET_MS = 50;
  * waiting: bytes in the kernel's queue are not silence.
  */
 export class QuietTimer {
+  readonly #clock: Clock;
   readonly #onQuiet: () => void;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: ClockTimer | undefined;
   #generation = 0;
 
-  constructor(onQuiet: () => void) {
+  constructor(clock: Clock, onQuiet: () => void) {
+    this.#clock = clock;
     this.#onQuiet = onQuiet;
   }
 
@@ -18,20 +22,19 @@ export class QuietTimer {
   restart(): void {
     this.#generation++;
     if (this.#timer) this.#timer.refresh();
-    else this.#timer = setTimeout(() => this.#afterReading(), QUIET_MS);
+    else this.#timer = this.#clock.after(QUIET_MS, () => this.#afterReading());
   }
 
   stop(): void {
     this.#generation++;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#timer = undefined;
   }
 
-  /** The event loop reads between its timers and its immediates. */
   #afterReading(): void {
     const generation = this.#generation;
     this.#timer = undefined;
-    setImmediate(() => {
+    this.#clock.onceRead(() => {
       if (generation === this.#generation) this.#onQuiet();
     });
   }

@@ -1,6 +1,6 @@
 import { isatty } from 'node:tty';
 import { Diagnostics } from '../base/diagnostics.ts';
-import { RigError } from '../base/errors.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
 import { EXIT_STATUS } from '../base/exit.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFinding, type FindingContext, findingOf } from '../findings/findings-file.ts';
@@ -14,7 +14,9 @@ import { Ensemble } from './ensemble.ts';
 import { jigRunner, type RunJig } from './jig-step.ts';
 import { LogProxies, withSendsLogged } from './log-proxies.ts';
 import { PatientOutput } from './patient-output.ts';
+import type { Recorder } from './recorder.ts';
 import { Session } from './session.ts';
+import type { ResultsOfSession } from './session-results.ts';
 import { defaultTtys, resolveTty, type TargetTty } from './target-tty.ts';
 import { claimTty } from './tty-claim.ts';
 import { ExpectationError, TimeUp } from './verdict.ts';
@@ -71,6 +73,11 @@ async function runAndTell(invocation: Invocation, regexProgram: string, told: To
       return 0;
     }
     told.request = request;
+    if (request.toCast !== undefined) {
+      const { printCast } = await import('./replay-command.ts');
+      printCast(request.toCast, invocation.print);
+      return 0;
+    }
     invocation.diagnostics.verbosity = request.verbosity;
     if (request.scriptFile) {
       const { withScript } = await import('./script-request.ts');
@@ -103,11 +110,14 @@ async function unsafeEngineFor(
 }
 
 async function runRequest(request: Request, invocation: Invocation, told: Told): Promise<void> {
+  if (request.replay !== undefined) return await replayRequest(request, request.replay, invocation, told);
   const wanted = request.tty === undefined ? defaultTtys(invocation.env) : [request.tty];
   const ttys = (wanted.length === 0 ? ['0'] : wanted).map((each) => resolveTty(each, invocation.env));
   const ensemble = new Ensemble(request.script.steps, ttys, invocation.env);
   const askJig = jigRunner(request.script.steps, invocation.env);
   const runJig = told.log?.jig(askJig) ?? askJig;
+  const recorder = await recorderFor(request, ensemble.ttys, invocation);
+  const results = await resultsFor(request, invocation, invocation.env[ENV.deviceName]);
   const deadline = new AbortController();
   const { timeoutMs } = request;
   const timer =
@@ -121,16 +131,25 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
     lastByte = chunk.at(-1) ?? lastByte;
   };
   try {
-    const run: Run = { request, runJig, invocation, until, onBytes, told, ensemble };
-    const runs = ensemble.ttys.map((tty) => runOnTty(tty, run));
+    const run: Run = { request, runJig, recorder, results, invocation, until, onBytes, told, ensemble };
+    const runs = ensemble.ttys.map((tty, index) => runOnTty(tty, index, run));
     // The first verdict counts, a pass like a failure; the others let go of their consoles before it is told.
-    const first = firstVerdict(runs).finally(() => oneIsDone.abort());
+    const first = reported(firstVerdict(runs), results, request, invocation).finally(() => oneIsDone.abort());
     await Promise.allSettled([first, ...runs]);
     // What follows on a terminal, our own line or the shell's prompt, begins a line of its own.
     if (isatty(STDOUT) && lastByte !== NEWLINE) echo?.write(Buffer.of(NEWLINE));
     await first;
+    recorder?.end(undefined);
+  } catch (error) {
+    recorder?.end(error);
+    throw error;
   } finally {
     clearTimeout(timer);
+    const loss = recorder?.close();
+    if (loss) {
+      invocation.diagnostics.say(loss.message);
+      addFinding(loss, invocation, request, {});
+    }
   }
 }
 
@@ -148,10 +167,57 @@ async function firstVerdict(runs: readonly Promise<void>[]): Promise<void> {
   }
 }
 
+/** Loaded for those who ask for it. */
+async function recorderFor(
+  { record, baudRate }: Request,
+  ttys: readonly TargetTty[],
+  { env }: Invocation,
+): Promise<Recorder | undefined> {
+  if (record === undefined) return undefined;
+  const { Recorder } = await import('./recorder.ts');
+  const device = env[ENV.deviceName];
+  return new Recorder(record, {
+    ...(device ? { device } : {}),
+    ttys: ttys.map(({ label, path, crash, ...tty }) => ({
+      label,
+      path,
+      baudRate: baudRate ?? tty.baudRate,
+      ...(crash ? { crash } : {}),
+    })),
+  });
+}
+
+async function replayRequest(
+  request: Request,
+  path: string,
+  invocation: Invocation,
+  told: Told,
+): Promise<void> {
+  const { runReplay } = await import('./replay-command.ts');
+  const { readRecording } = await import('./recording-file.ts');
+  const recording = readRecording(path, '--replay');
+  await using echo = openEcho(request, invocation);
+  const results = await resultsFor(request, invocation, recording.head.device);
+  const commonParts = {
+    onBytes: (chunk: Uint8Array): void => echo?.write(chunk),
+    results,
+    detail: (text: string): void => invocation.diagnostics.detail(text),
+  };
+  const onSession = (session: Session, label: string): void => {
+    told.tty ??= label;
+    told.session ??= session;
+  };
+  const replaying = runReplay({ request, recording, invocation, commonParts, onSession });
+  await reported(replaying, results, request, invocation);
+}
+
 /** What the sessions of one command have in common. */
 interface Run {
   readonly request: Request;
   readonly runJig: RunJig;
+  readonly recorder: Recorder | undefined;
+  /** There is one tty, then. */
+  readonly results: ResultsOfSession | undefined;
   readonly invocation: Invocation;
   readonly until: AbortSignal;
   readonly onBytes: (chunk: Uint8Array) => void;
@@ -159,8 +225,8 @@ interface Run {
   readonly ensemble: Ensemble;
 }
 
-async function runOnTty(tty: TargetTty, run: Run): Promise<void> {
-  const { request, runJig, invocation, until, onBytes, told, ensemble } = run;
+async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> {
+  const { request, runJig, recorder, results, invocation, until, onBytes, told, ensemble } = run;
   const { diagnostics } = invocation;
   let session: Session | undefined;
   try {
@@ -178,14 +244,18 @@ async function runOnTty(tty: TargetTty, run: Run): Promise<void> {
       hangUpOnClose: tty.hangUpOnClose,
     });
     session = new Session({
-      console: withSendsLogged(console, log),
+      console: recorder?.console(withSendsLogged(console, log), index) ?? withSendsLogged(console, log),
       script: request.script,
-      unread: tty.unread,
+      unread: recorder?.unread(tty.unread, index) ?? tty.unread,
       onBytes: (chunk) => {
         log?.send(chunk);
         onBytes(chunk);
       },
-      runJig,
+      runJig: recorder?.jig(runJig, index) ?? runJig,
+      deviceCrash: tty.crash,
+      // Those of the tty that the script is for.
+      results: index === 0 ? results : undefined,
+      onQuiet: recorder ? () => recorder.quiet(index) : undefined,
       ...ensemble.partsOf(tty),
       detail: (text) => {
         told.log?.remark(text);
@@ -206,6 +276,39 @@ async function runOnTty(tty: TargetTty, run: Run): Promise<void> {
     told.session ??= session;
     throw error;
   }
+}
+
+/** What a session comes to, with its results told. */
+async function reported(
+  running: Promise<void>,
+  results: ResultsOfSession | undefined,
+  request: Request,
+  invocation: Invocation,
+): Promise<void> {
+  try {
+    await running;
+  } catch (failure) {
+    try {
+      results?.finish(failure);
+    } catch (error) {
+      // Told as well; what the board did comes first.
+      invocation.diagnostics.say(reasonOf(error));
+      addFinding(error, invocation, request, {});
+    }
+    throw failure;
+  }
+  results?.finish(undefined);
+}
+
+/** Loaded for those who ask for it. */
+async function resultsFor(
+  request: Request,
+  { diagnostics }: Invocation,
+  device: string | undefined,
+): Promise<ResultsOfSession | undefined> {
+  if (!request.results) return undefined;
+  const { ResultsOfSession } = await import('./session-results.ts');
+  return new ResultsOfSession(request.results, device || 'board', (text) => diagnostics.say(text));
 }
 
 async function driverOf(name: Request['driver']): Promise<OpenConsole> {

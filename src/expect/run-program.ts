@@ -5,8 +5,8 @@ import type { Matched } from './stream-watch.ts';
 
 /** Who does on a console what instructions say. */
 export interface Performer {
-  /** Aborted when the session is over. */
-  readonly signal: AbortSignal;
+  /** Resolves when the next instruction may be done; rejects when the session is over, or about to be. */
+  turn(): Promise<void>;
   /** What matched, of a step that waits for it. With `freshAhead`, a step may follow after which all begins anew. */
   perform(step: Step, freshAhead: boolean): Promise<Matched | undefined>;
   /** Resolves when all branches have ended. */
@@ -47,7 +47,7 @@ export async function runProgram(
   };
   for (let at = 0, done = 1; at < program.length; done++) {
     if (done % BREATHE_EACH === 0) await breathe();
-    performer.signal.throwIfAborted();
+    await performer.turn();
     const instruction = program[at] as Instruction;
     if (!ahead[at]) performer.noFreshAhead();
     switch (instruction.kind) {

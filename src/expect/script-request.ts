@@ -23,7 +23,7 @@ export async function withScript(
     env,
     unsafe,
     missingValues: run === 'dry' ? 'taken' : 'refused',
-    pass: request.script.pass.length > 0 ? 'given' : 'of the file',
+    pass: request.script.pass.length > 0 || request.script.expectCrash ? 'given' : 'of the file',
   });
   const { script: flags } = request;
   const timeoutMs = given.timeout ? request.timeoutMs : (loaded.timeoutMs ?? request.timeoutMs);

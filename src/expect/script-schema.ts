@@ -1,6 +1,7 @@
 /** What a script file holds: its own keys, and the steps that decide where to go on. */
 
 import * as v from 'valibot';
+import { CrashFamily } from '../wire/crash.ts';
 
 const NAME = v.pipe(v.string(), v.regex(/^[A-Za-z_]\w*$/, 'expected a name of letters, digits and _'));
 
@@ -37,7 +38,7 @@ export const ScriptFile = v.strictObject({
   eol: v.exactOptional(v.picklist(['lf', 'cr', 'crlf', 'none'])),
   pass: v.exactOptional(ARMED),
   fail: v.exactOptional(ARMED),
-  crash: v.exactOptional(v.picklist(['auto', 'none'])),
+  crash: v.exactOptional(v.union([v.picklist(['auto', 'none']), v.array(CrashFamily)])),
   ignoreAnsi: v.exactOptional(v.boolean()),
   timeout: v.exactOptional(v.union([v.literal('never'), TIME])),
   steps: STEPS,

@@ -1,5 +1,7 @@
 /** What a session is asked to do, as data. */
 
+import type { CrashFamily } from '../wire/crash.ts';
+import type { CrashWish } from './crash.ts';
 import type { Pattern } from './matcher.ts';
 
 /** Something to do. `text` is the step as the user wrote it. */
@@ -58,7 +60,11 @@ export interface Script {
   /** As users wrote them. */
   readonly pass: readonly ArmedPattern[];
   readonly fail: readonly ArmedPattern[];
-  readonly crash: 'auto' | 'none';
+  readonly crash: CrashWish;
+  /** A crash of one of these is what is wanted: the script passes with it, and not without. */
+  readonly expectCrash?: 'any' | readonly CrashFamily[];
+  /** How long a crash or a fail pattern still counts after everything has passed. */
+  readonly settleMs?: number;
   /** What is between the text: whether patterns see it. */
   readonly escapeSequences: 'seen' | 'ignored';
 }

@@ -1,19 +1,21 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { formatDuration } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
 import type { Console } from '../tty/console.ts';
+import type { CrashConfig } from '../wire/crash.ts';
 import { type ByteAccount, describeAccount, lossOf, lostBytes } from './byte-account.ts';
-import { crashPatterns } from './crash.ts';
+import { type Clock, pause, REAL_CLOCK } from './clock.ts';
+import { crashPatterns, crashWishOf } from './crash.ts';
 import { freshAhead } from './flow.ts';
 import type { RunJig } from './jig-step.ts';
 import { QuietTimer } from './quiet-timer.ts';
 import { runProgram } from './run-program.ts';
 import type { Branch, Instruction, Script, Step } from './script.ts';
+import { type Problem, SessionEnding } from './session-ending.ts';
+import { type SessionResults, SessionTests } from './session-tests.ts';
 import { type Matched, StreamWatch, type WatchEvent } from './stream-watch.ts';
-import { quoted } from './text.ts';
 import { Transcript } from './transcript.ts';
 import type { UnreadBytes } from './unread-bytes.ts';
-import { ExpectationError, TimeUp } from './verdict.ts';
+import { type CrashReport, ExpectationError, TimeUp } from './verdict.ts';
 
 /** Lines of the tail in a failure's message. */
 const TAIL_LINES = 5;
@@ -46,6 +48,13 @@ export interface SessionParts {
   readonly detail: (text: string) => void;
   /** Bytes that the log of the console lacks, so far. */
   readonly logGapBytes: () => number;
+  /** What counts as a crash of the device, where its config says so. */
+  readonly deviceCrash?: CrashConfig | undefined;
+  readonly results?: SessionResults | undefined;
+  /** By default the time of day. */
+  readonly clock?: Clock;
+  /** Called when nothing has come for 50 ms, also where that decides nothing. */
+  readonly onQuiet?: (() => void) | undefined;
   /** A loss that did not change the outcome. */
   readonly onLoss: (loss: RigError) => void;
 }
@@ -55,29 +64,46 @@ export class Session {
   readonly transcript = new Transcript();
   readonly #parts: SessionParts;
   readonly #watch: StreamWatch;
-  readonly #quiet = new QuietTimer(() => this.#onQuiet());
+  readonly #clock: Clock;
+  readonly #quiet: QuietTimer;
   readonly #over = new AbortController();
   #bytesRead = 0;
   /** A place of the script, where nothing is done on this tty. */
   #current: Step | { readonly kind: 'place'; readonly text: string } | undefined;
+  #hasDoneSteps = false;
   #discarding: { sizeBytes: number; readonly done: () => void } | undefined;
   #stepDone: ((matched: Matched) => void) | undefined;
   #settle: ((failure: unknown) => void) | undefined;
+  readonly #tests: SessionTests;
+  readonly #ending: SessionEnding;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
     const { script } = parts;
+    this.#clock = parts.clock ?? REAL_CLOCK;
+    this.#quiet = new QuietTimer(this.#clock, () => this.#onQuiet());
+    this.#tests = new SessionTests(parts.results, script, this.#clock, () => this.#ending.passed());
     this.#watch = new StreamWatch(
       {
         pass: script.pass.map(({ pattern }) => pattern),
         fail: script.fail.map(({ pattern }) => pattern),
-        crash: script.crash === 'auto' ? crashPatterns() : [],
+        crash: crashPatterns(crashWishOf(script), parts.deviceCrash),
       },
       {
         passCounts: mayComeFresh(parts) ? 'when released' : 'at once',
         escapeSequences: script.escapeSequences,
       },
     );
+    this.#ending = new SessionEnding({
+      script,
+      clock: this.#clock,
+      watch: this.#watch,
+      transcript: this.transcript,
+      results: parts.results,
+      look: (at) => this.#look(at),
+      onVerdict: (problem) => this.#finish(problem && this.#problem(problem)),
+      detail: (text) => parts.detail(`${parts.console.label}: ${text}`),
+    });
   }
 
   /**
@@ -91,9 +117,12 @@ export class Session {
     const settled = new Promise<unknown>((resolve) => {
       this.#settle = resolve;
     });
-    const onAbort = (): void => this.#finish(this.#aborted(until.reason));
+    const onAbort = (): void => this.#onAbort(until.reason);
     const early = unread.load();
-    if (early.bytes.length > 0) this.transcript.push(early.bytes);
+    if (early.bytes.length > 0) {
+      this.transcript.push(early.bytes);
+      this.#tests.push(early.bytes);
+    }
     this.#watch.goOnFrom(early);
     const reading = this.#read();
     until.addEventListener('abort', onAbort, { once: true });
@@ -103,6 +132,8 @@ export class Session {
     const failure = await settled;
     until.removeEventListener('abort', onAbort);
     this.#quiet.stop();
+    this.#tests.stop();
+    this.#ending.stop();
     await console[Symbol.asyncDispose]();
     await reading; // what was read after the verdict is for the next one
     try {
@@ -118,7 +149,8 @@ export class Session {
     try {
       for await (const chunk of this.#parts.console.bytes) this.#arrived(chunk);
     } catch (error) {
-      this.#finish(this.#because(error));
+      // A board that is its own USB adapter takes its tty along.
+      if (!this.#ending.concludeCrash()) this.#finish(this.#because(error));
     }
   }
 
@@ -129,9 +161,12 @@ export class Session {
     this.transcript.push(chunk);
     this.#parts.onBytes(chunk);
     if (this.#discarding) this.#discard(this.#discarding, chunk);
-    this.#handle(this.#watch.push(chunk));
+    else if (!this.#over.signal.aborted) this.#tests.push(chunk);
+    const event = this.#watch.push(chunk);
+    this.#ending.push(chunk);
+    this.#handle(event);
     if (!isKept) this.#parts.unread.replace(this.#watch.unread);
-    if (this.#discarding || this.#watch.caresForQuiet) this.#quiet.restart();
+    if (this.#discarding || this.#watch.caresForQuiet || this.#tellsQuiet) this.#quiet.restart();
   }
 
   #discard(discarding: { sizeBytes: number; readonly done: () => void }, chunk: Uint8Array): void {
@@ -147,7 +182,7 @@ export class Session {
   async performBranch(steps: readonly Instruction[], captured: Map<string, Uint8Array>): Promise<void> {
     try {
       await this.#runProgram(steps, captured, 'none follows');
-      this.#over.signal.throwIfAborted();
+      await this.#unlessEnding();
       this.#current = undefined;
       this.#look(() => this.#watch.idle());
     } catch (error) {
@@ -159,10 +194,16 @@ export class Session {
   async #perform(): Promise<void> {
     try {
       await this.#runProgram(this.#parts.script.steps, new Map(), 'none follows');
-      this.#over.signal.throwIfAborted();
+      await this.#unlessEnding();
       this.#current = undefined;
-      if (this.#parts.script.pass.length === 0) this.#finish(undefined);
-      else this.#look(() => this.#watch.finish());
+      this.#hasDoneSteps = true;
+      const { script, results } = this.#parts;
+      if (script.pass.length === 0 && !script.expectCrash && !results) {
+        this.#ending.passed();
+        return;
+      }
+      this.#look(() => this.#watch.finish());
+      this.#tests.stepsDone();
     } catch (error) {
       this.#finish(this.#because(error));
     }
@@ -178,7 +219,7 @@ export class Session {
       program,
       captured,
       {
-        signal: this.#over.signal,
+        turn: () => this.#unlessEnding(),
         perform: async (step, ahead) => {
           this.#current = step;
           detail(`${console.label}: ${step.text}`);
@@ -214,12 +255,18 @@ export class Session {
   async #performInTime(step: Step, passCounts: 'from now on' | 'not yet'): Promise<Matched | undefined> {
     const { withinMs } = step;
     if (withinMs === undefined) return await this.#performStep(step, passCounts);
-    const timer = setTimeout(() => this.#finish(this.#aborted(new TimeUp(withinMs))), withinMs);
+    const timer = this.#clock.after(withinMs, () => this.#onAbort(new TimeUp(withinMs)));
     try {
       return await this.#performStep(step, passCounts);
     } finally {
-      clearTimeout(timer);
+      timer.cancel();
     }
+  }
+
+  /** While a dump is read to its end, or a pass settles, nothing more is done. */
+  async #unlessEnding(): Promise<void> {
+    this.#over.signal.throwIfAborted();
+    if (this.#ending.hasBegun) await this.#untilDone<void>(() => {});
   }
 
   async #performStep(step: Step, passCounts: 'from now on' | 'not yet'): Promise<Matched | undefined> {
@@ -231,18 +278,23 @@ export class Session {
         return undefined;
       case 'jig':
         await this.#fresh(passCounts);
-        this.#look(() => this.#watch.idle());
+        await this.#idle();
         await this.#parts.runJig(step.sequence, this.#over.signal);
         return undefined;
       case 'send':
-        this.#look(() => this.#watch.idle());
+        await this.#idle();
         await this.#parts.console.send(step.bytes, this.#over.signal);
         return undefined;
       case 'pause':
-        this.#look(() => this.#watch.idle());
-        await sleep(step.pauseMs, undefined, { signal: this.#over.signal });
+        await this.#idle();
+        await pause(this.#clock, step.pauseMs, this.#over.signal);
         return undefined;
     }
+  }
+
+  async #idle(): Promise<void> {
+    this.#look(() => this.#watch.idle());
+    await this.#unlessEnding();
   }
 
   async #expect(step: Step & { readonly kind: 'expect' }): Promise<Matched> {
@@ -250,25 +302,26 @@ export class Session {
       this.#stepDone = resolve;
       this.#look(() => this.#watch.expect(...step.choice));
     });
-    this.#quiet.stop();
+    this.#endWait();
     return matched;
   }
 
   async #fresh(passCounts: 'from now on' | 'not yet'): Promise<void> {
     this.#watch.discard();
     this.#parts.unread.replace(this.#watch.unread);
-    const limit = setTimeout(() => setImmediate(() => this.#discarding?.done()), FRESH_LIMIT_MS);
+    const limit = this.#clock.after(FRESH_LIMIT_MS, () => this.#clock.onceRead(() => this.#onQuiet()));
     try {
       await this.#untilDone<void>((resolve) => {
         this.#discarding = { sizeBytes: 0, done: resolve };
         this.#quiet.restart();
       });
     } finally {
-      clearTimeout(limit);
-      this.#quiet.stop();
+      limit.cancel();
+      this.#endWait();
       this.#discarding = undefined;
     }
     this.#parts.unread.replace(this.#watch.unread);
+    this.#tests.freshen();
     this.#watch.releaseFresh(passCounts);
   }
 
@@ -284,8 +337,18 @@ export class Session {
     });
   }
 
+  get #tellsQuiet(): boolean {
+    return this.#parts.onQuiet !== undefined && !this.#over.signal.aborted;
+  }
+
+  /** Nobody waits for quiet any more, unless it is told to the end. */
+  #endWait(): void {
+    if (!this.#tellsQuiet) this.#quiet.stop();
+  }
+
   #onQuiet(): void {
     try {
+      this.#parts.onQuiet?.();
       if (this.#discarding) this.#discarding.done();
       else this.#handle(this.#watch.quiet());
     } catch (error) {
@@ -308,7 +371,7 @@ export class Session {
         this.#stepDone?.(event);
         return;
       case 'pass':
-        this.#finish(undefined);
+        this.#ending.passed();
         return;
       case 'fail':
         this.#finish(
@@ -316,7 +379,8 @@ export class Session {
         );
         return;
       case 'crash':
-        this.#finish(this.#failure('verdict', crashText(event)));
+        this.#endWait();
+        this.#ending.crashed(event);
     }
   }
 
@@ -331,17 +395,24 @@ export class Session {
   #because(error: unknown): unknown {
     if (!(error instanceof RigError) || error instanceof ExpectationError) return error;
     if (error.blame !== 'hardware') return error;
-    return this.#failure('hardware', error.message.replace(`${this.#parts.console.label}: `, ''), error);
+    return this.#failure('hardware', error.message.replace(`${this.#parts.console.label}: `, ''), {
+      cause: error,
+    });
   }
 
-  #aborted(reason: unknown): unknown {
-    if (!(reason instanceof TimeUp)) return reason;
-    const crash = this.#watch.crashInUnfinishedLine();
-    if (crash?.kind === 'crash') {
-      return this.#failure('verdict', crashText(crash));
+  #onAbort(reason: unknown): void {
+    if (!(reason instanceof TimeUp)) {
+      this.#finish(reason);
+      return;
     }
-    // The one that is waited for tells what it waits for.
-    if (this.#isBystander) return reason;
+    if (this.#ending.concludeCrash()) return;
+    this.#handle(this.#watch.crashInUnfinishedLine());
+    if (this.#ending.concludeCrash()) return;
+    // Of several ttys, the one that is waited for tells what it waits for.
+    this.#finish(this.#isBystander ? reason : this.#late(reason));
+  }
+
+  #late(reason: TimeUp): ExpectationError {
     const account = this.#account;
     const lost = lostBytes(account);
     return this.#failure(
@@ -351,20 +422,33 @@ export class Session {
     );
   }
 
-  #failure(blame: Blame, what: string, cause?: unknown): ExpectationError {
+  #problem({ text, crash }: Problem): ExpectationError {
+    return this.#failure('verdict', text, crash ? { crash } : { isWaiting: false });
+  }
+
+  #failure(
+    blame: Blame,
+    what: string,
+    details: { readonly crash?: CrashReport; readonly cause?: unknown; readonly isWaiting?: boolean } = {},
+  ): ExpectationError {
     const { label } = this.#parts.console;
-    const isAlsoWaiting = !what.startsWith('expected ') && this.#current?.kind !== 'place';
-    const message = isAlsoWaiting
+    const { isWaiting = !what.startsWith('expected ') && this.#current?.kind !== 'place' } = details;
+    const message = isWaiting
       ? `${label}: ${what} while waiting for ${this.#waitedFor()}`
       : `${label}: ${what}`;
     const tail = this.transcript.lines(TAIL_LINES);
-    return new ExpectationError(blame, message, { step: this.#current?.text, tail, cause });
+    return new ExpectationError(blame, message, {
+      step: this.#current?.text,
+      tail,
+      crash: details.crash,
+      cause: details.cause,
+    });
   }
 
   /** What the session is at, for messages. */
   #waitedFor(): string {
     const step = this.#current;
-    if (!step) return this.#parts.script.pass.map(({ shown }) => shown).join(' or ') || 'the steps to begin';
+    if (!step) return this.#waitedForAtEnd();
     if (step.kind === 'expect') return step.shown;
     if (step.kind === 'send') return `the tty to take what ${step.text} sends`;
     return `${step.text} to end`;
@@ -373,6 +457,14 @@ export class Session {
   /** Whether a script on several ttys does nothing on this one just now. */
   get #isBystander(): boolean {
     return this.#current ? this.#current.kind === 'place' : this.#parts.branches !== undefined;
+  }
+
+  #waitedForAtEnd(): string {
+    if (!this.#hasDoneSteps) return 'the steps to begin';
+    const { pass, expectCrash, settleMs } = this.#parts.script;
+    if (this.#ending.isSettling) return `${formatDuration(settleMs ?? 0)} without a crash or a fail`;
+    if (expectCrash) return expectCrash === 'any' ? 'a crash' : `a crash of ${expectCrash.join(' or ')}`;
+    return pass.map(({ shown }) => shown).join(' or ') || 'the tests to end';
   }
 
   get #account(): ByteAccount {
@@ -396,8 +488,4 @@ export class Session {
 function mayComeFresh({ script, branches }: SessionParts): boolean {
   const programs = branches?.map(({ steps }) => steps) ?? [script.steps];
   return programs.some((program) => freshAhead(program)[0]);
-}
-
-function crashText(crash: WatchEvent & { readonly kind: 'crash' }): string {
-  return `the board crashed (${crash.family}): ${quoted(Buffer.from(crash.line, 'latin1'), 200)}`;
 }

@@ -1,3 +1,4 @@
+import { BootCount } from './boot-count.ts';
 import { ByteBacklog } from './byte-backlog.ts';
 import type { Captures } from './byte-regex.ts';
 import type { CrashPattern } from './crash.ts';
@@ -27,7 +28,7 @@ export interface ArmedPatterns {
 /** What the board's bytes have decided: for a step which pattern of its choice, for a verdict which armed one. */
 export type WatchEvent =
   | ({ readonly kind: 'step' | 'pass' | 'fail' } & Matched)
-  | { readonly kind: 'crash'; readonly family: string; readonly line: string };
+  | { readonly kind: 'crash'; readonly family: CrashPattern['family']; readonly line: string };
 
 /** What matched. */
 export interface Matched {
@@ -72,6 +73,7 @@ export class StreamWatch {
   #lastByte: number | undefined;
   #passCounts: boolean;
   #droppedBytes = 0;
+  readonly #boots = new BootCount();
 
   constructor(armed: ArmedPatterns, { passCounts = 'at once', escapeSequences = 'seen' }: WatchOptions = {}) {
     this.#armed = armed;
@@ -107,9 +109,11 @@ export class StreamWatch {
 
   /** First of all, what an earlier watch of the same board has left. */
   goOnFrom({ bytes, before }: Unread): void {
-    this.#lastByte = before;
-    this.#armedMatcher = this.#newArmedMatcher(0, before);
-    this.#crashMatcher = new Scan(this.#crashPatterns, 0, before);
+    if (before !== undefined) {
+      this.#lastByte = before;
+      this.#armedMatcher = this.#newArmedMatcher(0, before);
+      this.#crashMatcher = new Scan(this.#crashPatterns, 0, before);
+    }
     this.#append(bytes);
   }
 
@@ -130,6 +134,7 @@ export class StreamWatch {
 
   /** No step looks at the bytes for now; armed patterns do. */
   idle(): WatchEvent | undefined {
+    this.#boots.reset();
     this.#mode = 'idle';
     return this.#look();
   }
@@ -145,8 +150,14 @@ export class StreamWatch {
     this.#mode = 'over';
   }
 
+  /** The next bytes belong to what has been decided: they are not kept for anybody. */
+  useUp(sizeBytes: number): void {
+    this.#position = Math.min(this.#position + sizeBytes, this.#backlog.end);
+  }
+
   /** What has arrived, and what arrives until {@link releaseFresh}, can no longer match. */
   discard(): void {
+    this.#boots.reset();
     this.#mode = 'discarding';
     this.#startAfresh();
   }
@@ -225,12 +236,14 @@ export class StreamWatch {
     }
   }
 
-  /** A step that matched within the line, or past it, has dealt with it. */
+  /** A step that matched within the line, or past it, has dealt with it; and a board may start. */
   #isCrash(match: Match): boolean {
-    return match.start >= this.#position;
+    if (match.start < this.#position) return false;
+    return this.#boots.isCrash(this.#armed.crash[match.index], match.index);
   }
 
   #stepDone(match: Match): WatchEvent {
+    this.#boots.reset();
     this.#position = match.end;
     this.#mode = 'between';
     this.#step = undefined;
@@ -253,10 +266,11 @@ export class StreamWatch {
   }
 
   #crashed(match: Match): WatchEvent {
-    const line = Buffer.from(this.#backlog.view(match.start, match.end)).toString('latin1');
+    const text = Buffer.from(this.#backlog.view(match.start, match.end)).toString('latin1');
+    const line = text.replace(/[\r\n]+$/, '');
     this.#position = match.end;
     this.#mode = 'over';
-    return { kind: 'crash', family: this.#armed.crash[match.index]?.family ?? '', line };
+    return { kind: 'crash', family: this.#armed.crash[match.index]?.family ?? 'device', line };
   }
 
   #startAfresh(): void {

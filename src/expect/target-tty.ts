@@ -6,8 +6,15 @@ import { join } from 'node:path';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { didYouMean, parse } from '../base/validate.ts';
 import type { ConsoleLockPlace } from '../tty/console-lock.ts';
+import type { CrashConfig } from '../wire/crash.ts';
 import { ENV, ttyVariable } from '../wire/env.ts';
-import { consoleLockFile, LEASE_RECORD_FILE, LeaseRecord, unreadBytesFile } from '../wire/lease.ts';
+import {
+  consoleLockFile,
+  LEASE_RECORD_FILE,
+  type LeasedDevice,
+  LeaseRecord,
+  unreadBytesFile,
+} from '../wire/lease.ts';
 import { NoUnreadBytes, type UnreadBytes, UnreadFile } from './unread-bytes.ts';
 
 const DEFAULT_BAUD_RATE = 115_200;
@@ -25,6 +32,8 @@ export interface TargetTty {
   readonly lock: ConsoleLockPlace | undefined;
   /** To be used by who holds `lock` only. */
   readonly unread: UnreadBytes;
+  /** What counts as a crash of its device, where the config says so. */
+  readonly crash: CrashConfig | undefined;
   /** Which of the log proxies it belongs to: its index, else the one after those of the leased device. */
   readonly logIndex: number;
 }
@@ -109,6 +118,16 @@ function leasedNames(lease: Lease | undefined): (string | undefined)[] {
   return recordedTtys(lease).map(({ name }) => name);
 }
 
+/** The device that the tty of that index belongs to. */
+function deviceOf(index: number, lease: Lease | undefined): LeasedDevice | undefined {
+  let first = 0;
+  for (const device of lease?.record?.devices ?? []) {
+    if (index < first + device.ttys.length) return device;
+    first += device.ttys.length;
+  }
+  return undefined;
+}
+
 /** Of all its devices: those of the first are 0, 1, …, and those of the next one follow on. */
 function recordedTtys(lease: Lease | undefined): { path: string; name?: string; baudRate: number }[] {
   const [first, ...others] = lease?.record?.devices ?? [];
@@ -149,6 +168,7 @@ function targetTty(index: number, path: string, env: NodeJS.ProcessEnv, lease: L
     heldBy: 'the lease',
     lock: { path: join(lease.folder, consoleLockFile(index)), atRelease: 'keep' },
     unread: new UnreadFile(join(lease.folder, unreadBytesFile(index))),
+    crash: deviceOf(index, lease)?.crash,
     logIndex: index,
   };
 }
@@ -162,6 +182,7 @@ function plainTty(path: string, env: NodeJS.ProcessEnv, logIndex: number): Targe
     heldBy: 'nobody',
     lock: plainLockPlace(path, env),
     unread: new NoUnreadBytes(),
+    crash: undefined,
     logIndex,
   };
 }

@@ -1,5 +1,20 @@
 import { formatDuration } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
+import { quoted } from './text.ts';
+
+/** What a board told of its crash. */
+export interface CrashReport {
+  readonly family: string;
+  /** The line that told. */
+  readonly line: string;
+  /** `pc 0x400d1234, task main`; empty when the dump says nothing of the kind. */
+  readonly evidence: string;
+}
+
+export function describeCrash({ family, line, evidence }: CrashReport): string {
+  const more = evidence === '' ? '' : ` (${evidence})`;
+  return `the board crashed (${family}): ${quoted(Buffer.from(line, 'latin1'), 200)}${more}`;
+}
 
 /** Why a session did not pass. The message is one line; the tail is what the board said last. */
 export class ExpectationError extends RigError {
@@ -7,6 +22,7 @@ export class ExpectationError extends RigError {
   readonly step: string | undefined;
   /** The last lines that arrived, oldest first, control bytes made visible. */
   readonly tail: readonly string[];
+  readonly crash: CrashReport | undefined;
 
   constructor(
     blame: Blame,
@@ -14,6 +30,7 @@ export class ExpectationError extends RigError {
     details: {
       readonly step: string | undefined;
       readonly tail: readonly string[];
+      readonly crash?: CrashReport | undefined;
       readonly cause?: unknown;
     },
   ) {
@@ -21,6 +38,7 @@ export class ExpectationError extends RigError {
     super(blame, `${message}${ending}`, { cause: details.cause });
     this.step = details.step;
     this.tail = details.tail;
+    this.crash = details.crash;
   }
 }
 

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { CrashConfig } from './crash.ts';
 
 /** A word by which a request names a device: no blanks, no commas. */
 const Word = v.pipe(v.string(), v.regex(/^[^\s,=]+$/, 'expected a word without blanks, commas or ='));
@@ -32,7 +33,7 @@ const Tty = v.strictObject({
   rate: v.exactOptional(
     v.pipe(
       v.number(),
-      v.integer(),
+      v.integer('expected a whole number of baud'),
       v.minValue(1, 'expected a positive baud rate'),
       // Source: <asm-generic/termbits.h>, speed_t.
       v.maxValue(0xffff_ffff, 'expected a baud rate below 2^32'),
@@ -98,6 +99,8 @@ export const Device = v.strictObject({
   usb: v.exactOptional(Usb),
   /** The debug probe that has to be plugged in. */
   probe: v.exactOptional(v.strictObject({ serial: SerialNumber, kind: ProbeKind })),
+  /** What `sai-expect` takes for a crash of it. */
+  crash: v.exactOptional(CrashConfig),
   /** How long a request for it waits when the command line does not say. */
   wait: v.exactOptional(v.union([v.literal('forever'), Duration])),
   /** Longest time one lease may last. */

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { CrashConfig } from './crash.ts';
 
 const Integer = v.pipe(v.number(), v.integer());
 
@@ -23,6 +24,8 @@ export const LeasedDevice = v.strictObject({
   ttys: v.array(LeasedTty),
   /** `<url>/<target>` */
   jig: v.exactOptional(v.string()),
+  /** What counts as a crash of it, where its config says so. */
+  crash: v.exactOptional(CrashConfig),
   /** Its debug probe, and the first of the ten TCP ports that are the lease's. */
   probe: v.exactOptional(v.strictObject({ serial: v.string(), portBase: Integer })),
 });

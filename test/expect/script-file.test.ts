@@ -151,7 +151,7 @@ describe('a file that is wrong is told with line and column:', () => {
       'config: boot.yaml:1:10: steps.0.call: gone.yaml: expected a file, found none',
     );
     expect(await problem('steps: [fresh]', { file: '/dev/zero' })).toBe(
-      'config: /dev/zero: cannot be read: it is no file',
+      'config: /dev/zero: expected a file, found a device, pipe or socket',
     );
   });
 });

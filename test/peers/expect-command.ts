@@ -97,6 +97,12 @@ export class Workplace implements AsyncDisposable {
     return this.start(args).ended;
   }
 
+  /** Removes what a killed command has left behind. */
+  clear(): void {
+    rmSync(this.runDir, { recursive: true });
+    mkdirSync(this.runDir);
+  }
+
   /** What commands have left behind, besides findings and the lease. */
   leftovers(): string[] {
     return readdirSync(this.runDir);

@@ -1,0 +1,38 @@
+/** What a session waits by: the time of day, or that of a recording. */
+export interface Clock {
+  /** Calls once, `ms` from now. */
+  after(ms: number, act: () => void): ClockTimer;
+  /** Calls once what has arrived by now has been read: bytes in the kernel's queue are not silence. */
+  onceRead(act: () => void): void;
+}
+
+export interface ClockTimer {
+  /** Begins to wait anew; not to be called once it has called. */
+  refresh(): void;
+  cancel(): void;
+}
+
+export const REAL_CLOCK: Clock = {
+  after(ms, act) {
+    const timer = setTimeout(act, ms);
+    return { refresh: () => void timer.refresh(), cancel: () => clearTimeout(timer) };
+  },
+  // The event loop reads between its timers and its immediates.
+  onceRead: (act) => void setImmediate(act),
+};
+
+/** @throws the reason of `signal` */
+export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const stop = (): void => {
+      timer.cancel();
+      reject(signal.reason as Error);
+    };
+    const timer = clock.after(ms, () => {
+      signal.removeEventListener('abort', stop);
+      resolve();
+    });
+    signal.addEventListener('abort', stop, { once: true });
+  });
+}

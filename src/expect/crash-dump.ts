@@ -1,0 +1,82 @@
+import { OutputLines } from '../results/output-lines.ts';
+import type { CrashFamily } from '../wire/crash.ts';
+import { BOOT_LINES, CRASH_KNOWLEDGE } from './crash-families.ts';
+
+/** A board that has said nothing for this long has told all of its crash. */
+export const DUMP_QUIET_MS = 2000;
+/** A dump that goes on for ever is cut here. */
+export const DUMP_LIMIT_MS = 10_000;
+const DUMP_LIMIT_BYTES = 256 * 1024;
+
+const NEWLINE = 0x0a;
+
+/** What is told of a crash, in this order. */
+const FACTS = ['reason', 'pc', 'address', 'task'] as const;
+type Fact = (typeof FACTS)[number];
+
+/** Whether more than a line can be expected. */
+export function hasDump(family: CrashFamily | 'device'): boolean {
+  return family !== 'sai-uno' && family !== 'reset-loop';
+}
+
+/** Follows a dump to its end. */
+export class CrashDump {
+  readonly #last: RegExp | undefined;
+  readonly #boots = BOOT_LINES.map(({ source }) => new RegExp(source));
+  readonly #lines = new OutputLines();
+  #sizeBytes = 0;
+  /** Of the line that has not ended. */
+  #lineBytes = 0;
+  #isOver = false;
+
+  constructor(family: CrashFamily | 'device') {
+    const known = CRASH_KNOWLEDGE.find((each) => each.family === family);
+    this.#last = known?.last;
+  }
+
+  /** Whether its last line has come, or the next start of the board, or too much. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** How many more of the bytes that it has been given belong to it: whole lines, whatever the chunks. */
+  push(chunk: Uint8Array): number {
+    let used = 0;
+    for (let from = 0; !this.#isOver && from < chunk.length; ) {
+      const newline = chunk.indexOf(NEWLINE, from);
+      const end = newline < 0 ? chunk.length : newline + 1;
+      const [line] = this.#lines.push(chunk.subarray(from, end));
+      this.#lineBytes += end - from;
+      this.#sizeBytes += end - from;
+      from = end;
+      if (line === undefined) break;
+      used += this.#takeLine(line);
+    }
+    if (this.#sizeBytes >= DUMP_LIMIT_BYTES) this.#isOver = true;
+    return used;
+  }
+
+  #takeLine(line: string): number {
+    const lineBytes = this.#lineBytes;
+    this.#lineBytes = 0;
+    const isNextStart = this.#boots.some((boot) => boot.test(line));
+    this.#isOver = isNextStart || this.#last?.test(line) === true;
+    return isNextStart ? 0 : lineBytes;
+  }
+}
+
+/** What a dump says beyond its first line: `pc 0x400d1234, address 0x00000000`. `text` may hold what came before it. */
+export function evidenceIn(family: CrashFamily | 'device', firstLine: string, text: string): string {
+  const facts = new Map<Fact, string>();
+  for (const regex of CRASH_KNOWLEDGE.find((each) => each.family === family)?.evidence ?? []) {
+    const groups = regex.exec(text)?.groups ?? {};
+    for (const fact of FACTS) {
+      const value = groups[fact];
+      if (value !== undefined && !facts.has(fact) && !firstLine.includes(value)) facts.set(fact, value);
+    }
+  }
+  return FACTS.flatMap((fact) => {
+    const value = facts.get(fact);
+    return value === undefined ? [] : [fact === 'reason' ? value : `${fact} ${value}`];
+  }).join(', ');
+}

@@ -1,0 +1,133 @@
+import { closeSync, openSync, statSync, writeSync } from 'node:fs';
+import { RigError, reasonOf } from '../base/errors.ts';
+import type { Console } from '../tty/console.ts';
+import type { RunJig } from './jig-step.ts';
+import { payloadOf, type RecordingEntry, type RecordingHead } from './recording.ts';
+import type { UnreadBytes } from './unread-bytes.ts';
+
+type Untimed<T> = T extends unknown ? Omit<T, 'ms'> : never;
+
+/**
+ * Writes a recording, a line in one write as things happen: whoever is killed leaves a file that is right up to its
+ * last whole line.
+ */
+export class Recorder {
+  readonly #path: string;
+  readonly #fd: number;
+  readonly #startNs = process.hrtime.bigint();
+  #sizeBytes = 0;
+  #trouble: RigError | undefined;
+
+  /** @throws {RigError} blame `usage` for what is no file, `config` for one that cannot be written */
+  constructor(path: string, head: Pick<RecordingHead, 'device' | 'ttys'>) {
+    this.#path = path;
+    if (statSync(path, { throwIfNoEntry: false })?.isFile() === false)
+      throw new RigError('usage', `--record ${path}: expected a file or a free name, found something else`);
+    try {
+      this.#fd = openSync(path, 'w');
+    } catch (error) {
+      throw new RigError('config', `--record ${path}: cannot be written: ${reasonOf(error)}`, {
+        cause: error,
+      });
+    }
+    this.#writeLine({ format: 'sai-recording', version: 1, startedAtMs: Date.now(), ...head });
+  }
+
+  /** `console`, with what is sent to it recorded before the board can answer. */
+  console(console: Console, tty: number): Console {
+    return {
+      label: console.label,
+      bytes: this.#recorded(console.bytes, tty),
+      get overruns() {
+        return console.overruns;
+      },
+      send: async (bytes, signal) => {
+        this.#bytes(tty, 'out', bytes);
+        await console.send(bytes, signal);
+      },
+      [Symbol.asyncDispose]: () => console[Symbol.asyncDispose](),
+    };
+  }
+
+  jig(runJig: RunJig, tty: number): RunJig {
+    return async (sequence, signal) => {
+      this.#add({ tty, is: 'jig', sequence, event: 'begin' });
+      try {
+        const report = await runJig(sequence, signal);
+        this.#add({ tty, is: 'jig', sequence, event: 'end' });
+        return report;
+      } catch (error) {
+        this.#add({ tty, is: 'jig', sequence, event: 'end', error: reasonOf(error) });
+        throw error;
+      }
+    };
+  }
+
+  unread(unread: UnreadBytes, tty: number): UnreadBytes {
+    return {
+      load: () => {
+        const early = unread.load();
+        const before = early.before === undefined ? {} : { before: early.before };
+        if (early.bytes.length > 0) this.#add({ tty, is: 'early', ...before, ...payloadOf(early.bytes) });
+        return early;
+      },
+      append: (chunk) => unread.append(chunk),
+      replace: (left) => unread.replace(left),
+    };
+  }
+
+  /** Nothing has come for 50 ms. */
+  quiet(tty: number): void {
+    this.#add({ tty, is: 'quiet' });
+  }
+
+  /** The verdict: passed, or why not. */
+  end(failure: unknown): void {
+    const verdict = failure === undefined ? 'pass' : failure instanceof RigError ? failure.blame : 'stopped';
+    const error = failure === undefined ? {} : { error: reasonOf(failure) };
+    this.#add({ tty: 0, is: 'end', verdict, ...error });
+  }
+
+  /** What of it could not be written, blamed on the rig. */
+  close(): RigError | undefined {
+    closeSync(this.#fd);
+    return this.#trouble;
+  }
+
+  async *#recorded(bytes: AsyncIterable<Uint8Array>, tty: number): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const chunk of bytes) {
+        this.#bytes(tty, 'in', chunk);
+        yield chunk;
+      }
+    } catch (error) {
+      this.#add({ tty, is: 'gone', error: reasonOf(error) });
+      throw error;
+    }
+  }
+
+  #add(entry: Untimed<RecordingEntry>): void {
+    const ms = Number((process.hrtime.bigint() - this.#startNs) / 1000n) / 1000;
+    this.#writeLine({ ms, ...entry });
+  }
+
+  #bytes(tty: number, direction: 'in' | 'out', bytes: Uint8Array): void {
+    this.#add({ tty, is: direction, ...payloadOf(bytes) });
+  }
+
+  /** A line that does not get in whole is taken back, and none follows: nothing may be missing in the middle. */
+  #writeLine(line: object): void {
+    if (this.#trouble) return;
+    const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at, bytes.length - at);
+      this.#sizeBytes += bytes.length;
+    } catch (error) {
+      this.#trouble = new RigError(
+        'unavailable',
+        `${this.#path}: the recording ends after ${this.#sizeBytes} bytes: ${reasonOf(error)}`,
+        { cause: error },
+      );
+    }
+  }
+}

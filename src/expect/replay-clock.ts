@@ -1,0 +1,64 @@
+import type { Clock, ClockTimer } from './clock.ts';
+
+interface Pending {
+  atMs: number;
+  readonly act: () => void;
+}
+
+/** The time of a recording: it passes when somebody says so. */
+export class ReplayClock implements Clock {
+  #nowMs = 0;
+  readonly #pending = new Set<Pending>();
+  readonly #readWaiting: () => boolean;
+
+  /** `readWaiting` has read what had arrived by now, and tells whether there was anything. */
+  constructor(readWaiting: () => boolean) {
+    this.#readWaiting = readWaiting;
+  }
+
+  /** Since the recording began. */
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
+  /** When the next timer is due; undefined when there is none. */
+  get nextMs(): number | undefined {
+    return this.#next?.atMs;
+  }
+
+  after(ms: number, act: () => void): ClockTimer {
+    const timer: Pending = { atMs: 0, act };
+    const start = (): void => {
+      timer.atMs = this.#nowMs + ms;
+      this.#pending.delete(timer); // the last of those that are due at the same time
+      this.#pending.add(timer);
+    };
+    start();
+    return { refresh: start, cancel: () => void this.#pending.delete(timer) };
+  }
+
+  onceRead(act: () => void): void {
+    if (this.#readWaiting()) setImmediate(act);
+    else act();
+  }
+
+  /** Never back. */
+  advanceTo(ms: number): void {
+    this.#nowMs = Math.max(this.#nowMs, ms);
+  }
+
+  /** Goes on to the next timer that is due, and calls it. */
+  fireNext(): void {
+    const next = this.#next;
+    if (!next) return;
+    this.#pending.delete(next);
+    this.advanceTo(next.atMs);
+    next.act();
+  }
+
+  get #next(): Pending | undefined {
+    let first: Pending | undefined;
+    for (const timer of this.#pending) if (!first || timer.atMs < first.atMs) first = timer;
+    return first;
+  }
+}

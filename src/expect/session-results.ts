@@ -1,0 +1,54 @@
+import { oneLine } from '../base/one-line.ts';
+import { failureOf, type Interruption, ResultsCollector } from '../results/results-collector.ts';
+import { ResultsReport } from '../results/results-report.ts';
+import { tableOf } from '../results/results-table.ts';
+import type { ResultsRequest } from './cli.ts';
+import type { SessionResults } from './session-tests.ts';
+import { ExpectationError } from './verdict.ts';
+
+/** The test results of one session: collected, written as they come, and told at the end. */
+export class ResultsOfSession implements SessionResults {
+  readonly #collector: ResultsCollector;
+  readonly #report: ResultsReport;
+  readonly #say: (text: string) => void;
+
+  /** `name` is what tests are called that belong to no suite. @throws {RigError} a file that cannot be written */
+  constructor({ format, junit, json }: ResultsRequest, name: string, say: (text: string) => void) {
+    this.#report = new ResultsReport({ name, junit, json });
+    this.#collector = new ResultsCollector(format, (test) => this.#report.add(test));
+    this.#say = say;
+  }
+
+  get isComplete(): boolean {
+    return this.#collector.isComplete;
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#collector.push(chunk);
+  }
+
+  conclude(): string | undefined {
+    return failureOf(this.#collector.end());
+  }
+
+  /**
+   * The session is over, with that failure or with none.
+   *
+   * @throws {RigError} blame `unavailable` when a file could not be written
+   */
+  finish(failure: unknown): void {
+    const summary = this.#collector.end(failure === undefined ? undefined : interruptionBy(failure));
+    for (const line of tableOf(summary)) this.#say(line);
+    this.#report.finish(summary, failure === undefined ? undefined : messageOf(failure));
+  }
+}
+
+/** Without effect where the tests had come to their end before. */
+function interruptionBy(failure: unknown): Interruption {
+  const isCrash = failure instanceof ExpectationError && failure.crash !== undefined;
+  return { status: isCrash ? 'crash' : 'missing', message: messageOf(failure) };
+}
+
+function messageOf(failure: unknown): string {
+  return oneLine(failure instanceof Error ? failure.message.replace(/; last lines:$/, '') : String(failure));
+}

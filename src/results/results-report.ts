@@ -1,0 +1,154 @@
+/** Where test results go: files that hold, at any moment, what has come by then. */
+
+import { closeSync, openSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { junitOf, liveBegin, liveEnd, testCase } from './junit.ts';
+import { countOf, type ResultsSummary } from './results-collector.ts';
+import type { TestResult } from './test-result.ts';
+
+export interface ReportOptions {
+  /** What the tests are called that belong to no suite. */
+  readonly name: string;
+  readonly junit: string | undefined;
+  readonly json: string | undefined;
+}
+
+/** Writes each test as it comes, and all of them once more at the end. */
+export class ResultsReport {
+  readonly #name: string;
+  readonly #junit: LiveFile | undefined;
+  readonly #json: LiveFile | undefined;
+  #junitEnd = 0;
+  #jsonEnd = 0;
+  /** Told at the end: a full disk stops no test. */
+  #trouble: RigError | undefined;
+
+  /** @throws {RigError} blame `usage` for what is no file, `config` for one that cannot be written */
+  constructor({ name, junit, json }: ReportOptions) {
+    this.#name = name;
+    this.#junit = junit === undefined ? undefined : new LiveFile(junit, '--junit');
+    this.#json = json === undefined ? undefined : new LiveFile(json, '--results-json');
+    this.#writeJunit(liveBegin(name));
+  }
+
+  add(test: TestResult): void {
+    this.#writeJunit(testCase(this.#name, test));
+    this.#writeJson({ event: 'test', atMs: Date.now(), ...test });
+  }
+
+  /**
+   * Once. `failure` is why the run did not pass.
+   *
+   * @throws {RigError} blame `unavailable` when any of it could not be written
+   */
+  finish(summary: ResultsSummary, failure: string | undefined): void {
+    for (const problem of summary.problems) this.#writeJson({ event: 'problem', text: problem });
+    const counts = {
+      tests: summary.tests.length,
+      passed: countOf(summary, 'pass'),
+      failed: countOf(summary, 'fail'),
+      skipped: countOf(summary, 'skip'),
+      crashed: countOf(summary, 'crash'),
+      missing: countOf(summary, 'missing'),
+    };
+    const verdict = failure === undefined ? 'pass' : 'fail';
+    this.#writeJson({
+      event: 'end',
+      format: summary.format ?? null,
+      verdict,
+      ...counts,
+      ...(failure ? { failure } : {}),
+    });
+    this.#attempt(() => this.#junit?.replace(junitOf(this.#name, summary, failure)));
+    this.#attempt(() => this.#json?.close());
+    if (this.#trouble) throw this.#trouble;
+  }
+
+  /** The end is written again over the last one, in one write, so that the file is whole at any moment. */
+  #writeJunit(text: string): void {
+    const bytes = Buffer.from(text);
+    this.#attempt(() => {
+      this.#junit?.write(Buffer.concat([bytes, Buffer.from(liveEnd(this.#name))]), this.#junitEnd);
+      this.#junitEnd += bytes.length;
+    });
+  }
+
+  #writeJson(record: object): void {
+    const bytes = Buffer.from(`${JSON.stringify(record)}\n`);
+    this.#attempt(() => {
+      this.#json?.write(bytes, this.#jsonEnd);
+      this.#jsonEnd += bytes.length;
+    });
+  }
+
+  #attempt(write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      if (!(error instanceof RigError)) throw error;
+      this.#trouble ??= error;
+    }
+  }
+}
+
+/** A file of this run: what an older one left under that name is gone from the start. */
+class LiveFile {
+  readonly #path: string;
+  readonly #fd: number;
+
+  constructor(path: string, flag: string) {
+    this.#path = path;
+    const found = kindOf(path);
+    if (found === 'something else') {
+      throw new RigError('usage', `${flag} ${path}: expected a file or a free name, found something else`);
+    }
+    try {
+      this.#fd = openSync(path, 'w');
+    } catch (error) {
+      throw new RigError('config', `${flag} ${path}: cannot be written: ${reasonOf(error)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  write(bytes: Uint8Array, position: number): void {
+    try {
+      for (let at = 0; at < bytes.length; )
+        at += writeSync(this.#fd, bytes, at, bytes.length - at, position + at);
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  /** In one step: a reader sees the old file or the new one. */
+  replace(text: string): void {
+    this.close();
+    const scratch = `${this.#path}.${process.pid}.new`;
+    try {
+      writeFileSync(scratch, text);
+      renameSync(scratch, this.#path);
+    } catch (error) {
+      rmSync(scratch, { force: true });
+      throw this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): RigError {
+    return new RigError('unavailable', `${this.#path}: cannot be written: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
+
+function kindOf(path: string): 'nothing' | 'a file' | 'something else' {
+  try {
+    return statSync(path).isFile() ? 'a file' : 'something else';
+  } catch (error) {
+    if (errnoCode(error) === undefined) throw error;
+    return 'nothing';
+  }
+}

@@ -1,0 +1,274 @@
+import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CHUNKINGS, DutOnPty } from '../peers/dut-on-pty.ts';
+import { type Ended, Workplace } from '../peers/expect-command.ts';
+import { runCommand, startLab } from '../peers/running-lab.ts';
+import { seededRandom } from '../peers/seeded-random.ts';
+import { until } from '../until.ts';
+
+let place: Workplace;
+let dut: DutOnPty;
+
+beforeEach(() => {
+  place = new Workplace();
+  dut = new DutOnPty();
+});
+
+afterEach(async () => {
+  await dut[Symbol.asyncDispose]();
+  expect(place.leftovers()).toEqual([]);
+  await place[Symbol.asyncDispose]();
+});
+
+const recording = (): string => join(place.folder, 'x.rec');
+const linesOf = (path: string): Record<string, unknown>[] =>
+  readFileSync(path, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+/** The same steps with the board, recorded, and with the recording. */
+async function bothWays(...args: readonly string[]): Promise<{ live: Ended; replayed: Ended }> {
+  const live = await place.run('--tty', dut.ttyPath, ...args, '--record', recording());
+  const replayed = await place.run('--tty', dut.ttyPath, ...args, '--replay', recording());
+  return { live, replayed };
+}
+
+describe.each(CHUNKINGS)('what a board said in %s', (chunking) => {
+  beforeEach(async () => {
+    await dut[Symbol.asyncDispose]();
+    dut = new DutOnPty(chunking);
+  });
+
+  test('is recorded both ways, and passes again', async () => {
+    dut.say('boot\r\n> ');
+    dut.on('version\n', '\r\nsai 1.2.3\r\n> ');
+    const args = [
+      '--expect',
+      '> ',
+      '--pause',
+      '20ms',
+      '--line',
+      'version',
+      '--regex',
+      '^sai \\d+',
+      '--regex',
+      '^> $',
+    ];
+    const { live, replayed } = await bothWays(...args);
+    expect(live).toMatchObject({ status: 0, stderr: [] });
+    expect(replayed).toEqual(live);
+    const [head, ...entries] = linesOf(recording());
+    expect(head).toMatchObject({ format: 'sai-recording', version: 1, ttys: [{ path: dut.ttyPath }] });
+    const heard = entries.filter(({ is }) => is === 'in').map(({ text }) => text);
+    expect(heard.join('')).toBe('boot\r\n> \r\nsai 1.2.3\r\n> ');
+    expect(entries.filter(({ is }) => is === 'out')).toMatchObject([{ tty: 0, text: 'version\n' }]);
+    expect(entries.at(-1)).toMatchObject({ is: 'end', verdict: 'pass' });
+  });
+
+  test.each([
+    ['silence', ['--line', 'go', '--expect', 'never', '--timeout', '500ms']],
+    ['a crash', ['--line', 'panic', '--expect', 'never', '--timeout', '20s']],
+    ['a fail text', ['--line', 'go', '--pass', 'x', '--fail', 'bad']],
+    ['failed tests', ['--fresh', '--line', 'tests', '--results', 'tap']],
+    ['a settling crash', ['--line', 'late', '--expect', 'ok', '--settle', '5s']],
+  ])('gives the same evidence of %s', async (_name, args) => {
+    dut.say('old\r\n');
+    dut.on('go\n', 'so bad\xff\xfe\r\n\xc3\xa4');
+    dut.on('panic\n', '*** PANIC: overflow\r\n');
+    dut.on('tests\n', 'TAP version 13\r\n1..2\r\nok 1 - a\r\nnot ok 2 - b\r\n');
+    dut.on('late\n', (board) => {
+      board.say('ok\r\n');
+      setTimeout(() => board.say('*** PANIC: late\r\n'), 150);
+    });
+    const { live, replayed } = await bothWays(...args);
+    expect(live.status).toBe(1);
+    expect(replayed).toEqual(live);
+  });
+});
+
+test('a time-out of minutes is replayed in no time', async () => {
+  const head = {
+    format: 'sai-recording',
+    version: 1,
+    startedAtMs: 0,
+    ttys: [{ label: 't', path: 't', baudRate: 1 }],
+  };
+  const at = (ms: number, text: string): object => ({ ms, tty: 0, is: 'in', text });
+  const lines = [head, at(1, 'a'), at(3_000_000, 'b')];
+  writeFileSync(recording(), `${lines.map((line) => JSON.stringify(line)).join('\n')}\n`);
+  expect(await place.run('--replay', recording(), '--expect', 'ab', '--timeout', '1h')).toMatchObject({
+    status: 0,
+  });
+  expect(await place.run('--replay', recording(), '--expect', 'ab', '--timeout', '10m')).toMatchObject({
+    status: 1,
+    stderr: ['sai-expect: t: expected "ab" within 10 min; last lines:', 'sai-expect:   | a'],
+  });
+  const endless = await place.run('--replay', recording(), '--expect', 'c', '--timeout', 'never');
+  expect(endless.status).toBe(1);
+});
+
+test('what the steps send otherwise is said', async () => {
+  dut.on('version\n', 'sai 1.2.3\r\n');
+  dut.on('bye\n', 'ok\r\n');
+  const steps = (line: string): string[] => [
+    '--line',
+    line,
+    '--expect',
+    'sai',
+    '--line',
+    'bye',
+    '--expect',
+    'ok',
+  ];
+  await place.run('--tty', dut.ttyPath, ...steps('version'), '--record', recording());
+  const other = await place.run('--replay', recording(), ...steps('verison'));
+  expect(other).toMatchObject({
+    status: 0,
+    stderr: [`sai-expect: replay: ${dut.ttyPath}: sends "verison\\n" where the recording has "version\\n"`],
+  });
+  const fewer = await place.run('--replay', recording(), '--expect', 'sai', '--expect', 'ok');
+  expect(fewer.status).toBe(0);
+  expect(fewer.stderr[0]).toContain('does not send "version\\n", as the recording does');
+});
+
+test('a tty that goes away is gone again', async () => {
+  dut.on('go\n', (board) => board.unplug());
+  const { live, replayed } = await bothWays('--line', 'go', '--expect', 'never');
+  expect(live.status).toBe(74);
+  expect(replayed).toEqual(live);
+});
+
+test('what a lease had kept comes first again', async () => {
+  place.lease(dut.ttyPath);
+  dut.say('one two');
+  expect((await place.run('--expect', 'one')).status).toBe(0);
+  const args = ['--expect', ' two', '--timeout', '5s'];
+  expect((await place.run(...args, '--record', recording())).status).toBe(0);
+  expect(linesOf(recording())).toContainEqual(expect.objectContaining({ is: 'early', text: ' two' }));
+  expect((await place.run(...args, '--replay', recording())).status).toBe(0);
+});
+
+test('a self test on a virtual Uno that a jig has reset is replayed without either', async () => {
+  const lab = await startLab('held by a jig');
+  const path = join(lab.folder, 'uno.rec');
+  const xml = (name: string): string => readFileSync(join(lab.folder, name), 'utf8');
+  const steps = ['--jig', 'reset', '--regex', '^> $', '--line', 'selftest broken', '--results', 'auto'];
+  const live = await runCommand(
+    'sai-device',
+    ['--quiet', 'uno', 'sai-expect', '--record', path, '--junit', join(lab.folder, 'a.xml'), ...steps],
+    lab,
+  );
+  const replayed = await runCommand(
+    'sai-expect',
+    ['--replay', path, '--junit', join(lab.folder, 'b.xml'), ...steps],
+    lab,
+  );
+  expect(live.status, live.stderr).toBe(1);
+  expect(live.stderr).toContain('results (unity): 4 pass, 1 fail');
+  const said = (stderr: string): string[] =>
+    stderr.split('\n').filter((line) => line.startsWith('sai-expect:'));
+  expect(said(replayed.stderr)).toEqual(said(live.stderr));
+  expect(replayed.status).toBe(1);
+  expect(xml('b.xml')).toBe(xml('a.xml'));
+  const jigs = linesOf(path).filter(({ is }) => is === 'jig');
+  expect(jigs).toMatchObject([
+    { sequence: 'reset', event: 'begin' },
+    { sequence: 'reset', event: 'end' },
+  ]);
+});
+
+test('a recording is readable whenever its writer is killed, up to its last whole line', async () => {
+  const started = place.start(['--tty', dut.ttyPath, '--record', recording(), '--expect', 'never']);
+  await until(
+    () => existsSync(recording()) && readFileSync(recording()).length > 0,
+    'the recording has begun',
+  );
+  dut.say('one\r\n');
+  await until(() => readFileSync(recording(), 'utf8').includes('one'), 'the first bytes are recorded');
+  started.child.kill('SIGKILL');
+  await started.ended;
+  place.clear();
+  expect((await place.run('--replay', recording(), '--expect', 'one')).status).toBe(0);
+  truncateSync(recording(), readFileSync(recording()).length - 3);
+  const cut = await place.run('--replay', recording(), '--expect', 'one', '--timeout', '1s');
+  expect(cut.status).toBe(1);
+  expect(cut.stderr[0]).toContain('the last line of the recording is cut; its writer was killed');
+});
+
+test('both ttys of a session without steps are in one recording', async () => {
+  await using other = new DutOnPty();
+  place.lease(dut.ttyPath, other.ttyPath);
+  dut.say('booting\r\n');
+  const started = place.start(['--record', recording()]);
+  await until(
+    () => existsSync(recording()) && readFileSync(recording(), 'utf8').includes('booting'),
+    'the first tty is recorded',
+  );
+  other.say('Completed: PASS\r\n');
+  expect((await started.ended).status).toBe(0);
+  expect(linesOf(recording()).filter(({ is }) => is === 'in')).toMatchObject([
+    { tty: 0, text: 'booting\r\n' },
+    { tty: 1, text: 'Completed: PASS\r\n' },
+  ]);
+  expect(await place.run('--replay', recording())).toMatchObject({ status: 0, stderr: [] });
+});
+
+test('a recording is printed for asciinema', async () => {
+  dut.on('hi\n', '\x1b[1mhä\x1b[0m\r\n');
+  await place.run('--tty', dut.ttyPath, '--line', 'hi', '--expect', '\\r\\n', '--record', recording());
+  const { status, stdout } = await place.run('--to-cast', recording());
+  expect(status).toBe(0);
+  const [head, ...events] = Buffer.from(stdout, 'latin1')
+    .toString('utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown);
+  expect(head).toMatchObject({ version: 2, width: 80, height: 24, title: dut.ttyPath });
+  const all = events as [number, string, string][];
+  const of = (kind: string): string =>
+    all
+      .filter(([, is]) => is === kind)
+      .map(([, , text]) => text)
+      .join('');
+  expect(of('i')).toBe('hi\n');
+  expect(of('o')).toBe('\x1b[1mhä\x1b[0m\r\n');
+  expect(all.every(([at], index) => at >= (all[index - 1]?.[0] ?? 0))).toBe(true);
+});
+
+test.each([
+  ['nothing', ''],
+  ['another file', 'hello\nworld\n'],
+  ['JSON of another kind', '{"version":2}\n'],
+  ['a newer version', '{"format":"sai-recording","version":2,"startedAtMs":0,"ttys":[]}\n'],
+  [
+    'a tty that it does not have',
+    '{"format":"sai-recording","version":1,"startedAtMs":0,"ttys":[{"label":"t","path":"t","baudRate":1}]}\n{"ms":1,"tty":3,"is":"in","text":"x"}\n',
+  ],
+])('%s is no recording: one line, status 64', async (_name, text) => {
+  writeFileSync(recording(), text);
+  for (const flag of ['--replay', '--to-cast']) {
+    const ended = await place.run(flag, recording(), '--expect', 'x');
+    expect(ended.status).toBe(64);
+    expect(ended.stderr).toHaveLength(1);
+  }
+});
+
+test('random garbage is no recording either', async () => {
+  const { pick } = seededRandom();
+  const bytes = Array.from({ length: 256 }, (_, index) => index);
+  for (let i = 0; i < 5; i++) {
+    writeFileSync(recording(), Buffer.from(Array.from({ length: 300 }, () => pick(bytes))));
+    const ended = await place.run('--replay', recording(), '--expect', 'x');
+    expect(ended.status).toBe(64);
+    expect(ended.stderr).toHaveLength(1);
+  }
+});
+
+test('a replay is not recorded again', async () => {
+  const ended = await place.run('--replay', recording(), '--record', recording(), '--expect', 'x');
+  expect(ended.status).toBe(64);
+  expect(ended.stderr).toHaveLength(1);
+  expect(existsSync(recording())).toBe(false);
+});
