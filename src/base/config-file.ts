@@ -96,12 +96,8 @@ export interface LocatedValue {
  *
  * @throws {RigError} blame `config` with file, line and column
  */
-export async function readYamlFile(path: string): Promise<LocatedValue> {
-  return await parseYaml(readText(path, YAML), path);
-}
-
-/** As {@link readYamlFile}, of a text that `name` stands for in messages. */
-export async function parseYaml(text: string, name: string): Promise<LocatedValue> {
+export async function readYamlFile(name: string): Promise<LocatedValue> {
+  const text = readText(name, YAML);
   const { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } = await import('yaml');
   const lineCounter = new LineCounter();
   const place = (offset: number): string => {

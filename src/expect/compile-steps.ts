@@ -1,35 +1,21 @@
 /** Makes a list of instructions of the steps that a file has, and refuses what could surprise whoever runs it. */
 
-import * as v from 'valibot';
-import type { LocatedValue } from '../base/config-file.ts';
-import { parseDurationMs } from '../base/duration.ts';
-import { RigError, reasonOf } from '../base/errors.ts';
+import type * as v from 'valibot';
 import { didYouMean, parse } from '../base/validate.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
 import { capturedAtEnd, captureNames, reachable } from './flow.ts';
 import { shifted } from './instructions.ts';
-import type { Branch, Instruction, LateStep, Step, Variables } from './script.ts';
-import { CONTROL_STEPS, Within } from './script-schema.ts';
-import { type Body, expectation, type RawPattern, STEP_KINDS, type StepContext } from './step-kinds.ts';
-import { Filler, type Given } from './template.ts';
+import { type Block, labelOf, labelsOf, type Mark, newMark, placeOfMark, targetOf } from './labels.ts';
+import { kindOf, type Makings, madeStep, plainStep, withinOf } from './make-step.ts';
+import type { Branch, Instruction } from './script.ts';
+import { CONTROL_STEPS } from './script-schema.ts';
+import { errorAt, lineOf, type Path, type StepFile } from './step-file.ts';
+import { expectation, type RawPattern, STEP_KINDS } from './step-kinds.ts';
 import { quoted } from './text.ts';
 import { unreachableChoice } from './unreachable-choice.ts';
 
 /** Far more than people write; scripts that call scripts get there without meaning to. */
 const INSTRUCTION_LIMIT = 10_000;
-
-type Path = readonly (string | number)[];
-
-/** A file whose steps are wanted. */
-export interface StepFile {
-  /** As messages name it. */
-  readonly name: string;
-  readonly at: LocatedValue['at'];
-  readonly lineEnd: string;
-  readonly given: ReadonlyMap<string, Given>;
-  /** Names of captured texts that `given` may ask for. */
-  readonly lent: ReadonlySet<string>;
-}
 
 /** What all files of one script have in common. */
 export interface Shared {
@@ -65,27 +51,6 @@ export async function compileSteps(
   return program;
 }
 
-/** `file:line:column: path: text`. */
-export function errorAt(file: Pick<StepFile, 'at'>, path: Path, text: string, cause?: unknown): RigError {
-  const keys = path.length === 0 ? '' : `${path.join('.')}: `;
-  return new RigError('config', `${file.at(path)}: ${keys}${text}`, { cause });
-}
-
-/** A place that is known once everything before it is. */
-interface Mark {
-  at: number | undefined;
-  readonly limit: number | undefined;
-  isWanted: boolean;
-}
-
-/** Steps among which one can go to a label, and those around them. */
-interface Block {
-  readonly labels: ReadonlyMap<string, Mark>;
-  readonly outer: Block | undefined;
-  /** Just past the loop that this is in. */
-  readonly leave: Mark | undefined;
-}
-
 interface Pending {
   readonly path: Path;
   readonly make: () => Instruction;
@@ -103,31 +68,34 @@ class Compiler {
   readonly #labelNames: Set<string>;
   readonly #pending: Pending[] = [];
   readonly #end = newMark();
+  readonly #makings: Makings;
 
   constructor(file: StepFile, shared: Shared, onTty: OnTty, labelNames: Set<string>) {
     this.#file = file;
     this.#shared = shared;
     this.#onTty = onTty;
     this.#labelNames = labelNames;
+    this.#makings = { file, unsafe: shared.unsafe };
   }
 
   async compile(steps: readonly unknown[], path: Path): Promise<readonly Instruction[]> {
-    await this.#block(steps, path, undefined, undefined);
-    this.#place(this.#end);
-    const program = this.#pending.map(({ make }) => make());
-    this.#checkWays(program);
+    const program = await this.#program(steps, path);
+    this.#checkCaptures(program);
     return program;
   }
 
-  #checkWays(program: readonly Instruction[]): void {
+  async #program(steps: readonly unknown[], path: Path): Promise<readonly Instruction[]> {
+    await this.#block(steps, path, undefined, undefined);
+    this.#place(this.#end);
+    const program = this.#pending.map(({ make }) => make());
     const isReached = reachable(program);
     const lost = this.#pending.find(({ isWritten }, index) => isWritten && !isReached[index]);
-    if (lost)
-      throw errorAt(
-        this.#file,
-        lost.path,
-        'expected a way to get here, but the step before always goes elsewhere',
-      );
+    if (!lost) return program;
+    const text = 'expected a way to get here, but the step before always goes elsewhere';
+    throw errorAt(this.#file, lost.path, text);
+  }
+
+  #checkCaptures(program: readonly Instruction[]): void {
     const all = captureNames(program);
     capturedAtEnd(program, this.#file.lent, (name, at) => {
       const known = [...this.#file.given.keys(), ...all];
@@ -153,7 +121,12 @@ class Compiler {
     outer: Block | undefined,
     leave: Mark | undefined,
   ): Promise<void> {
-    const block: Block = { labels: this.#labelsOf(steps, path), outer, leave: leave ?? outer?.leave };
+    const block: Block = {
+      labels: labelsOf(steps, path, this.#file, this.#labelNames),
+      outer,
+      leave: leave ?? outer?.leave,
+      end: this.#end,
+    };
     const limited = [...block.labels.values()].filter(({ limit }) => limit !== undefined);
     const counters = new Map(limited.map((mark) => [mark, this.#shared.counters++]));
     if (limited.length > 0)
@@ -166,32 +139,11 @@ class Compiler {
     }
   }
 
-  #labelsOf(steps: readonly unknown[], path: Path): Map<string, Mark> {
-    const labels = new Map<string, Mark>();
-    for (const [index, step] of steps.entries()) {
-      const name = labelOf(step);
-      if (name === undefined) continue;
-      const at = [...path, index];
-      if (['next', 'end', 'leave'].includes(name))
-        throw errorAt(
-          this.#file,
-          at,
-          `expected a name of your own, ${JSON.stringify(name)} has a meaning of its own`,
-        );
-      if (this.#labelNames.has(name))
-        throw errorAt(this.#file, at, `expected each label once, ${JSON.stringify(name)} is there twice`);
-      this.#labelNames.add(name);
-      const limit = (step as { limit?: unknown }).limit;
-      labels.set(name, newMark(typeof limit === 'number' ? limit : undefined));
-    }
-    return labels;
-  }
-
   async #step(raw: unknown, path: Path, block: Block, counters: ReadonlyMap<Mark, number>): Promise<void> {
     const step = typeof raw === 'string' ? { [raw]: null } : raw;
-    const kind = this.#kindOf(step, path);
+    const kind = kindOf(step, path, this.#file);
     if (Object.hasOwn(STEP_KINDS, kind)) {
-      const made = this.#plainStep(kind, step, path);
+      const made = plainStep(kind, step, path, this.#makings);
       this.#emit(path, () => made);
       return;
     }
@@ -205,7 +157,7 @@ class Compiler {
         this.#place(mark);
         const counter = counters.get(mark);
         if (limit === undefined || counter === undefined) return;
-        const text = `label ${label} (${this.#placeOf(path)})`;
+        const text = `label ${label} (${lineOf(this.#file, path)})`;
         this.#emit(path, () => ({ kind: 'count', counter, limit, text }), 'between');
         return;
       }
@@ -221,7 +173,7 @@ class Compiler {
       }
       case 'fail': {
         const { fail } = this.#parse('fail', step, path);
-        const text = `fail (${this.#placeOf(path)})`;
+        const text = `fail (${lineOf(this.#file, path)})`;
         this.#emit(path, () => ({
           kind: 'fail',
           text,
@@ -236,31 +188,6 @@ class Compiler {
     }
   }
 
-  #kindOf(step: unknown, path: Path): string {
-    const known = [...Object.keys(STEP_KINDS), ...Object.keys(CONTROL_STEPS)];
-    if (typeof step !== 'object' || step === null || Array.isArray(step)) {
-      const got = JSON.stringify(step) ?? String(step);
-      throw errorAt(this.#file, path, `expected a step such as {expect: "login: "}, got ${got.slice(0, 80)}`);
-    }
-    const keys = Object.keys(step);
-    const kinds = keys.filter((key) => known.includes(key));
-    if (kinds.length > 1)
-      throw errorAt(
-        this.#file,
-        path,
-        `expected one kind of step, got ${kinds.join(' and ')}; write a step for each`,
-      );
-    if (kinds[0] !== undefined) return kinds[0];
-    const key = keys[0];
-    throw errorAt(
-      this.#file,
-      path,
-      key === undefined
-        ? 'expected a step such as {expect: "login: "}, got an empty one'
-        : `expected one of ${known.join(', ')}, got ${quoted(Buffer.from(key), 40)}${didYouMean(key.slice(0, 40), known)}`,
-    );
-  }
-
   #parse<const K extends ControlKind>(
     kind: K,
     step: unknown,
@@ -271,63 +198,14 @@ class Compiler {
     >;
   }
 
-  #plainStep(kind: string, raw: unknown, path: Path): Step | LateStep {
-    const known = STEP_KINDS[kind];
-    if (!known) throw new Error(`no step is of kind ${kind}`);
-    const { waits, make } = known;
-    const fields: v.ObjectEntries = { [kind]: known.value, ...(waits ? { within: Within } : {}) };
-    const { [kind]: value, within } = parse(v.strictObject(fields), raw, { at: this.#file.at, path });
-    const shown = typeof value === 'string' ? ` ${quoted(Buffer.from(value))}` : '';
-    return this.#made([...path, kind], `${kind}${shown}`, this.#within(within, path), (context) =>
-      make(value, context),
-    );
-  }
-
-  #within(within: unknown, path: Path): number | undefined {
-    if (typeof within !== 'string') return undefined;
-    try {
-      return parseDurationMs(within, 'the time');
-    } catch (error) {
-      throw errorAt(this.#file, [...path, 'within'], reasonOf(error), error);
-    }
-  }
-
-  /** A step, or one to be made when the texts it wants are captured. */
-  #made(
-    path: Path,
-    text: string,
-    withinMs: number | undefined,
-    make: (context: StepContext) => Body,
-  ): Step | LateStep {
-    const place = this.#placeOf(path);
-    const build = (captured?: Variables): { step: Step; uses: ReadonlySet<string> } => {
-      const filler = new Filler(this.#file.given, captured);
-      const context = { filler, lineEnd: this.#file.lineEnd, unsafe: this.#shared.unsafe, place };
-      try {
-        const body = make(context);
-        const step = {
-          ...body,
-          text: `${text} (${place})`,
-          ...(withinMs === undefined ? {} : { withinMs }),
-        } as Step;
-        return { step, uses: filler.uses };
-      } catch (error) {
-        if (!(error instanceof RigError)) throw error;
-        throw errorAt(this.#file, path, reasonOf(error), error);
-      }
-    };
-    const { step: like, uses } = build();
-    if (uses.size === 0) return like;
-    return { kind: 'late', like, uses, fill: (captured) => build(captured).step };
-  }
-
   async #choices(
     { choices, within }: v.InferOutput<(typeof CONTROL_STEPS)['choices']>,
     path: Path,
     block: Block,
   ): Promise<void> {
     const raw: RawPattern[] = choices.map(({ expect, regex }) => ({ expect, regex }));
-    const step = this.#made(path, 'choices', this.#within(within, path), (context) => {
+    const what = { path, text: 'choices', withinMs: withinOf(within, path, this.#file) };
+    const step = madeStep(what, this.#makings, (context) => {
       const body = expectation(raw, context);
       // What a variable holds is known when the step is made for good.
       if (body.kind === 'expect' && context.filler.isComplete) this.#refuseUnreachable(body.choice, path);
@@ -338,7 +216,7 @@ class Compiler {
     const marks = choices.map(() => newMark());
     const targets = choices.map(({ goto }, index) => {
       if (goto === 'next') return next;
-      if (goto !== undefined) return this.#target(goto, [...path, 'choices', index, 'goto'], block);
+      if (goto !== undefined) return targetOf(goto, [...path, 'choices', index, 'goto'], block, this.#file);
       return marks[index] ?? next;
     });
     this.#emit(path, () => ({ kind: 'choose', step, to: targets.map((mark) => placeOfMark(mark)) }));
@@ -375,42 +253,8 @@ class Compiler {
   }
 
   #goto(name: string, at: Path, block: Block, path: Path): void {
-    const mark = this.#target(name, at, block);
+    const mark = targetOf(name, at, block, this.#file);
     this.#emit(path, () => ({ kind: 'goto', to: placeOfMark(mark) }));
-  }
-
-  #target(name: string, path: Path, block: Block): Mark {
-    if (name === 'end') return this.#end;
-    if (name === 'next')
-      throw errorAt(
-        this.#file,
-        path,
-        'expected next in a choice alone; elsewhere the next step follows by itself',
-      );
-    if (name === 'leave') {
-      if (block.leave) return block.leave;
-      throw errorAt(this.#file, path, 'expected leave inside of loop or repeat, this is in none');
-    }
-    const known: string[] = [];
-    for (let each: Block | undefined = block; each; each = each.outer) {
-      const mark = each.labels.get(name);
-      known.push(...each.labels.keys());
-      if (!mark) continue;
-      mark.isWanted = true;
-      if (mark.at !== undefined && mark.limit === undefined) {
-        throw errorAt(
-          this.#file,
-          path,
-          `goes back to the label ${JSON.stringify(name)}, which has no limit; write {label: ${name}, limit: 3} there`,
-        );
-      }
-      return mark;
-    }
-    throw errorAt(
-      this.#file,
-      path,
-      `expected a label here or around here, or next, leave or end, got ${JSON.stringify(name)}${didYouMean(name, known)}`,
-    );
   }
 
   async #loop(limit: number, steps: readonly unknown[], path: Path, block: Block): Promise<void> {
@@ -419,7 +263,7 @@ class Compiler {
     const leave = newMark();
     this.#emit(path, () => ({ kind: 'reset', counters: [counter] }));
     this.#place(head);
-    const text = `loop (${this.#placeOf(path)})`;
+    const text = `loop (${lineOf(this.#file, path)})`;
     this.#emit(path, () => ({ kind: 'count', counter, limit, text }), 'between');
     await this.#block(steps, [...path, 'loop', 'steps'], block, leave);
     this.#emit(path, () => ({ kind: 'goto', to: placeOfMark(head) }), 'between');
@@ -461,7 +305,9 @@ class Compiler {
       const at = [...path, 'parallel', tty];
       const compiler = new Compiler(this.#file, this.#shared, 'one of several', this.#labelNames);
       // What was captured before the branches begin is for the whole to check.
-      const program = await compiler.#branch(steps, at);
+      const program = await compiler.#program(steps, at);
+      if (!reachable(program)[program.length])
+        throw errorAt(this.#file, at, 'no way leads to the end of these steps');
       for (const name of captureNames(program)) {
         if (seen.has(name))
           throw errorAt(
@@ -473,24 +319,8 @@ class Compiler {
       }
       compiled.push({ tty, steps: program });
     }
-    const text = `parallel steps on ${compiled.map(({ tty }) => tty).join(', ')} (${this.#placeOf(path)})`;
+    const text = `parallel steps on ${compiled.map(({ tty }) => tty).join(', ')} (${lineOf(this.#file, path)})`;
     this.#emit(path, () => ({ kind: 'parallel', text, branches: compiled }));
-  }
-
-  async #branch(steps: readonly unknown[], path: Path): Promise<readonly Instruction[]> {
-    await this.#block(steps, path, undefined, undefined);
-    this.#place(this.#end);
-    const program = this.#pending.map(({ make }) => make());
-    const isReached = reachable(program);
-    const lost = this.#pending.find(({ isWritten }, index) => isWritten && !isReached[index]);
-    if (lost)
-      throw errorAt(
-        this.#file,
-        lost.path,
-        'expected a way to get here, but the step before always goes elsewhere',
-      );
-    if (!isReached[program.length]) throw errorAt(this.#file, path, 'no way leads to the end of these steps');
-    return program;
   }
 
   #emit(path: Path, make: () => Instruction, kind: 'written' | 'between' = 'written'): void {
@@ -506,24 +336,4 @@ class Compiler {
   #place(mark: Mark): void {
     mark.at = this.#pending.length;
   }
-
-  /** `boot.yaml:12`. */
-  #placeOf(path: Path): string {
-    return this.#file.at(path).replace(/:\d+$/, '');
-  }
-}
-
-function newMark(limit?: number): Mark {
-  return { at: undefined, limit, isWanted: false };
-}
-
-function placeOfMark({ at }: Mark): number {
-  if (at === undefined) throw new Error('a place was never set');
-  return at;
-}
-
-function labelOf(step: unknown): string | undefined {
-  if (typeof step !== 'object' || step === null || !Object.hasOwn(step, 'label')) return undefined;
-  const { label } = step as { label: unknown };
-  return typeof label === 'string' ? label : undefined;
 }
