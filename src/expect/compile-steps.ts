@@ -205,12 +205,14 @@ class Compiler {
   ): Promise<void> {
     const raw: RawPattern[] = choices.map(({ expect, regex }) => ({ expect, regex }));
     const what = { path, text: 'choices', withinMs: withinOf(within, path, this.#file) };
-    const step = madeStep(what, this.#makings, (context) => {
-      const body = expectation(raw, context);
-      // What a variable holds is known when the step is made for good.
-      if (body.kind === 'expect' && context.filler.isComplete) this.#refuseUnreachable(body.choice, path);
-      return body;
-    });
+    const step = madeStep(
+      what,
+      this.#makings,
+      (context) => expectation(raw, context),
+      (body) => {
+        if (body.kind === 'expect') this.#refuseUnreachable(body.choice, path);
+      },
+    );
     this.#refuseSameTexts(raw, path);
     const next = newMark();
     const marks = choices.map(() => newMark());

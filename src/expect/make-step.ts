@@ -1,11 +1,10 @@
 import * as v from 'valibot';
 import { parseDurationMs } from '../base/duration.ts';
-import { RigError, reasonOf } from '../base/errors.ts';
 import { didYouMean, parse } from '../base/validate.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
 import type { LateStep, Step, Variables } from './script.ts';
 import { CONTROL_STEPS, Within } from './script-schema.ts';
-import { errorAt, lineOf, type Path, type StepFile } from './step-file.ts';
+import { errorAt, lineOf, type Path, placed, type StepFile } from './step-file.ts';
 import { type Body, STEP_KINDS, type StepContext } from './step-kinds.ts';
 import { Filler } from './template.ts';
 import { quoted } from './text.ts';
@@ -70,11 +69,7 @@ export function plainStep(kind: string, raw: unknown, path: Path, makings: Makin
 /** @throws {RigError} blame `config` */
 export function withinOf(within: unknown, path: Path, file: StepFile): number | undefined {
   if (typeof within !== 'string') return undefined;
-  try {
-    return parseDurationMs(within, 'the time');
-  } catch (error) {
-    throw errorAt(file, [...path, 'within'], reasonOf(error), error);
-  }
+  return placed(file, [...path, 'within'], () => parseDurationMs(within, 'the time'));
 }
 
 /** A step, or one to be made when the texts it wants are captured. */
@@ -82,23 +77,21 @@ export function madeStep(
   { path, text, withinMs }: WrittenStep,
   { file, unsafe }: Makings,
   make: (context: StepContext) => Body,
+  /** Told of what is made with all its texts known; it throws for what cannot be used, and says where. */
+  check: (body: Body) => void = () => {},
 ): Step | LateStep {
   const place = lineOf(file, path);
   const build = (captured?: Variables): { step: Step; uses: ReadonlySet<string> } => {
     const filler = new Filler(file.given, captured);
     const context = { filler, lineEnd: file.lineEnd, unsafe: unsafe, place };
-    try {
-      const body = make(context);
-      const step = {
-        ...body,
-        text: `${text} (${place})`,
-        ...(withinMs === undefined ? {} : { withinMs }),
-      } as Step;
-      return { step, uses: filler.uses };
-    } catch (error) {
-      if (!(error instanceof RigError)) throw error;
-      throw errorAt(file, path, reasonOf(error), error);
-    }
+    const body = placed(file, path, () => make(context));
+    if (filler.isComplete) check(body);
+    const step = {
+      ...body,
+      text: `${text} (${place})`,
+      ...(withinMs === undefined ? {} : { withinMs }),
+    } as Step;
+    return { step, uses: filler.uses };
   };
   const { step: like, uses } = build();
   if (uses.size === 0) return like;

@@ -12,7 +12,7 @@ import { reachable } from './flow.ts';
 import { profilePath } from './profiles.ts';
 import type { ArmedPattern, Instruction, Script } from './script.ts';
 import { ScriptFile, type Variable } from './script-schema.ts';
-import { errorAt, type StepFile } from './step-file.ts';
+import { errorAt, placed, type StepFile } from './step-file.ts';
 import { patternOf, type RawPattern } from './step-kinds.ts';
 import { Filler, type Given } from './template.ts';
 import { LINE_ENDS, type LineEnd, quoted } from './text.ts';
@@ -100,7 +100,7 @@ class Loader {
     const armed = (which: 'pass' | 'fail'): ArmedPattern[] =>
       (content[which] ?? []).map((each, index) => {
         const raw: RawPattern = typeof each === 'string' ? { expect: each } : each;
-        return inFile(file, [which, index], () => {
+        return placed(file, [which, index], () => {
           const pattern = patternOf(raw, { filler, unsafe });
           const name = [...filler.uses][0];
           if (name === undefined) return pattern;
@@ -207,7 +207,7 @@ class Loader {
           where,
           `${called.name} has no variable of that name${didYouMean(name, Object.keys(declared))}`,
         );
-      inFile(from.file, where, () => given.set(name, lentValue(text, from.file.given, lent)));
+      placed(from.file, where, () => given.set(name, lentValue(text, from.file.given, lent)));
     }
     for (const [name, variable] of Object.entries(declared)) {
       if (given.has(name)) continue;
@@ -335,17 +335,7 @@ function howToGive(name: string, variable: Variable): string {
 function timeoutOf(file: ReadFile): number | 'never' | undefined {
   const { timeout } = file.content;
   if (timeout === undefined || timeout === 'never') return timeout;
-  return inFile(file, ['timeout'], () => parseDurationMs(timeout, 'the time'));
-}
-
-/** What `act` gives; its failure is told with its place in the file. */
-function inFile<T>(file: Pick<StepFile, 'at'>, path: readonly (string | number)[], act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    if (!(error instanceof RigError)) throw error;
-    throw errorAt(file, path, reasonOf(error), error);
-  }
+  return placed(file, ['timeout'], () => parseDurationMs(timeout, 'the time'));
 }
 
 function realPathOf(path: string): string {

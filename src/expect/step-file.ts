@@ -1,5 +1,5 @@
 import type { LocatedValue } from '../base/config-file.ts';
-import { RigError } from '../base/errors.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
 import type { Given } from './template.ts';
 
 /** From the top of a file. */
@@ -25,4 +25,14 @@ export function errorAt(file: Pick<StepFile, 'at'>, path: Path, text: string, ca
 /** `boot.yaml:12`. */
 export function lineOf(file: Pick<StepFile, 'at'>, path: Path): string {
   return file.at(path).replace(/:\d+$/, '');
+}
+
+/** What `act` gives; its failure is told with its place in the file. */
+export function placed<T>(file: Pick<StepFile, 'at'>, path: Path, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof RigError)) throw error;
+    throw errorAt(file, path, reasonOf(error), error);
+  }
 }

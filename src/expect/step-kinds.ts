@@ -49,10 +49,12 @@ export const STEP_KINDS: Readonly<Record<string, StepKind>> = {
     pauseMs: parseDurationMs(time, 'the time'),
   })),
   fresh: kind(v.null_('expected the word fresh alone'), 'is done', () => ({ kind: 'fresh' })),
-  jig: kind(v.string(), 'waits', (name, { filler }) => ({
-    kind: 'jig',
-    sequence: Buffer.from(someBytes(name, filler).value).toString(),
-  })),
+  jig: kind(v.string(), 'waits', (name, { filler }) => {
+    const { value, showable } = someBytes(name, filler);
+    if (!showable)
+      throw new RigError('config', 'expected no secret in the name of a sequence, which is told');
+    return { kind: 'jig', sequence: Buffer.from(value).toString() };
+  }),
 };
 
 /** A text or a regex, as a choice or a pattern that is always armed has it. */
@@ -84,10 +86,15 @@ export function patternOf(
     };
   }
   const { value: source, showable } = filler.regex(regex);
-  return {
-    pattern: { kind: 'regex', regex: new ByteRegex(source, 'the regular expression', unsafe) },
-    shown: `/${visible(Buffer.from(showable ? source : regex))}/`,
-  };
+  const shown = `/${visible(Buffer.from(showable ? source : regex))}/`;
+  const what = 'the regular expression';
+  if (showable) return { pattern: { kind: 'regex', regex: new ByteRegex(source, what, unsafe) }, shown };
+  try {
+    return { pattern: { kind: 'regex', regex: new ByteRegex(source, what) }, shown };
+  } catch {
+    // The reason would show the secret.
+    throw new RigError('config', `${what}: ${shown} is none, or one whose time nobody can bound`);
+  }
 }
 
 /** In words, for who reads a plan. */

@@ -166,6 +166,57 @@ test('a secret is sent, and not told', async () => {
   expect(JSON.stringify([ended, place.findings])).not.toContain('geheim');
 });
 
+describe('what was captured', () => {
+  test('may be too little to wait for: the script is to blame', async () => {
+    const dut = newDut();
+    dut.say('name=\r\n');
+    const script = 'steps:\n  - regex: ^name=(?<name>\\w*)$\n  - expect: ${name}\n';
+    const ended = await runScript(script, '--tty', dut.ttyPath);
+    expect(ended).toMatchObject({
+      status: 78,
+      stderr: [
+        'sai-expect: test.yaml:3:5: steps.1.expect: expected at least one byte of text, got none from "${name}"',
+      ],
+    });
+  });
+
+  test('may make a choice that can never be chosen: the script is to blame', async () => {
+    const dut = newDut();
+    dut.say('name=root\r\n');
+    const script =
+      'steps:\n  - regex: ^name=(?<name>\\w+)$\n  - choices: [{expect: root, goto: end}, {expect: "${name}", goto: next}]\n';
+    const ended = await runScript(script, '--tty', dut.ttyPath);
+    expect(ended).toMatchObject({
+      status: 78,
+      stderr: [
+        'sai-expect: test.yaml:3:42: steps.1.choices.1: can never be chosen: it is the same as choices.0',
+      ],
+    });
+  });
+
+  test('is sent as the board said it, byte for byte', async () => {
+    const dut = newDut();
+    dut.say(Buffer.from([0x3c, 0xff, 0x00, 0x5c, 0x24, 0x7b, 0x3e, 0x0a]));
+    const script = "steps:\n  - regex: '<(?<raw>[^>]+)>'\n  - send: '[${raw}]'\n";
+    expect(await runScript(script, '--tty', dut.ttyPath)).toEqual(passed);
+    expect(Buffer.from(dut.heard(), 'latin1')).toEqual(
+      Buffer.from([0x5b, 0xff, 0x00, 0x5c, 0x24, 0x7b, 0x5d]),
+    );
+  });
+});
+
+test('a script is recorded and replayed as steps of a command line are', async () => {
+  const dut = newDut().on('version\n', 'v1.2\r\n> ');
+  const script =
+    'steps:\n  - line: version\n  - choices: [{regex: "^v(?<v>[\\\\d.]+)$", goto: next}]\n  - expect: "> "\n    within: 5s\n';
+  expect(await runScript(script, '--tty', dut.ttyPath, '--record', 'a.rec')).toEqual(passed);
+  expect(await place.run('--script', 'test.yaml', '--replay', 'a.rec')).toMatchObject({ status: 0 });
+  const other = script.replace('> ', 'never');
+  const ended = await runScript(other, '--replay', 'a.rec');
+  expect(ended.status).toBe(1);
+  expect(ended.stderr.join()).toContain('expected "never" (test.yaml:4)');
+});
+
 test('a pass text counts from where no fresh step can come any more', async () => {
   const dut = newDut().on('go', 'PASS');
   dut.say('PASS # ');
@@ -249,6 +300,36 @@ steps:
       expect(place.findings).toHaveLength(1);
     },
   );
+
+  test('both failing at once are one failure, with one finding', async () => {
+    const [one, two] = [newDut(), newDut()];
+    one.on('a\n', (board) => board.say('Kernel panic - not syncing: one\r\n'));
+    two.on('b\n', (board) => board.say('Kernel panic - not syncing: two\r\n'));
+    place.lease(one.ttyPath, two.ttyPath);
+    const ended = await runScript(both);
+    expect(ended.status).toBe(1);
+    expect(ended.stderr.filter((line) => line.includes('the board crashed'))).toHaveLength(1);
+    expect(place.findings).toHaveLength(1);
+  });
+
+  test('what is left unread is kept for each', async () => {
+    const [one, two] = [newDut(), newDut()];
+    one.on('a\n', 'a is x\r\nrest of one').on('x y\n', 'both');
+    two.on('b\n', 'b is y\r\nrest of two');
+    place.lease(one.ttyPath, two.ttyPath);
+    expect(await runScript(both)).toEqual(passed);
+    expect(await place.run('--tty', '1', '--expect', 'rest of two', '--timeout', '5s')).toEqual(passed);
+  });
+
+  test('a stop ends all with 128 + its number', async () => {
+    const [one, two] = [newDut(), newDut()];
+    place.lease(one.ttyPath, two.ttyPath);
+    writeFileSync(join(place.folder, 'test.yaml'), both);
+    const started = place.start(['--script', 'test.yaml', '-v']);
+    two.on('b\n', () => started.child.kill('SIGTERM'));
+    expect(await started.ended).toMatchObject({ status: 143 });
+    expect(place.leftovers()).toEqual([]);
+  });
 
   test('a crash on a tty that does nothing just then ends all', async () => {
     const [one, two] = [newDut(), newDut()];
