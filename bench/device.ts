@@ -72,9 +72,9 @@ class Rig {
     return [this.#saiDevice, ...args];
   }
 
-  start([program = '', ...args]: readonly string[]): Running {
+  start([program = '', ...args]: readonly string[], env: NodeJS.ProcessEnv = this.env): Running {
     const child = spawn(program, args, {
-      env: this.env,
+      env,
       cwd: this.folder,
       stdio: ['pipe', 'pipe', 'pipe'],
     });
@@ -84,9 +84,9 @@ class Rig {
   }
 
   /** Milliseconds that it takes from start to end. */
-  async time(command: readonly string[]): Promise<number> {
+  async time(command: readonly string[], env = this.env): Promise<number> {
     const startMs = performance.now();
-    const { status } = await this.start(command).end();
+    const { status } = await this.start(command, env).end();
     if (status !== 0) throw new Error(`${command.join(' ')}: expected status 0, got ${status}`);
     return performance.now() - startMs;
   }
@@ -148,6 +148,20 @@ class Running {
 }
 
 async function starts(rig: Rig, print: Print): Promise<void> {
+  const { NODE_EXTRA_CA_CERTS: certificates } = process.env;
+  await startsIn(rig, rig.env, '', print);
+  // Node.js 20 reads them at every start; sai-device starts without, and its command has them again.
+  if (certificates) {
+    await startsIn(
+      rig,
+      { ...rig.env, NODE_EXTRA_CA_CERTS: certificates },
+      ', NODE_EXTRA_CA_CERTS set',
+      print,
+    );
+  }
+}
+
+async function startsIn(rig: Rig, env: NodeJS.ProcessEnv, where: string, print: Print): Promise<void> {
   const stamp = ['sh', '-c', 'exec date +%s%N >> log'];
   const board = join(rig.folder, 'board');
   const { SAI_C_DEVICE: original } = process.env;
@@ -162,17 +176,19 @@ async function starts(rig: Rig, print: Print): Promise<void> {
   for (let round = 0; round < STARTS; round++) {
     for (const [name, command] of Object.entries(rivals)) {
       if (name.startsWith('node')) {
-        totals.add(name, await rig.time(command));
+        totals.add(name, await rig.time(command, env));
         continue;
       }
-      totals.add(name, await rig.time([...command, 'true']));
+      totals.add(name, await rig.time([...command, 'true'], env));
       const startMs = performance.timeOrigin + performance.now();
-      await rig.time([...command, ...stamp]);
+      await rig.time([...command, ...stamp], env);
       firsts.add(name, (rig.takeStamps()[0] ?? Number.NaN) - startMs);
     }
   }
-  totals.print(print, 'in all, of a command that does nothing');
-  firsts.print(print, 'until the command has stamped its start');
+  totals.print(print, `in all, of a command that does nothing${where}`);
+  firsts.print(print, `until the command has stamped its start${where}`);
+  const ratio = firsts.median('sai-device uno') / totals.median('node -e 0');
+  print(`start to command: ${ratio.toFixed(2)} × a bare Node.js in the same environment`);
   if (original === undefined) print("Sai's own is measured as well when $SAI_C_DEVICE names it");
 }
 
@@ -299,6 +315,10 @@ class Samples {
 
   add(name: string, ms: number): void {
     this.#rows.set(name, [...(this.#rows.get(name) ?? []), ms]);
+  }
+
+  median(name: string): number {
+    return median(this.#rows.get(name) ?? []);
   }
 
   print(print: Print, what: string): void {

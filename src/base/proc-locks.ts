@@ -1,6 +1,6 @@
 /** Which files are flocked, as /proc/locks shows it: looking that neither opens nor locks anything. */
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { close, open, read, readdirSync, readFileSync } from 'node:fs';
 
 /** A file as the kernel knows it. */
 export interface FileId {
@@ -22,8 +22,8 @@ export interface FlockTable {
 export const NO_FLOCKS: FlockTable = { holderOf: () => undefined };
 
 /**
- * Not for where milliseconds count: the kernel may let everything that locks a file come to rest first, which takes some
- * ten of them, waiting. Source: proc(5), /proc/locks; Linux fs/locks.c, locks_start.
+ * The kernel may let everything that locks a file come to rest first, which takes some ten milliseconds, waiting; not
+ * when anybody has looked a moment before. Source: proc(5), /proc/locks; Linux fs/locks.c, locks_start.
  */
 export function readFlocks(): FlockTable {
   const holders = new Map<string, number>();
@@ -33,6 +33,14 @@ export function readFlocks(): FlockTable {
     if (match?.[1] && match[2]) holders.set(match[2], Math.max(0, Number(match[1])));
   }
   return { holderOf: (file) => holders.get(keyOf(file)) };
+}
+
+/** For whoever will look in a moment, also in another process: begins that wait in a thread. Never fails. */
+export function expectLook(): void {
+  open('/proc/locks', (error, fd) => {
+    if (error) return; // the look that counts says what is wrong
+    read(fd, Buffer.alloc(1), 0, 1, null, () => close(fd, () => {}));
+  });
 }
 
 /**

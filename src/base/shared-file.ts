@@ -1,7 +1,6 @@
 /** Files in a folder that several users write to: any of them may have made one, also one that is no file at all. */
 
 import { closeSync, constants, fchmodSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { isMainThread } from 'node:worker_threads';
 import { errnoCode } from './errors.ts';
 
 /** Nothing that the rig keeps in such a folder comes near. */
@@ -61,8 +60,12 @@ export function readShared(path: string): string {
  * whoever makes something sets its mode afterwards all the same.
  */
 export function withoutUmask<T>(make: () => T): T {
-  if (!isMainThread) return make();
-  const umask = process.umask(0);
+  let umask: number;
+  try {
+    umask = process.umask(0);
+  } catch {
+    return make(); // a worker; node:worker_threads would say so as well, for a quarter of a megabyte
+  }
   try {
     return make();
   } finally {

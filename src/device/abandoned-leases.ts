@@ -1,6 +1,6 @@
 /** Folders of leases whose holder and guard were killed before they could remove them. */
 
-import { readdirSync, rmSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LeaseRecord } from '../wire/lease.ts';
 import { readLiveLease } from './lease-file.ts';
@@ -11,14 +11,17 @@ const ABANDONED_AFTER_MS = 60_000;
 
 /**
  * Removes them, also those of other devices: whoever made one may never come back. Those of `over` are over for sure.
- * What cannot be removed, because it is another user's, stays until that user, or a reboot, removes it.
+ * Another user's stays until that user, or a reboot, removes it. Root's turn is no exception: whoever owns a folder may
+ * put a link in the place of what is being removed.
  */
 export function removeAbandonedLeases(runDir: RunDir, over: readonly (LeaseRecord | undefined)[]): void {
   const folders = new Set(over.map((record) => record?.folder));
   for (const name of namesIn(runDir.leases)) {
     const folder = join(runDir.leases, name);
     try {
-      if (!folders.has(folder) && Date.now() - statSync(folder).mtimeMs < ABANDONED_AFTER_MS) continue;
+      const { uid, mtimeMs } = lstatSync(folder);
+      if (uid !== process.getuid?.()) continue;
+      if (!folders.has(folder) && Date.now() - mtimeMs < ABANDONED_AFTER_MS) continue;
       if (!readLiveLease(folder)) rmSync(folder, { recursive: true, force: true });
     } catch {
       // removed meanwhile, or not ours

@@ -1,6 +1,6 @@
 /** Gets the devices that are wanted: all or none, at once when they are free and nobody in front wants them. */
 
-import { NO_FLOCKS, readFlocks } from '../base/proc-locks.ts';
+import { readFlocks } from '../base/proc-locks.ts';
 import { beginLease, type Holding, type Lease } from './lease.ts';
 import { readLeaseFile } from './lease-file.ts';
 import { type DeviceView, glanceAt, isUnclaimed, lookAt } from './look.ts';
@@ -37,8 +37,6 @@ export interface Sight {
   readonly view: DeviceView;
   /** What would stand between it and us, as tickets name it. */
   readonly claims: readonly string[];
-  /** Then there is no need to ask the kernel whether a foreigner has it. */
-  readonly isJustReleased?: boolean;
 }
 
 /** What came of a look: a lease, or how long nothing will change unless somebody tells. */
@@ -87,8 +85,7 @@ export class Acquisition {
     return this.#devices.flatMap((device) => {
       const view = glanceAt(device, runDir);
       if (!view || view.state === 'missing') return [];
-      const claims = claimsOf(device, view.places);
-      return [{ device, view, claims, isJustReleased: view.state === 'free' }];
+      return [{ device, view, claims: claimsOf(device, view.places) }];
     });
   }
 
@@ -152,8 +149,7 @@ export class Acquisition {
     const places = chosen
       .flatMap(({ view }) => (view.state === 'free' ? view.places : []))
       .sort((a, b) => (a.name < b.name ? -1 : 1)); // one order for everybody, whatever devices they are of
-    const areJustReleased = chosen.every(({ isJustReleased }) => isJustReleased);
-    const result = tryLockDevice(places, runDir, areJustReleased ? () => NO_FLOCKS : readFlocks);
+    const result = tryLockDevice(places, runDir);
     if (result.lock) {
       const [first, ...others] = chosen.map(({ device }, index) => ({ role: wants[index]?.role, device }));
       const holdings: [Holding, ...Holding[]] = [first as Holding, ...others];

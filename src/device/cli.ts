@@ -4,7 +4,7 @@ import { RigError, reasonOf } from '../base/errors.ts';
 import { oneLine } from '../base/one-line.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
-import { ENV, RESERVED_ROLES } from '../wire/env.ts';
+import { ENV } from '../wire/env.ts';
 import { checkConfig } from './check.ts';
 import { checkDaemonPattern } from './daemons.ts';
 import { DEFAULT_CONFIG, DEFAULT_GRACE_MS } from './defaults.ts';
@@ -14,7 +14,7 @@ import { listPool } from './list.ts';
 import { isPriority, USUAL_PRIORITY } from './order.ts';
 import { parseWaitMs } from './pool.ts';
 import { quarantine, releaseFromQuarantine } from './quarantine.ts';
-import type { RoleRequest } from './reserve.ts';
+import { checkRoles, type RoleRequest } from './role.ts';
 import { runTool, type ToolRequest } from './run-tool.ts';
 import { type RunRequest, runUnderLease } from './run-under-lease.ts';
 import { scanForDevices } from './scan.ts';
@@ -44,23 +44,24 @@ SAI_DEVICE_LEASE, SAI_DEVICE_FENCE, SAI_FINDINGS and SAI_RUN_DIR; with --and pee
 SAI_PEER_TYPE, SAI_PEER_JIG; a device with a probe also SAI_DEVICE_PROBE_SERIAL and SAI_DEVICE_PORT_BASE, the first of ten
 TCP ports that are this lease's.
 
-Status: that of the command; 64 usage, 74 device missing or gone, 75 none free in time or lease too long,
-78 config or unknown type, 126/127 command cannot start / not found, 128+signal when told to stop.
+Status: that of the command; 64 usage, 69 run folder not writable or no TCP ports left, 74 device missing or gone,
+75 none free in time or lease too long, 78 config or unknown type, 126/127 command cannot start / not found,
+128+signal when told to stop.
 Of --doctor: 78 the config is wrong, else 74 a tty is, else 69 something else on the host is.
 `;
 
 interface Flags {
   config?: string;
   name?: string;
-  tag: string[];
-  and: string[];
-  priority: string;
+  tag?: string[];
+  and?: string[];
+  priority?: string;
   /** False: `--no-wait`. */
   wait?: string | false;
   maxLease?: string;
   grace?: string;
   new?: boolean;
-  keepDaemons: string[];
+  keepDaemons?: string[];
   list?: boolean;
   watch?: boolean;
   check?: boolean;
@@ -136,7 +137,7 @@ async function obey(command: Command, invocation: Invocation, guardProgram: stri
 }
 
 function commandLine(): Command {
-  const collect = (value: string, before: string[]): string[] => [...before, value];
+  const collect = (value: string, before: string[] = []): string[] => [...before, value];
   return (
     new Command('sai-device')
       .description('Runs a command while it alone has a free device of a type.')
@@ -147,28 +148,24 @@ function commandLine(): Command {
       .argument('[words...]')
       .option('--config <file>', `devices config (default: $${ENV.devicesConfig}, else ${DEFAULT_CONFIG})`)
       .option('--name <name>', 'only the device of that name')
-      .option('--tag <tag>', 'only devices with that tag; may be repeated', collect, [])
-      .option(
-        '--and <role=type>',
-        'another device, taken together with the first; may be repeated',
-        collect,
-        [],
-      )
+      .option('--tag <tag>', 'only devices with that tag; may be repeated', collect)
+      .option('--and <role=type>', 'another device, taken together with the first; may be repeated', collect)
       .option(
         '--priority <0-9>',
-        'who asks with more is served first; waiting adds one each 10 minutes',
-        String(USUAL_PRIORITY),
+        `who asks with more is served first; waiting adds one each 10 minutes (default: ${USUAL_PRIORITY})`,
       )
-      .option('--wait <duration>', 'longest wait: 30s, 10m, forever (default: 2h)')
+      .option('--wait <duration>', 'longest wait: 30s, 10m, forever (default: as the device says, else 2h)')
       .option('--no-wait', 'fail at once, with status 75, when none is free')
-      .option('--max-lease <duration>', 'end the command after that long, with status 75 (default: 8h)')
+      .option(
+        '--max-lease <duration>',
+        'end the command after that long, with status 75 (default: as the device says, else 8h)',
+      )
       .option('--grace <duration>', 'time between TERM and KILL (default: 5s)')
       .option('--new', 'take another device even when this command runs under a lease that would do')
       .option(
         '--keep-daemons <name>',
         'leave daemons of that name running when the command ends, such as adb or "ccache*"; may be repeated',
         collect,
-        [],
       )
       .option('--list', 'show all devices, who has them, and who is next')
       .option('--watch', 'the same, and again whenever something changes')
@@ -211,7 +208,7 @@ function taskOf(flags: Flags, words: readonly string[]): Task {
   const [word] = words;
   if (word !== undefined && (task === 'quarantine' || task === 'release'))
     throw usage(`--${task}: expected one name and no command, got ${JSON.stringify(word)}`);
-  if (word !== undefined && (task === 'check' || task === 'scan' || task === 'doctor'))
+  if (word !== undefined && LOOKING.includes(task))
     throw usage(`--${task}: expected no device type or command, got ${JSON.stringify(word)}`);
   if (flags.json && !LOOKING.includes(task)) {
     const names = LOOKING.map((each) => `--${each}`);
@@ -243,8 +240,8 @@ function requestOf(words: readonly string[], flags: Flags, config: string): RunR
     force: flags.force ?? false,
     type,
     name: flags.name,
-    tags: flags.tag,
-    and: roleRequestsIn(flags.and),
+    tags: flags.tag ?? [],
+    and: roleRequestsIn(flags.and ?? []),
     priority: priorityOf(flags.priority),
     alias,
     program,
@@ -252,7 +249,7 @@ function requestOf(words: readonly string[], flags: Flags, config: string): RunR
     waitMs: waitMsOf(flags.wait),
     maxLeaseMs: flags.maxLease === undefined ? undefined : parseDurationMs(flags.maxLease, '--max-lease'),
     graceMs: graceMsOf(flags),
-    keepDaemons: flags.keepDaemons.map((each) => checkDaemonPattern(each)),
+    keepDaemons: (flags.keepDaemons ?? []).map((each) => checkDaemonPattern(each)),
     joins: !flags.new,
     purpose: oneLine([program, ...args].join(' ')),
     optional: flags.optional ?? false,
@@ -263,10 +260,10 @@ function requestOf(words: readonly string[], flags: Flags, config: string): RunR
 function strayOf({ config, name, tag, maxLease, new: isNew, keepDaemons, force }: Flags): string | undefined {
   if (config !== undefined) return '--config';
   if (name !== undefined) return '--name';
-  if (tag.length > 0) return '--tag';
+  if (tag !== undefined) return '--tag';
   if (maxLease !== undefined) return '--max-lease';
   if (isNew) return '--new';
-  if (keepDaemons.length > 0) return '--keep-daemons';
+  if (keepDaemons !== undefined) return '--keep-daemons';
   return force ? '--force' : undefined;
 }
 
@@ -293,31 +290,21 @@ function waitMsOf(wait: Flags['wait']): number | undefined {
   return wait === false ? 0 : parseWaitMs(wait, '--wait');
 }
 
-function priorityOf(text: string): number {
+function priorityOf(text = String(USUAL_PRIORITY)): number {
   if (/^\d$/.test(text) && isPriority(Number(text))) return Number(text);
   throw usage(`--priority: expected a digit from 0 to 9, got ${JSON.stringify(text)}`);
 }
 
-function roleRequestsIn(words: readonly string[]): RoleRequest[] {
-  const requests = words.map((word) => roleRequestIn(word));
-  const roles = requests.map(({ role }) => role.toUpperCase());
-  const twice = requests.find(({ role }, index) => roles.indexOf(role.toUpperCase()) !== index);
-  if (twice) throw usage(`--and: expected each role once, got ${twice.role} again`);
-  return requests;
-}
-
-function roleRequestIn(word: string): RoleRequest {
-  const [, role, type] = /^([A-Za-z][A-Za-z0-9_]{0,31})=([^\s,=]+)$/.exec(word) ?? [];
-  if (role === undefined || type === undefined) {
-    throw usage(
-      `--and: expected ROLE=TYPE, such as peer=nrf52, the role of letters, digits and _, got ${JSON.stringify(word)}`,
-    );
+function roleRequestsIn(words: readonly string[]): readonly RoleRequest[] {
+  const requests = words.map((word) => {
+    const [role = '', ...type] = word.split('=');
+    return { role, type: type.join('=') };
+  });
+  try {
+    return checkRoles(requests, '--and');
+  } catch (error) {
+    throw usage(reasonOf(error));
   }
-  const [firstWord = ''] = role.toUpperCase().split('_');
-  if (RESERVED_ROLES.has(firstWord)) {
-    throw usage(`--and: expected a role of your own, got ${role}: SAI_${firstWord}_… means something else`);
-  }
-  return { role, type };
 }
 
 function aliasIn(word: string | undefined): Alias | undefined {

@@ -1,6 +1,7 @@
 /** What is wrong with the folder that all users of a host share their leases and tickets in. */
 
 import { constants } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Ailment, ExaminedNode, Patient } from './ailment.ts';
 import type { HostFiles } from './host-files.ts';
 import { fileSystemOf } from './mounts.ts';
@@ -15,6 +16,8 @@ const TMPFILES_FOLDERS = [
 ];
 
 const INSTALL = 'install hardware/tmpfiles.d/sai-rig.conf, then as root: systemd-tmpfiles --create';
+
+const OTHER_FOLDER = 'set SAI_RUN_DIR to a folder that can be written to, or unset it';
 
 /** Locks there are not this host's alone, or not locks at all. */
 const FOREIGN_FILE_SYSTEM = /^(?:nfs.*|cifs|smb.*|fuse.*|9p|ceph)$/;
@@ -35,7 +38,9 @@ export function ailmentsOfRunDir(nodes: readonly ExaminedNode[], patient: Patien
     return [{ blame: 'config', problem, cure: 'correct it, or unset it' }];
   }
   const ttyGid = ttyGidOf(nodes, files);
-  if (runDir !== undefined) return files.stat(runDir) ? aboutFolder(runDir, ttyGid, patient) : [];
+  if (runDir !== undefined) {
+    return files.stat(runDir) ? aboutFolder(runDir, ttyGid, patient) : aboutUnmade(runDir, patient);
+  }
   if (files.stat(SYSTEM_RUN_DIR)) {
     return [...aboutFolder(SYSTEM_RUN_DIR, ttyGid, patient), ...aboutNextBoot(files)];
   }
@@ -84,10 +89,21 @@ function aboutFallback(ttyGid: number | undefined, patient: Patient): Ailment[] 
   return [unavailable(`${SYSTEM_RUN_DIR} is missing: ${instead}`, INSTALL), ...there];
 }
 
-function aboutFolder(path: string, ttyGid: number | undefined, { files, mayUse, login }: Patient): Ailment[] {
+/** Whoever is first to take a device makes it, with the parents that it lacks. */
+function aboutUnmade(runDir: string, { files, mayUse }: Patient): Ailment[] {
+  let parent = dirname(runDir);
+  while (!files.stat(parent) && parent !== '/') parent = dirname(parent);
+  if (files.stat(parent)?.isDirectory() && mayUse(parent, 'tty')) return [];
+  return [unavailable(`SAI_RUN_DIR: ${runDir} is missing, and cannot be made in ${parent}`, OTHER_FOLDER)];
+}
+
+function aboutFolder(path: string, ttyGid: number | undefined, patient: Patient): Ailment[] {
+  const { files, mayUse, login, runDir } = patient;
   const stat = files.stat(path);
   if (!stat?.isDirectory()) {
-    return [unavailable(`${path}: expected a folder, found another kind of file`, `rm ${path}`)];
+    const problem = `${path}: expected a folder, found another kind of file`;
+    // A path that somebody has set by mistake may be a file that he needs.
+    return [unavailable(problem, path === runDir ? OTHER_FOLDER : `rm ${path}`)];
   }
   const found: Ailment[] = [];
   const fileSystem = fileSystemOf(files.real(path) ?? path, files) ?? '';

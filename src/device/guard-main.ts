@@ -14,7 +14,7 @@ import { ByteLines } from '../base/byte-lines.ts';
 import type { ProcessInfo } from '../base/process-table.ts';
 import { runMain } from '../base/run-main.ts';
 import { NAMED_AFTER_MS, withoutDaemons } from './daemons.ts';
-import { type GuardOrder, parseKnownLine } from './guard-order.ts';
+import { type GuardOrder, MAX_LINE_BYTES, parseKnownLine } from './guard-order.ts';
 import { concludeLease } from './lease-record.ts';
 import { endTree, markOf, ProcessTree } from './process-tree.ts';
 import { wakeWaiters } from './wake.ts';
@@ -27,9 +27,6 @@ const SETTLE_MS = 150;
 
 const RETRY_AFTER_MS = 200;
 
-/** Thousands of pids: more than one look of the holder can find. */
-const MAX_LINE_BYTES = 1_000_000;
-
 void runMain('sai-device-guard', ({ args }) => guard(JSON.parse(args[0] ?? '') as GuardOrder), {
   signals: 'own',
 });
@@ -37,8 +34,8 @@ void runMain('sai-device-guard', ({ args }) => guard(JSON.parse(args[0] ?? '') a
 async function guard(order: GuardOrder): Promise<number> {
   // Whoever stops the command must not stop its guard.
   for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM'] as const) process.on(signal, () => {});
-  const { record, runDir, leaseFileFds, otherFds, keepDaemons } = order;
-  const tree = new ProcessTree(markOf(record), record.holderStartTicks);
+  const { record, inheritedMark, runDir, leaseFileFds, otherFds, keepDaemons } = order;
+  const tree = new ProcessTree(markOf(record.folder, inheritedMark), record.holderStartTicks);
   const commandPid = await learnUntilHolderVanishes(tree);
   if (keepDaemons.length > 0) await delay(NAMED_AFTER_MS);
   await endSurely(() => withoutDaemons(tree.scan(), keepDaemons, commandPid), order.graceMs);

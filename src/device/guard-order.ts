@@ -7,6 +7,8 @@ import type { RunDir } from './run-dir.ts';
 
 export interface GuardOrder {
   readonly record: LeaseRecord;
+  /** That the command and all that it starts bear; undefined where none was given. */
+  readonly inheritedMark: number | undefined;
   /** Inherited descriptors of the lease files, which get the record of the release. */
   readonly leaseFileFds: readonly number[];
   /** The rest of what keeps the lease. */
@@ -15,6 +17,10 @@ export interface GuardOrder {
   readonly graceMs: number;
   readonly keepDaemons: DaemonPatterns;
 }
+
+/** A process takes some twenty bytes: a line stays far below what {@link MAX_LINE_BYTES} allows. */
+export const KNOWN_PER_LINE = 1000;
+export const MAX_LINE_BYTES = 1_000_000;
 
 export function knownLine(processes: readonly KnownProcess[]): string {
   return `${JSON.stringify(processes.map(({ pid, startTicks }) => [pid, startTicks]))}\n`;

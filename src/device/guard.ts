@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { RigError } from '../base/errors.ts';
 import type { DaemonPatterns } from './daemons.ts';
-import { type GuardOrder, knownLine } from './guard-order.ts';
+import { type GuardOrder, KNOWN_PER_LINE, knownLine } from './guard-order.ts';
 import type { Lease } from './lease.ts';
 import { GUARD_VARIABLE, type KnownProcess } from './process-tree.ts';
 
@@ -15,6 +15,8 @@ export interface GuardOptions {
   /** The program that `guard-main.ts` was built into. */
   readonly program: string;
   readonly graceMs: number;
+  /** That the command will bear. */
+  readonly inheritedMark?: number;
   readonly keepDaemons?: DaemonPatterns;
   /** Told when another guard had to be started. */
   readonly onReplaced?: () => void;
@@ -84,7 +86,7 @@ export class Guard {
     const fresh = processes.filter((each) => this.#known.get(each.pid)?.startTicks !== each.startTicks);
     if (fresh.length === 0) return;
     for (const each of fresh) this.#known.set(each.pid, each);
-    this.#child.stdin?.write(knownLine(fresh));
+    tell(this.#child, fresh);
   }
 
   /** Resolves once it has ended, and with it its share of the lease. */
@@ -111,6 +113,7 @@ export class Guard {
       otherFds: numbers.slice(descriptors.leaseFiles.length),
       runDir,
       graceMs: this.#options.graceMs,
+      inheritedMark: this.#options.inheritedMark,
       keepDaemons: this.#options.keepDaemons ?? [],
     };
     const child = spawn(process.execPath, [this.#options.program, JSON.stringify(order)], {
@@ -124,7 +127,7 @@ export class Guard {
     child.on('error', () => {}); // the same is seen as a missing pid
     child.stdin?.on('error', () => {}); // it ended: replaced below
     child.on('exit', () => this.#replace(child));
-    if (this.#known.size > 0) child.stdin?.write(knownLine([...this.#known.values()]));
+    tell(child, [...this.#known.values()]);
     return child;
   }
 
@@ -142,6 +145,13 @@ export class Guard {
       return false; // an error here must not end the holder, whom nobody guards now
     }
     return this.#child.pid !== undefined;
+  }
+}
+
+/** In lines that it takes, however long the lease and however many daemons it has seen. */
+function tell(child: ChildProcess, processes: readonly KnownProcess[]): void {
+  for (let first = 0; first < processes.length; first += KNOWN_PER_LINE) {
+    child.stdin?.write(knownLine(processes.slice(first, first + KNOWN_PER_LINE)));
   }
 }
 

@@ -1,11 +1,12 @@
 /** What lease files and lease folders say: who holds a device, or who held it last. */
 
-import { closeSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, closeSync, constants } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { errnoCode } from '../base/errors.ts';
 import type { FlockTable } from '../base/proc-locks.ts';
 import { openSharedToRead } from '../base/shared-file.ts';
 import { tryFlock } from '../native/flock.ts';
-import { findHeldLease, LEASE_FILE_END, readLeaseRecord } from '../tty/held-leases.ts';
+import { findHeldLease, findHeldRecord, LEASE_FILE_END, readLeaseRecord } from '../tty/held-leases.ts';
 import { LEASE_RECORD_FILE, type LeaseRecord } from '../wire/lease.ts';
 import type { Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
@@ -28,8 +29,23 @@ export function readLeaseFile(runDir: RunDir, place: Pick<Place, 'name'>): Lease
 export function readLiveLease(folder: string): LeaseRecord | undefined {
   const path = join(folder, LEASE_RECORD_FILE);
   const record = readLeaseRecord(path);
-  return record && isFlocked(path) ? record : undefined;
+  if (record) return isFlocked(path) ? record : undefined;
+  return isClosedToUs(folder)
+    ? findHeldRecord(runDirOf(folder), (each) => each.folder === folder)
+    : undefined;
 }
+
+/** The command of a lease may have become another user (`sudo -E -u ann`): the folder is its holder's alone. */
+function isClosedToUs(folder: string): boolean {
+  try {
+    accessSync(folder, constants.X_OK);
+    return false;
+  } catch (error) {
+    return errnoCode(error) === 'EACCES';
+  }
+}
+
+const runDirOf = (folder: string): string => dirname(dirname(folder));
 
 /**
  * The lease of a device whose place does not tell: a tty of it is away, or it has just come back at another place.

@@ -4,13 +4,15 @@ import { closeSync, constants, fchmodSync, mkdtempSync, openSync, rmSync } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RigError, reasonOf } from '../base/errors.ts';
+import { expectLook } from '../base/proc-locks.ts';
 import { readProcess } from '../base/process-table.ts';
 import { userName } from '../base/user-name.ts';
 import { tryFlock } from '../native/flock.ts';
 import { LEASE_RECORD_FILE, type LeasedDevice, type LeaseRecord } from '../wire/lease.ts';
 import { removeAbandonedLeases } from './abandoned-leases.ts';
+import { DEFAULT_MAX_LEASE_MS } from './defaults.ts';
 import { readLeaseFile } from './lease-file.ts';
-import { concludeLease, writeLeaseRecord } from './lease-record.ts';
+import { concludeLease, recordRelease, writeLeaseRecord } from './lease-record.ts';
 import type { LockedPlace } from './locked-place.ts';
 import { claimsOf, type Place } from './place.ts';
 import type { PooledDevice } from './pool.ts';
@@ -80,6 +82,11 @@ export class Lease {
     return this.holdings[0].device;
   }
 
+  /** Longest time that it may last, as the least patient of its devices says. */
+  get maxLeaseMs(): number {
+    return Math.min(...this.holdings.map(({ device }) => device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS));
+  }
+
   /** Where findings go when nobody outside wants them: gone with the lease. */
   get findingsFile(): string {
     return join(this.record.folder, 'findings.jsonl');
@@ -95,6 +102,11 @@ export class Lease {
     return holding?.device ?? this.device;
   }
 
+  /** Whoever is next looks at the flocks before it opens a tty: that look begins now. */
+  expectRelease(): void {
+    if (this.#isWaitedFor()) expectLook();
+  }
+
   /** Only once nothing of the command lives any more. Twice is fine. */
   release(): void {
     if (this.#released) return;
@@ -104,6 +116,14 @@ export class Lease {
     for (const { fd } of this.#portBlocks) closeSync(fd);
     this.lock.release();
     this.#wakeNext();
+  }
+
+  #isWaitedFor(): boolean {
+    try {
+      return this.#runDir !== undefined && new TicketLine(this.#runDir.queue).hasAny();
+    } catch {
+      return false; // the queue was removed
+    }
   }
 
   /** For each device whoever is first in its line. */
@@ -127,6 +147,7 @@ export function beginLease(request: LeaseRequest): Lease {
   const { places, lock, runDir } = request;
   let folder: string | undefined;
   let recordFd: number | undefined;
+  let record: LeaseRecord | undefined;
   const portBlocks: PortBlock[] = [];
   try {
     const hold = (holding: Holding): LeasedDevice => {
@@ -150,7 +171,7 @@ export function beginLease(request: LeaseRequest): Lease {
     );
     fchmodSync(recordFd, 0o600);
     tryFlock(recordFd);
-    const record = recordOf(request, devices, folder, fence);
+    record = recordOf(request, devices, folder, fence);
     for (const fd of [recordFd, ...lock.leaseDescriptors]) writeLeaseRecord(fd, record);
     if (runDir) removeAbandonedLeases(runDir, previous);
     return new Lease(request, record, recordFd, portBlocks);
@@ -158,6 +179,8 @@ export function beginLease(request: LeaseRequest): Lease {
     if (recordFd !== undefined) closeSync(recordFd);
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
     for (const { fd } of portBlocks) closeSync(fd);
+    // Those that were written already would name a holder who lives on: a program that uses the library.
+    if (record) recordRelease(record, lock.leaseDescriptors);
     lock.release();
     if (error instanceof RigError) throw error;
     const where = runDir?.leases ?? tmpdir();

@@ -4,18 +4,20 @@
  */
 
 import { fileURLToPath } from 'node:url';
+import { LONGEST_MS } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
 import { oneLine } from '../base/one-line.ts';
 import { ENV } from '../wire/env.ts';
-import type { LeasedDevice } from '../wire/lease.ts';
-import { DEFAULT_CONFIG, DEFAULT_GRACE_MS, DEFAULT_MAX_LEASE_MS } from './defaults.ts';
-import { environmentOf } from './environment.ts';
+import type { LeasedDevice, LeaseRecord } from '../wire/lease.ts';
+import { DEFAULT_CONFIG, DEFAULT_GRACE_MS } from './defaults.ts';
+import { environmentOf, environmentOfMember } from './environment.ts';
 import { Guard } from './guard.ts';
 import type { Lease } from './lease.ts';
 import { LendServer } from './lend-server.ts';
 import { isPriority, USUAL_PRIORITY } from './order.ts';
 import { endTree, markOf, ProcessTree } from './process-tree.ts';
 import { reserve } from './reserve.ts';
+import { checkRoles, isRole, type RoleRequest } from './role.ts';
 import { TtyKeeper } from './tty-keeper.ts';
 
 export { type Blame, RigError };
@@ -27,6 +29,11 @@ export interface DeviceRequest {
   readonly name?: string;
   /** Only devices that have all of them. */
   readonly tags?: readonly string[];
+  /**
+   * Types of further devices, all taken together with the first or none, each by a role of your own, such as
+   * `{ peer: 'nrf52' }`: as `--and peer=nrf52`. `name` and `tags` speak of the first alone.
+   */
+  readonly and?: Readonly<Record<string, string>>;
   /** Path of the devices config; else `$SAI_DEVICES_CONF`, else `/etc/sai/devices/conf`. */
   readonly config?: string;
   /** 0–9: who asks with more is served first, and each ten minutes of waiting add one; else 5. */
@@ -55,14 +62,20 @@ export interface DeviceTty {
   readonly baudRate: number;
 }
 
-/** A held device. Ends by `release`, by leaving an `await using` block, and with this process, however that ends. */
-export interface DeviceLease extends AsyncDisposable {
+/** One device of a lease. */
+export interface HeldDevice {
   readonly name: string;
   readonly type: string;
   readonly ttys: readonly DeviceTty[];
   /** `<url>/<target>` of the jig that holds the device's lines. */
   readonly jig: string | undefined;
-  /** Outranks every older holder of the same device. */
+}
+
+/** A held device. Ends by `release`, by leaving an `await using` block, and with this process, however that ends. */
+export interface DeviceLease extends HeldDevice, AsyncDisposable {
+  /** What was asked for by `and`, under the roles of the request. */
+  readonly peers: Readonly<Record<string, HeldDevice>>;
+  /** Outranks every older holder of the same devices. */
   readonly fence: number;
   /** The lease's folder, gone with it. */
   readonly folder: string;
@@ -78,6 +91,7 @@ export interface DeviceLease extends AsyncDisposable {
    * with this environment before the device is free. `release` does the same.
    *
    * @throws {RigError} blame `unavailable` when the system starts no more processes
+   * @throws after `release`
    */
   childEnvironment(): NodeJS.ProcessEnv;
   /** Ends what was started with `childEnvironment` (TERM, after 5 s KILL), then lets go. Twice is fine. */
@@ -94,6 +108,9 @@ export interface DeviceLease extends AsyncDisposable {
  */
 export async function acquire(request: DeviceRequest, options: AcquireOptions = {}): Promise<DeviceLease> {
   const env = options.env ?? process.env;
+  const and = rolesOf(request);
+  checkMs('waitMs', request.waitMs);
+  checkMs('maxLeaseMs', request.maxLeaseMs);
   const { lease, joined } = await reserve(
     {
       type: request.type,
@@ -101,7 +118,7 @@ export async function acquire(request: DeviceRequest, options: AcquireOptions = 
       tags: request.tags ?? [],
       config: request.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG),
       force: false,
-      and: [],
+      and,
       priority: priorityOf(request),
       waitMs: request.waitMs,
       joins: true,
@@ -113,24 +130,32 @@ export async function acquire(request: DeviceRequest, options: AcquireOptions = 
       say: options.onWait ?? (() => {}),
     },
   );
-  if (joined) return new JoinedLease(joined.device, joined.lease, env);
-  return new OwnLease(lease, env, request.maxLeaseMs ?? lease.device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS);
+  if (joined) return new JoinedLease(joined.device, joined.lease, { env, and });
+  return new OwnLease(lease, { env, and, maxLeaseMs: request.maxLeaseMs ?? lease.maxLeaseMs });
 }
 
-/** What a lease says of its device. */
+/** What a lease says of its devices. */
 abstract class Leased {
   readonly name: string;
   readonly type: string;
   readonly ttys: readonly DeviceTty[];
   readonly jig: string | undefined;
+  readonly peers: Readonly<Record<string, HeldDevice>>;
   readonly fence: number;
   readonly folder: string;
 
-  constructor(device: LeasedDevice, lease: { readonly fence: number; readonly folder: string }) {
-    this.name = device.name;
-    this.type = device.type;
-    this.ttys = device.ttys;
-    this.jig = device.jig;
+  constructor(device: LeasedDevice, lease: LeaseRecord, and: readonly RoleRequest[]) {
+    const { name, type, ttys, jig } = heldDevice(device);
+    this.name = name;
+    this.type = type;
+    this.ttys = ttys;
+    this.jig = jig;
+    this.peers = Object.fromEntries(
+      and.flatMap(({ role }) => {
+        const peer = lease.devices.find((each) => isRole(each.role, role));
+        return peer ? [[role, heldDevice(peer)]] : [];
+      }),
+    );
     this.fence = lease.fence;
     this.folder = lease.folder;
   }
@@ -146,24 +171,32 @@ abstract class Leased {
 class JoinedLease extends Leased implements DeviceLease {
   /** Whoever holds it ends this process when it is over. */
   readonly lost = new AbortController().signal;
-  readonly #env: NodeJS.ProcessEnv;
+  readonly #childEnvironment: NodeJS.ProcessEnv;
 
   constructor(
     device: LeasedDevice,
-    lease: { readonly fence: number; readonly folder: string },
-    env: NodeJS.ProcessEnv,
+    lease: LeaseRecord,
+    { env, and }: { readonly env: NodeJS.ProcessEnv; readonly and: readonly RoleRequest[] },
   ) {
-    super(device, lease);
-    this.#env = env;
+    super(device, lease, and);
+    // The device that the environment tells of already may have other paths in this container.
+    this.#childEnvironment =
+      device === lease.devices[0] ? { ...env } : environmentOfMember(env, device, undefined);
   }
 
   childEnvironment(): NodeJS.ProcessEnv {
-    return { ...this.#env };
+    return { ...this.#childEnvironment };
   }
 
   release(): Promise<void> {
     return Promise.resolve();
   }
+}
+
+interface OwnLeaseOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly and: readonly RoleRequest[];
+  readonly maxLeaseMs: number;
 }
 
 class OwnLease extends Leased implements DeviceLease {
@@ -178,14 +211,14 @@ class OwnLease extends Leased implements DeviceLease {
   #lending: LendServer | undefined;
   #release: Promise<void> | undefined;
 
-  constructor(lease: Lease, env: NodeJS.ProcessEnv, maxLeaseMs: number) {
-    super(lease.record.devices[0], lease.record);
+  constructor(lease: Lease, { env, and, maxLeaseMs }: OwnLeaseOptions) {
+    super(lease.record.devices[0], lease.record, and);
     this.#lease = lease;
     this.#env = env;
     this.#timer = Number.isFinite(maxLeaseMs)
       ? setTimeout(() => this.#endOvertime(), maxLeaseMs).unref()
       : undefined;
-    this.#tree = new ProcessTree(markOf(lease.record), lease.record.holderStartTicks);
+    this.#tree = new ProcessTree(markOf(lease.record.folder, undefined), lease.record.holderStartTicks);
     const guard = { relieve: () => this.#guard?.relieve() ?? true };
     this.#keeper = new TtyKeeper(lease, { guard, detail: () => {} });
     this.#keeper.start({
@@ -199,6 +232,7 @@ class OwnLease extends Leased implements DeviceLease {
   }
 
   childEnvironment(): NodeJS.ProcessEnv {
+    if (this.#release) throw new Error(`${this.name}: the lease has been released`);
     this.#guard ??= new Guard(this.#lease, { program: guardProgram(), graceMs: DEFAULT_GRACE_MS });
     this.#lending ??= new LendServer(this.#lease, { keeper: this.#keeper, say: () => {} });
     const findings = this.#env[ENV.findings] || this.#lease.findingsFile;
@@ -226,6 +260,23 @@ class OwnLease extends Leased implements DeviceLease {
       new RigError('busy', `${this.name}: the lease has lasted too long; allow more by maxLeaseMs`),
     );
   }
+}
+
+function rolesOf({ and = {} }: DeviceRequest): readonly RoleRequest[] {
+  return checkRoles(
+    Object.entries(and).map(([role, type]) => ({ role, type })),
+    'and',
+  );
+}
+
+/** A timer of NaN, or of more than it can wait, would fire at once. */
+function checkMs(name: string, ms: number | undefined): void {
+  if (ms === undefined || ms === Number.POSITIVE_INFINITY || (ms >= 0 && ms <= LONGEST_MS)) return;
+  throw new RigError('usage', `${name}: expected 0 to ${LONGEST_MS} or Infinity, got ${String(ms)}`);
+}
+
+function heldDevice({ name, type, ttys, jig }: LeasedDevice): HeldDevice {
+  return { name, type, ttys, jig };
 }
 
 function priorityOf({ priority = USUAL_PRIORITY }: DeviceRequest): number {

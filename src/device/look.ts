@@ -11,11 +11,12 @@ import { numberText } from './host-files.ts';
 import { findLeaseOf, leaseFilePath, readLeaseFile } from './lease-file.ts';
 import { type Place, type PlaceProblem, readClaims, surveyPlaces } from './place.ts';
 import type { PooledDevice } from './pool.ts';
+import { stoppedGuardOf } from './process-tree.ts';
 import type { RunDir } from './run-dir.ts';
 import { type Quarantine, type RigState, readState } from './state.ts';
 import { identityProblem } from './usb-identity.ts';
 
-/** No foreigner is as fast as whoever is woken by the release. */
+/** So soon it is most likely free still; whoever opens a tty of it asks the kernel first. */
 const JUST_RELEASED_MS = 100;
 
 export type DeviceView =
@@ -78,7 +79,7 @@ export function lookAt(
 
 /**
  * The same at once, for whoever was woken, where the records of leases tell enough: one of ours has the device, or had
- * it until a moment ago, and no foreigner with it. Undefined where the kernel has to be asked.
+ * it until a moment ago, and a foreigner is not looked for. Undefined where the kernel has to be asked.
  */
 export function glanceAt(device: PooledDevice, runDir: RunDir): DeviceView | undefined {
   const { places } = surveyPlaces(device);
@@ -127,9 +128,18 @@ export function describeHolder(device: PooledDevice, view: DeviceView): string {
       const since = timeOfDay(record.sinceMs);
       const names = record.devices.map(({ name }) => name);
       const whose = names.includes(device.name) ? '' : ` as ${oneLine(names.join(' and '))}`;
-      return `${device.name} is held${whose} by pid ${record.holderPid} (${oneLine(record.command)}) of ${oneLine(record.user)} since ${since}`;
+      return `${device.name} is held${whose} by pid ${record.holderPid} (${oneLine(record.command)}) of ${oneLine(record.user)} since ${since}${describeStoppedGuard(record)}`;
     }
   }
+}
+
+/** Only SIGCONT, or SIGKILL, gets the lease of a killed holder from a guard that was stopped. */
+function describeStoppedGuard({ holderPid, holderStartTicks }: LeaseRecord): string {
+  if (isAlive({ pid: holderPid, startTicks: holderStartTicks })) return '';
+  const guard = stoppedGuardOf(holderPid);
+  return guard === undefined
+    ? ''
+    : `, which was killed, and its guard is stopped (kill -CONT ${guard} ends that)`;
 }
 
 /** `quarantined by ann since 2026-01-31 12:03: flashes badly (sai-device --release uno1 ends that)`. */

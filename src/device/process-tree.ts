@@ -39,11 +39,19 @@ interface LeaseMark {
   /** An entry of its environment, `NAME=value`: lost by `env -i`, kept through `ssh` and into containers. */
   readonly variable: string;
   /** What it inherited from `sai-device`: lost by nothing. A program's own children have none. */
-  readonly inherited: number;
+  readonly inherited: number | undefined;
 }
 
-export function markOf({ folder, fence }: { readonly folder: string; readonly fence: number }): LeaseMark {
-  return { variable: `${ENV.deviceLease}=${folder}`, inherited: fence };
+export function markOf(folder: string, inherited: number | undefined): LeaseMark {
+  return { variable: `${ENV.deviceLease}=${folder}`, inherited };
+}
+
+/**
+ * A number that no other lease of this host has. Not the fence: leases of two devices may have the same one. Larger than
+ * what anybody limits anything to, and exact as a number of JavaScript.
+ */
+export function newInheritedMark(): number {
+  return Math.floor((1 + Math.random()) * 2 ** 52);
 }
 
 /**
@@ -93,10 +101,16 @@ export class ProcessTree {
   #isMarked(process: ProcessInfo): boolean {
     if (process.startTicks < this.#sinceTicks) return false;
     const { variable, inherited } = this.#mark;
-    return (
-      readInheritedMark(process.pid) === inherited || readProcessEnvironment(process.pid).includes(variable)
-    );
+    const hasInherited = inherited !== undefined && readInheritedMark(process.pid) === inherited;
+    return hasInherited || readProcessEnvironment(process.pid).includes(variable);
   }
+}
+
+/** The pid of a guard that somebody has stopped: only SIGCONT lets it, and the lease of its killed holder, end. */
+export function stoppedGuardOf(holderPid: number): number | undefined {
+  const entry = `${GUARD_VARIABLE}=${holderPid}`;
+  const stopped = readProcessTable().filter(({ state }) => state === 'T');
+  return stopped.find(({ pid }) => readProcessEnvironment(pid).includes(entry))?.pid;
 }
 
 /** Processes and their descendants, without this process, guards and zombies. */

@@ -37,6 +37,7 @@ export interface WaitOptions {
   readonly waitMs: number;
   readonly stop: AbortSignal;
   readonly say: (text: string) => void;
+  readonly whileWaiting?: (<T>(wait: () => Promise<T>) => Promise<T>) | undefined;
 }
 
 /**
@@ -57,7 +58,8 @@ export async function acquire(wanted: Wanted, options: WaitOptions): Promise<Lea
   }
   if (!runDir || !line || options.waitMs === 0) throw nothingFree(acquisition, sights, '');
   using waiter = new Waiter(acquisition, runDir, line, options);
-  return await waiter.lease();
+  const { whileWaiting = (wait) => wait() } = options;
+  return await whileWaiting(() => waiter.lease());
 }
 
 /**

@@ -9,7 +9,8 @@ import type { Lease } from './lease.ts';
 import { claimsHeldBy, readAncestorLeases, withoutAncestors } from './nested.ts';
 import { ttyGidOf } from './place.ts';
 import { type DeviceRequest, loadPool, matchDevices, type PooledDevice } from './pool.ts';
-import { acquire } from './queue.ts';
+import { acquire, type WaitOptions } from './queue.ts';
+import { isRole, type RoleRequest } from './role.ts';
 import { openRunDir, type RunDir } from './run-dir.ts';
 import { readState } from './state.ts';
 import { describeWants, unservedWants, type Want } from './want.ts';
@@ -40,12 +41,8 @@ export interface ReserveContext {
   readonly say: (text: string) => void;
   /** Told once, when a device of our own is asked for. */
   readonly onQueue?: () => void;
-}
-
-/** A device that is wanted as well, and what its variables are called after: `SAI_<ROLE>_TTY0`. */
-export interface RoleRequest {
-  readonly role: string;
-  readonly type: string;
+  /** Around a wait in the queue. */
+  readonly whileWaiting?: WaitOptions['whileWaiting'];
 }
 
 /** What a request got: devices of its own, or those of the lease that it runs under. */
@@ -64,7 +61,7 @@ export type Reserved =
  * @throws the reason of `stop`
  */
 export async function reserve(request: Reservation, context: ReserveContext): Promise<Reserved> {
-  const { env, say, stop, onQueue } = context;
+  const { env, say, stop, onQueue, whileWaiting } = context;
   const ancestors = readAncestorLeases(env[ENV.deviceLease]);
   const own = request.joins ? ancestors[0] : undefined;
   const sure = own && memberOf(own, request, ({ answersTo }, { type }) => answersTo.includes(type));
@@ -99,7 +96,7 @@ export async function reserve(request: Reservation, context: ReserveContext): Pr
       ancestorClaims: claimsHeldBy(ancestors, pool),
       runDir,
     },
-    { waitMs: request.waitMs ?? defaultWaitMs(left), stop, say },
+    { waitMs: request.waitMs ?? defaultWaitMs(left), stop, say, whileWaiting },
   );
   return { lease };
 }
@@ -115,16 +112,11 @@ function memberOf(
 ): LeasedDevice | undefined {
   const { and, name } = request;
   const isThere = ({ role, type }: RoleRequest, index: number): boolean =>
-    lease.devices.some((device) => isRole(device, role) && serves(device, { type }, index + 1));
+    lease.devices.some((device) => isRole(device.role, role) && serves(device, { type }, index + 1));
   if (!and.every((each, index) => isThere(each, index))) return undefined;
   return lease.devices
-    .filter((device) => !and.some(({ role }) => isRole(device, role)))
+    .filter((device) => !and.some(({ role }) => isRole(device.role, role)))
     .find((device) => serves(device, request, 0) && (name === undefined || name === device.name));
-}
-
-/** `peer` and `PEER` have the same variables. */
-function isRole(device: LeasedDevice, role: string): boolean {
-  return device.role?.toUpperCase() === role.toUpperCase();
 }
 
 /** @throws {RigError} blame `config` when the devices that are wanted could not be had even if all were free */

@@ -38,6 +38,8 @@ export interface Custody {
   readonly guard: Pick<Guard, 'know' | 'pids'>;
   readonly keeper: Pick<TtyKeeper, 'start' | 'conclude'>;
   readonly maxLeaseMs: number;
+  /** Told as soon as the command itself has ended. */
+  readonly onEnd?: () => void;
   /** What may outlive the command, and who is told, once it has ended, what does. */
   readonly daemons?: { readonly keep: DaemonPatterns; readonly onKept: (pids: readonly number[]) => void };
 }
@@ -139,6 +141,7 @@ class Run {
     const end = await exit;
     for (const timer of this.#timers) clearTimeout(timer);
     if (custody) {
+      custody.onEnd?.();
       this.#trouble ??= custody.keeper.conclude();
       await this.#endLeftovers();
       this.#tellKept(custody);

@@ -18,12 +18,13 @@ import { becomeSubreaper, markDescendants } from '../native/process.ts';
 import { ENV } from '../wire/env.ts';
 import type { Finding } from '../wire/finding.ts';
 import type { DaemonPatterns } from './daemons.ts';
-import { DEFAULT_MAX_LEASE_MS } from './defaults.ts';
 import { aliasOf, environmentOf, environmentOfMember } from './environment.ts';
 import { Guard } from './guard.ts';
 import { rememberLease } from './history.ts';
 import type { Lease } from './lease.ts';
 import { LendServer } from './lend-server.ts';
+import { withoutOptimizer } from './optimizer.ts';
+import { newInheritedMark } from './process-tree.ts';
 import { type Reservation, type Reserved, reserve } from './reserve.ts';
 import { type CommandEnd, type Custody, runCommand } from './run-command.ts';
 import { SignalDesk } from './signals.ts';
@@ -80,6 +81,7 @@ class DeviceRun {
         env,
         stop: this.#signals.stop,
         say: (text) => diagnostics.say(text),
+        whileWaiting: withoutOptimizer,
         onQueue: () => {
           for (const each of [type, ...and.map((other) => other.type)])
             log?.send(Buffer.from(`sai-device: queueing for device compatible with '${each}'\n`));
@@ -121,16 +123,16 @@ class DeviceRun {
     const { env, diagnostics } = this.#invocation;
     const outerFindings = env[ENV.findings] || undefined;
     const findings = outerFindings ?? lease.findingsFile;
-    const limitsMs = lease.holdings.map(({ device }) => device.maxLeaseMs ?? DEFAULT_MAX_LEASE_MS);
-    const maxLeaseMs = this.#request.maxLeaseMs ?? Math.min(...limitsMs);
-    const guard = this.#guard(lease);
+    const maxLeaseMs = this.#request.maxLeaseMs ?? lease.maxLeaseMs;
+    const inheritedMark = newInheritedMark();
+    const guard = this.#guard(lease, inheritedMark);
     using keeper = new TtyKeeper(lease, { guard, detail: (text) => diagnostics.detail(text) });
     using _lending = new LendServer(lease, { keeper, say: (text) => diagnostics.say(text) });
     const line = { program, args, env: environmentOf(env, lease, { alias, findings }) };
-    markDescendants(lease.record.fence);
+    markDescendants(inheritedMark);
     // When this throws, lease and guard are left as they are: the guard ends what may live, then lets go.
     const end = await runCommand(line, {
-      custody: { guard, keeper, maxLeaseMs, daemons: this.#daemons() },
+      custody: { guard, keeper, maxLeaseMs, onEnd: () => lease.expectRelease(), daemons: this.#daemons() },
       signals: this.#signals,
       graceMs,
       say: (text) => diagnostics.say(text),
@@ -168,13 +170,14 @@ class DeviceRun {
   }
 
   /** From here to the start of the command nothing waits, so no signal comes in between. */
-  #guard(lease: Lease): Guard {
+  #guard(lease: Lease, inheritedMark: number): Guard {
     const { diagnostics } = this.#invocation;
     try {
       this.#signals.stop.throwIfAborted();
       return new Guard(lease, {
         program: this.#guardProgram,
         graceMs: this.#request.graceMs,
+        inheritedMark,
         keepDaemons: this.#request.keepDaemons,
         onReplaced: () => diagnostics.detail('the guard of the lease ended; started another'),
         onLost: () =>

@@ -143,6 +143,11 @@ export class TicketLine {
       .filter((ticket) => this.isAlive(ticket.name));
   }
 
+  /** Whether somebody waits, or did until killed. @throws {RigError} blame `unavailable` when the queue was removed */
+  hasAny(): boolean {
+    return standingsIn(this.#folder).length > 0;
+  }
+
   /** Has the first living waiter that wants one of these places look at once; of those behind `own`, where that is given. */
   wakeFirst(claims: readonly string[], own?: Standing): void {
     const nowMs = queueClockMs();

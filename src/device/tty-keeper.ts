@@ -253,7 +253,7 @@ export class TtyKeeper implements Disposable {
 }
 
 function lateTrouble(tty: KeptTty): Trouble {
-  const { hindrance, device, place } = tty;
+  const { hindrance, device } = tty;
   switch (hindrance?.by) {
     case 'foreigner':
       return foreignTrouble(tty, 'when it came back');
@@ -261,9 +261,7 @@ function lateTrouble(tty: KeptTty): Trouble {
       return troubleOf(tty, 'expected to lock it again when it came back, another lease has its place');
     default: {
       const within = `, and was not back within ${formatDuration(device.reappearMs)}`;
-      const isThere = statIfVisible(place.path) !== undefined;
-      const found = hindrance && isThere ? ` (${hindrance.text})` : '';
-      return goneTrouble(tty, device.reappearMs === 0 ? '' : `${within}${found}`);
+      return goneTrouble(tty, device.reappearMs === 0 ? '' : within);
     }
   }
 }
@@ -273,8 +271,10 @@ function foreignTrouble(tty: KeptTty, when: string): Trouble {
   return troubleOf(tty, `expected to lock it again ${when}, ${holderOf(file)} has locked it`);
 }
 
-function goneTrouble({ device, place }: KeptTty, within: string): Trouble {
-  const text = `${device.name}: ${place.path} went away during the lease${within}; check cable and power`;
+function goneTrouble({ device, place, hindrance }: KeptTty, within: string): Trouble {
+  const isThere = statIfVisible(place.path) !== undefined;
+  const found = hindrance?.by === 'absence' && isThere ? ` (${hindrance.text})` : '';
+  const text = `${device.name}: ${place.path} went away during the lease${within}${found}; check cable and power`;
   return { device: device.name, tty: place.path, error: new RigError('hardware', text), signal: 'SIGHUP' };
 }
 

@@ -1,7 +1,7 @@
 /** Takes the locks of one device: all of its places or none, the shared lease file of each before its node. */
 
 import { closeSync } from 'node:fs';
-import { type FlockTable, readFlocks } from '../base/proc-locks.ts';
+import { readFlocks } from '../base/proc-locks.ts';
 import { type Hindrance, LockedPlace, openAndFlock, settle, tryLockLeaseFile } from './locked-place.ts';
 import type { Place } from './place.ts';
 import type { RunDir } from './run-dir.ts';
@@ -46,7 +46,6 @@ export class DeviceLock {
 export function tryLockDevice(
   places: readonly Place[],
   runDir: RunDir | undefined,
-  lookAtFlocks: () => FlockTable = readFlocks,
 ): { readonly lock: DeviceLock } | LockRefusal {
   const leaseFds = runDir ? tryLockLeaseFiles(places, runDir) : places.map(() => undefined);
   if (!leaseFds) return { by: 'lease' };
@@ -58,7 +57,7 @@ export function tryLockDevice(
   };
   try {
     // Opening a tty moves DTR and resets many boards: a tty that somebody works with is not even opened.
-    const flocks = lookAtFlocks();
+    const flocks = readFlocks();
     if (places.some((place) => flocks.holderOf(place) !== undefined)) return refused('foreigner');
     const locked: LockedPlace[] = [];
     for (const [index, place] of places.entries()) {

@@ -29,6 +29,8 @@ export function* castOf({ head, entries }: Recording): Generator<string> {
         if (text !== '') yield lineOf([at, 'i', text]);
         break;
       }
+      case 'quiet':
+        break;
       case 'jig':
         yield lineOf([at, 'm', `jig ${entry.sequence}: ${entry.event}`]);
         break;

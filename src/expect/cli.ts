@@ -15,11 +15,13 @@ import {
   sendingOf,
 } from './port-flags.ts';
 import type { ArmedPattern, Script, Step } from './script.ts';
-import { bytesOfText, ESCAPES_HELP, quoted, visible } from './text.ts';
+import { bytesOfText, ESCAPES_HELP, LINE_ENDS, type LineEnd, quoted, visible } from './text.ts';
 
 /** What a command line asks for. */
 export interface Request {
   readonly script: Script;
+  /** Where the steps come from, when the command line has none; the file may say more, which flags override. */
+  readonly scriptFile: ScriptReference | undefined;
   /** As given; undefined for the default ttys. */
   readonly tty: string | undefined;
   readonly baudRate: number | undefined;
@@ -46,6 +48,21 @@ export interface ResultsRequest {
   readonly json: string | undefined;
 }
 
+/** A script file that is to be loaded. */
+export interface ScriptReference {
+  readonly file: string;
+  readonly variables: readonly string[];
+  readonly lineEnd: LineEnd | undefined;
+  readonly run: 'on the ttys' | 'dry';
+  /** Flags that win over what the file says. */
+  readonly given: { readonly timeout: boolean; readonly crash: boolean };
+}
+
+/** The names of the profiles were asked for instead. */
+export interface ProfileList {
+  readonly profiles: 'wanted';
+}
+
 /** A text that was asked for instead. */
 export interface Help {
   readonly help: string;
@@ -55,9 +72,6 @@ const STEPS_TIMEOUT = '60s';
 const DEFAULT_MODE_TIMEOUT = '15m';
 const DEFAULT_PASS = 'Completed: PASS';
 const DEFAULT_FAIL = 'Completed: FAIL';
-
-const LINE_ENDS = { lf: '\n', cr: '\r', crlf: '\r\n', none: '' } as const;
-type LineEnd = keyof typeof LINE_ENDS;
 
 const EXAMPLES = String.raw`
 Without steps it reads the ttys of the leased device ($SAI_DEVICE_TTY0 and, if set, TTY1) at 115200 baud until one
@@ -86,6 +100,8 @@ Examples:
   sai-expect --line loady --expect 'bps...' --ysend u-boot.img --expect '=> ' --timeout 5m
   sai-expect --dtr off --rts on --pause 100ms --rts off --expect 'rst:0x1 (POWERON'
   sai-expect --format 7E1 --pace 5ms --wait-echo --line 'show version' --expect 'Version'
+  sai-device u-boot sai-expect --script @u-boot-stop
+  sai-expect --script boot.yaml --var user=root --dry-run
   sai-expect --fresh --line selftest --results unity --junit selftest.xml
   sai-expect --fresh --line panic --expect-crash
   sai-expect --record boot.rec --jig reset --expect 'ready'
@@ -99,7 +115,10 @@ gone, missing or refused; 75 another sai-expect reads the console; 78 a --jig st
  *
  * @throws {RigError} blame `usage`
  */
-export function parseCommandLine(args: readonly string[], unsafe: UnsafeEngine | undefined): Request | Help {
+export function parseCommandLine(
+  args: readonly string[],
+  unsafe: UnsafeEngine | undefined,
+): Request | Help | ProfileList {
   const steps: RawStep[] = [];
   const command = describe(steps);
   let help = '';
@@ -113,7 +132,10 @@ export function parseCommandLine(args: readonly string[], unsafe: UnsafeEngine |
       cause: error,
     });
   }
-  return requestOf(steps, command.opts(), unsafe);
+  const flags = command.opts<Flags>();
+  if (flags.listProfiles === true) return { profiles: 'wanted' };
+  refuseMixture(steps, flags);
+  return requestOf(steps, flags, unsafe);
 }
 
 interface Flags extends PortFlags {
@@ -124,7 +146,11 @@ interface Flags extends PortFlags {
   readonly ignoreAnsi?: boolean;
   readonly tty?: string;
   readonly baud?: number;
-  readonly eol: LineEnd;
+  readonly eol?: LineEnd;
+  readonly script?: string;
+  readonly var?: readonly string[];
+  readonly dryRun?: boolean;
+  readonly listProfiles?: boolean;
   readonly timeout?: string;
   readonly driver: Request['driver'];
   readonly crash?: string;
@@ -184,6 +210,11 @@ function describe(steps: RawStep[]): Command {
       '--wait-echo [time]',
       `send a line only when the board has echoed the one before, which may take so long (default: ${ECHO_TIME})`,
     )
+    .optionsGroup('Steps from a file instead (docs/expect-scripts.md):')
+    .option('--script <file>', 'the steps in FILE, YAML or JSON, or in the profile @NAME')
+    .option('--var <name=value>', 'value of a variable of the script, as often as needed', collect)
+    .option('--dry-run', 'check the script and tell what it would do; no tty is touched')
+    .option('--list-profiles', 'list the profiles that come with sai-expect')
     .optionsGroup('Armed all the time, each as often as needed:')
     .option('--pass <text>', `pass as soon as TEXT comes (without steps: "${DEFAULT_PASS}")`, collect)
     .option('--fail <text>', `fail as soon as TEXT comes (without steps: "${DEFAULT_FAIL}")`, collect)
@@ -228,7 +259,7 @@ function describe(steps: RawStep[]): Command {
       new Option('--flow <control>', 'flow control').choices(['none', 'rtscts', 'xonxoff']).default('none'),
     )
     .addOption(
-      new Option('--eol <end>', 'end of line of --line').choices(Object.keys(LINE_ENDS)).default('lf'),
+      new Option('--eol <end>', 'end of line of --line (default: lf)').choices(Object.keys(LINE_ENDS)),
     )
     .option('--timeout <time>', `for the whole, or never (default: ${STEPS_TIMEOUT} with steps, else 15m)`)
     .addOption(
@@ -251,9 +282,28 @@ function describe(steps: RawStep[]): Command {
   return command;
 }
 
+/** Which of the steps would come first, nobody could tell. */
+function refuseMixture(steps: readonly RawStep[], { script, ...flags }: Flags): void {
+  if (script !== undefined && steps[0]) {
+    throw new RigError(
+      'usage',
+      `--script: expected no steps on the command line, got --${steps[0].flag}; write it into the script`,
+    );
+  }
+  const alone = flags.var ? '--var' : flags.dryRun === true ? '--dry-run' : undefined;
+  if (script === undefined && alone !== undefined)
+    throw new RigError('usage', `${alone}: expected a --script that it is for, got none`);
+}
+
 function requestOf(rawSteps: readonly RawStep[], flags: Flags, unsafe: UnsafeEngine | undefined): Request {
-  const steps = rawSteps.map((raw) => stepOf(raw, LINE_ENDS[flags.eol], unsafe));
-  const isDefaultMode = steps.length === 0;
+  const steps = rawSteps.map((raw) => stepOf(raw, LINE_ENDS[flags.eol ?? 'lf'], unsafe));
+  const isDefaultMode = steps.length === 0 && flags.script === undefined;
+  if (flags.record !== undefined && flags.replay !== undefined) {
+    throw new RigError(
+      'usage',
+      '--record: expected a board, got --replay, of which there is a recording already',
+    );
+  }
   const results = resultsOf(flags);
   const expectCrash = expectedCrash(flags, results);
   const judgesByTexts = isDefaultMode && !results && !expectCrash;
@@ -278,6 +328,16 @@ function requestOf(rawSteps: readonly RawStep[], flags: Flags, unsafe: UnsafeEng
       sending: sendingOf(flags),
       escapeSequences: flags.ignoreAnsi === true ? 'ignored' : 'seen',
     },
+    scriptFile:
+      flags.script === undefined
+        ? undefined
+        : {
+            file: flags.script,
+            variables: flags.var ?? [],
+            lineEnd: flags.eol,
+            run: flags.dryRun === true ? 'dry' : 'on the ttys',
+            given: { timeout: flags.timeout !== undefined, crash: flags.crash !== undefined },
+          },
     tty: flags.tty ?? (judgesByTexts ? undefined : '0'),
     baudRate: flags.baud,
     port: portSettings(flags),

@@ -28,9 +28,10 @@ export function crashWishOf({ crash, expectCrash }: Pick<Script, 'crash' | 'expe
 }
 
 /** Families by default: what no healthy board prints. */
-export const DEFAULT_FAMILIES: readonly CrashFamily[] = CRASH_FAMILIES.filter(
-  (family) => family !== 'python',
-);
+const DEFAULT_FAMILIES: readonly CrashFamily[] = CRASH_FAMILIES.filter((family) => family !== 'python');
+
+/** So much of a word announces a line; more would cost each start, for a table of every byte of it. */
+const ANNOUNCING_BYTES = 6;
 
 /**
  * Compiled when their word comes.
@@ -45,7 +46,7 @@ export function crashPatterns(wish: CrashWish = 'auto', device: CrashConfig = {}
   const known = CRASH_KNOWLEDGE.filter(({ family }) => families.has(family)).flatMap(({ family, starts }) =>
     starts.map(({ word, source }) => ({
       family,
-      regex: new AnnouncedRegex(source, word, `crash pattern of ${family}`),
+      regex: new AnnouncedRegex(source, word.slice(0, ANNOUNCING_BYTES), `crash pattern of ${family}`),
       tells: 'crash' as const,
     })),
   );
@@ -57,7 +58,7 @@ export function crashPatterns(wish: CrashWish = 'auto', device: CrashConfig = {}
   const boots = families.has('reset-loop')
     ? BOOT_LINES.map(({ word, source }) => ({
         family: 'reset-loop' as const,
-        regex: new AnnouncedRegex(source, word, 'start of a board'),
+        regex: new AnnouncedRegex(source, word.slice(0, ANNOUNCING_BYTES), 'start of a board'),
         tells: 'boot' as const,
       }))
     : [];

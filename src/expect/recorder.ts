@@ -78,6 +78,11 @@ export class Recorder {
     };
   }
 
+  /** Nothing has come for 50 ms. */
+  quiet(tty: number): void {
+    this.#add({ tty, is: 'quiet' });
+  }
+
   /** The verdict: passed, or why not. */
   end(failure: unknown): void {
     const verdict = failure === undefined ? 'pass' : failure instanceof RigError ? failure.blame : 'stopped';

@@ -1,6 +1,7 @@
 /** What a recording holds; docs/expect-results.md is the specification. */
 
 import * as v from 'valibot';
+import { CrashConfig } from '../wire/crash.ts';
 
 const Ms = v.pipe(v.number(), v.minValue(0));
 const TtyIndex = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -13,7 +14,15 @@ export const RecordingHead = v.strictObject({
   startedAtMs: Ms,
   device: v.exactOptional(v.string()),
   ttys: v.pipe(
-    v.array(v.strictObject({ label: v.string(), path: v.string(), baudRate: v.number() })),
+    v.array(
+      v.strictObject({
+        label: v.string(),
+        path: v.string(),
+        baudRate: v.number(),
+        /** What counted as a crash of its device, where the config said so. */
+        crash: v.exactOptional(CrashConfig),
+      }),
+    ),
     v.minLength(1),
   ),
 });
@@ -30,6 +39,8 @@ export const RecordingEntry = v.variant('is', [
   v.strictObject({ ...At, is: v.literal('early'), before: v.exactOptional(v.number()), ...Payload }),
   v.strictObject({ ...At, is: v.literal('in'), ...Payload }),
   v.strictObject({ ...At, is: v.literal('out'), ...Payload }),
+  /** Nothing had come for 50 ms. A gap without one: whoever read was late, and the bytes were there. */
+  v.strictObject({ ...At, is: v.literal('quiet') }),
   v.strictObject({
     ...At,
     is: v.literal('jig'),

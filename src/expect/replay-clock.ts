@@ -1,8 +1,5 @@
 import type { Clock, ClockTimer } from './clock.ts';
 
-/** A timer of the real clock calls a little late; what was recorded just after its time came before it. */
-const LATENESS_MS = 1;
-
 interface Pending {
   atMs: number;
   readonly act: () => void;
@@ -12,6 +9,12 @@ interface Pending {
 export class ReplayClock implements Clock {
   #nowMs = 0;
   readonly #pending = new Set<Pending>();
+  readonly #readWaiting: () => boolean;
+
+  /** `readWaiting` has read what had arrived by now, and tells whether there was anything. */
+  constructor(readWaiting: () => boolean) {
+    this.#readWaiting = readWaiting;
+  }
 
   /** Since the recording began. */
   get nowMs(): number {
@@ -26,7 +29,7 @@ export class ReplayClock implements Clock {
   after(ms: number, act: () => void): ClockTimer {
     const timer: Pending = { atMs: 0, act };
     const start = (): void => {
-      timer.atMs = this.#nowMs + ms + LATENESS_MS;
+      timer.atMs = this.#nowMs + ms;
       this.#pending.delete(timer); // the last of those that are due at the same time
       this.#pending.add(timer);
     };
@@ -35,7 +38,8 @@ export class ReplayClock implements Clock {
   }
 
   onceRead(act: () => void): void {
-    act();
+    if (this.#readWaiting()) setImmediate(act);
+    else act();
   }
 
   /** Never back. */

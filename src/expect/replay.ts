@@ -12,17 +12,22 @@ import { NoUnreadBytes, type UnreadBytes } from './unread-bytes.ts';
 /** How long after its place in the recording something may be sent, before it is said that it was not. */
 const SEND_GRACE_MS = 2000;
 
+/** A busy machine lets a reader wait for so long, rarely longer. */
+const LATENESS_MS = 250;
+
 /** What happened; the rest tells of the session itself. */
-type Happening = RecordingEntry & { readonly is: 'in' | 'out' | 'gone' | 'jig' };
+type Happening = RecordingEntry & { readonly is: 'in' | 'out' | 'quiet' | 'gone' | 'jig' };
 type Jig = Happening & { readonly is: 'jig' };
 
 /** A recording in the board's place: it says what the board said, when the board said it, after what it was sent. */
 export class Replay {
-  readonly clock = new ReplayClock();
+  readonly clock = new ReplayClock(() => this.#readWaiting());
   readonly consoles: readonly ReplayConsole[];
   readonly #entries: readonly Happening[];
   readonly #onDifference: (text: string) => void;
   #next = 0;
+  /** Whether 50 ms had passed since the last bytes. */
+  #isQuiet = false;
   /** By how much the steps are later than those that were recorded. */
   #shiftMs = 0;
   readonly #jigs: { readonly sequence: string; readonly done: (error?: Error) => void }[] = [];
@@ -31,9 +36,7 @@ export class Replay {
   /** `onDifference` is told what the steps send, or have the jig do, otherwise than the recording has it. */
   constructor({ head, entries }: Recording, onDifference: (text: string) => void) {
     this.consoles = head.ttys.map(({ label }) => new ReplayConsole(label));
-    this.#entries = entries.filter(
-      (entry) => entry.is === 'in' || entry.is === 'out' || entry.is === 'gone' || entry.is === 'jig',
-    );
+    this.#entries = entries.filter((entry) => isHappening(entry));
     this.#onDifference = onDifference;
   }
 
@@ -109,7 +112,27 @@ export class Replay {
       this.#onDifference(`does not run --jig ${entry.sequence}, as the recording does`);
   }
 
+  /**
+   * Time for silence to decide something. Each time that it did so there is a mark in the recording; without one, the
+   * reader was late, and what comes next was there already. Steps that were not recorded so have no marks: then only
+   * what comes soon.
+   */
+  #readWaiting(): boolean {
+    const entry = this.#entries[this.#next];
+    const isMarked = this.#isQuiet || entry?.is === 'quiet';
+    if (entry?.is === 'quiet') this.#next++;
+    this.#isQuiet = false;
+    if (isMarked || (entry?.is !== 'in' && entry?.is !== 'gone')) return false;
+    const atMs = entry.ms + this.#shiftMs;
+    if (atMs > this.clock.nowMs + LATENESS_MS) return false;
+    this.#next++;
+    this.clock.advanceTo(atMs);
+    this.#take(entry);
+    return true;
+  }
+
   #take(entry: Happening): void {
+    if (entry.is === 'in' || entry.is === 'quiet') this.#isQuiet = entry.is === 'quiet';
     const console = this.consoles[entry.tty];
     switch (entry.is) {
       case 'in':
@@ -129,6 +152,9 @@ export class Replay {
         return;
       case 'jig':
         this.#takeJig(entry);
+        return;
+      case 'quiet':
+        return;
     }
   }
 
@@ -142,6 +168,10 @@ export class Replay {
     this.#jigBegun?.done(error === undefined ? undefined : new RigError('unavailable', error));
     this.#jigBegun = undefined;
   }
+}
+
+function isHappening(entry: RecordingEntry): entry is Happening {
+  return entry.is !== 'early' && entry.is !== 'line' && entry.is !== 'end';
 }
 
 function isJig(entry: Happening, event: Jig['event']): boolean {

@@ -3,20 +3,22 @@ import { type Blame, RigError } from '../base/errors.ts';
 import type { Console } from '../tty/console.ts';
 import type { CrashConfig } from '../wire/crash.ts';
 import { type ByteAccount, describeAccount, lossOf, lostBytes } from './byte-account.ts';
-import { type Clock, type ClockTimer, pause, REAL_CLOCK } from './clock.ts';
+import { type Clock, pause, REAL_CLOCK } from './clock.ts';
 import { crashPatterns, crashWishOf } from './crash.ts';
-import { CrashAftermath } from './crash-aftermath.ts';
 import { FileTransfer, type Transfer } from './file-transfer.ts';
+import { freshAhead } from './flow.ts';
 import type { RunJig } from './jig-step.ts';
 import { QuietTimer } from './quiet-timer.ts';
-import { beginsAfresh, type Script, type Step } from './script.ts';
+import { runProgram } from './run-program.ts';
+import type { Branch, Instruction, Script, Step } from './script.ts';
 import { AT_ONCE, sendText, shownInstead } from './sending.ts';
+import { type Problem, SessionEnding } from './session-ending.ts';
 import { type SessionResults, SessionTests } from './session-tests.ts';
-import { StreamWatch, type WatchEvent } from './stream-watch.ts';
+import { type Matched, StreamWatch, type WatchEvent } from './stream-watch.ts';
 import { quoted } from './text.ts';
 import { Transcript } from './transcript.ts';
 import type { UnreadBytes } from './unread-bytes.ts';
-import { type CrashReport, describeCrash, ExpectationError, TimeUp } from './verdict.ts';
+import { type CrashReport, ExpectationError, TimeUp } from './verdict.ts';
 
 /** Lines of the tail in a failure's message. */
 const TAIL_LINES = 5;
@@ -31,6 +33,14 @@ const FRESH_LIMIT_MS = 500;
 export interface SessionParts {
   readonly console: Console;
   readonly script: Script;
+  /** Of a script on several ttys: absent for the one that the script is for, else what happens on this one. */
+  readonly branches?: readonly Branch[];
+  /** Has other sessions run their branches to the end; `own` runs what is for this one. */
+  readonly runBranches?: (
+    branches: readonly Branch[],
+    captured: Map<string, Uint8Array>,
+    own: (steps: readonly Instruction[]) => Promise<void>,
+  ) => Promise<void>;
   /** Kept from the last session of the lease, and for the next one. */
   readonly unread: UnreadBytes;
   /** Called with each chunk as it arrives. */
@@ -46,6 +56,8 @@ export interface SessionParts {
   readonly results?: SessionResults | undefined;
   /** By default the time of day. */
   readonly clock?: Clock;
+  /** Called when nothing has come for 50 ms, also where that decides nothing. */
+  readonly onQuiet?: (() => void) | undefined;
   /** How far a file has got; an empty text when that is over. */
   readonly onProgress?: (text: string) => void;
   /** A loss that did not change the outcome. */
@@ -61,26 +73,23 @@ export class Session {
   readonly #quiet: QuietTimer;
   readonly #over = new AbortController();
   #bytesRead = 0;
-  #current: Step | undefined;
+  /** A place of the script, where nothing is done on this tty. */
+  #current: Step | { readonly kind: 'place'; readonly text: string } | undefined;
   #hasDoneSteps = false;
-  #freshLeft: number;
   #discarding: { sizeBytes: number; readonly done: () => void } | undefined;
-  #stepDone: (() => void) | undefined;
+  #stepDone: ((matched: Matched) => void) | undefined;
   /** Takes what arrives, while it runs. */
   #transfer: FileTransfer | undefined;
   #settle: ((failure: unknown) => void) | undefined;
-  #aftermath: CrashAftermath | undefined;
-  /** Runs while everything has passed and a crash would still count. */
-  #settling: ClockTimer | undefined;
   readonly #tests: SessionTests;
+  readonly #ending: SessionEnding;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
     const { script } = parts;
     this.#clock = parts.clock ?? REAL_CLOCK;
     this.#quiet = new QuietTimer(this.#clock, () => this.#onQuiet());
-    this.#tests = new SessionTests(parts.results, script, this.#clock, () => this.#pass());
-    this.#freshLeft = script.steps.filter((step) => beginsAfresh(step)).length;
+    this.#tests = new SessionTests(parts.results, script, this.#clock, () => this.#ending.passed());
     this.#watch = new StreamWatch(
       {
         pass: script.pass.map(({ pattern }) => pattern),
@@ -88,10 +97,20 @@ export class Session {
         crash: crashPatterns(crashWishOf(script), parts.deviceCrash),
       },
       {
-        passCounts: this.#freshLeft > 0 ? 'when released' : 'at once',
+        passCounts: mayComeFresh(parts) ? 'when released' : 'at once',
         escapeSequences: script.escapeSequences,
       },
     );
+    this.#ending = new SessionEnding({
+      script,
+      clock: this.#clock,
+      watch: this.#watch,
+      transcript: this.transcript,
+      results: parts.results,
+      look: (at) => this.#look(at),
+      onVerdict: (problem) => this.#finish(problem && this.#problem(problem)),
+      detail: (text) => parts.detail(`${parts.console.label}: ${text}`),
+    });
   }
 
   /**
@@ -115,11 +134,14 @@ export class Session {
     const reading = this.#read();
     until.addEventListener('abort', onAbort, { once: true });
     if (until.aborted) onAbort();
-    const performing = this.#perform();
+    if (this.#parts.branches) this.#look(() => this.#watch.idle());
+    const performing = this.#parts.branches ? undefined : this.#perform();
     const failure = await settled;
     until.removeEventListener('abort', onAbort);
-    this.#stopWaiting();
-    await performing; // a transfer is cancelled at both ends
+    this.#quiet.stop();
+    this.#tests.stop();
+    this.#ending.stop();
+    if (this.#transfer) await performing; // it is cancelled at both ends
     await console[Symbol.asyncDispose]();
     await reading; // what was read after the verdict is for the next one
     try {
@@ -135,9 +157,8 @@ export class Session {
     try {
       for await (const chunk of this.#parts.console.bytes) this.#arrived(chunk);
     } catch (error) {
-      // A board whose USB it is itself takes its tty along.
-      if (this.#aftermath) this.#concludeCrash(this.#aftermath);
-      else this.#finish(this.#because(error));
+      // A board that is its own USB adapter takes its tty along.
+      if (!this.#ending.concludeCrash()) this.#finish(this.#because(error));
     }
   }
 
@@ -156,10 +177,10 @@ export class Session {
     if (this.#discarding) this.#discard(this.#discarding, chunk);
     else if (!this.#over.signal.aborted) this.#tests.push(chunk);
     const event = this.#watch.push(chunk);
-    if (this.#aftermath) this.#watch.useUp(this.#aftermath.push(chunk));
+    this.#ending.push(chunk);
     this.#handle(event);
     if (!isKept) this.#parts.unread.replace(this.#watch.unread);
-    if (this.#discarding || this.#watch.caresForQuiet) this.#quiet.restart();
+    if (this.#discarding || this.#watch.caresForQuiet || this.#tellsQuiet) this.#quiet.restart();
   }
 
   #discard(discarding: { sizeBytes: number; readonly done: () => void }, chunk: Uint8Array): void {
@@ -167,20 +188,32 @@ export class Session {
     if (discarding.sizeBytes >= FRESH_LIMIT_BYTES) discarding.done();
   }
 
+  /**
+   * Runs what a script does here while others do their part. Its failure is the session's.
+   *
+   * @throws the same
+   */
+  async performBranch(steps: readonly Instruction[], captured: Map<string, Uint8Array>): Promise<void> {
+    try {
+      await this.#runProgram(steps, captured, 'none follows');
+      await this.#unlessEnding();
+      this.#current = undefined;
+      this.#look(() => this.#watch.idle());
+    } catch (error) {
+      this.#finish(this.#because(error));
+      throw error;
+    }
+  }
+
   async #perform(): Promise<void> {
     try {
-      for (const step of this.#parts.script.steps) {
-        await this.#unlessCrashed();
-        this.#current = step;
-        this.#parts.detail(`${this.#parts.console.label}: ${step.text}`);
-        await this.#performStep(step);
-      }
-      await this.#unlessCrashed();
+      await this.#runProgram(this.#parts.script.steps, new Map(), 'none follows');
+      await this.#unlessEnding();
       this.#current = undefined;
       this.#hasDoneSteps = true;
       const { script, results } = this.#parts;
       if (script.pass.length === 0 && !script.expectCrash && !results) {
-        this.#pass();
+        this.#ending.passed();
         return;
       }
       this.#look(() => this.#watch.finish());
@@ -190,45 +223,105 @@ export class Session {
     }
   }
 
-  /** While a dump is read to its end nothing more is done. */
-  async #unlessCrashed(): Promise<void> {
-    this.#over.signal.throwIfAborted();
-    if (this.#aftermath) await this.#untilDone(() => {});
+  async #runProgram(
+    program: readonly Instruction[],
+    captured: Map<string, Uint8Array>,
+    freshAfter: 'fresh steps follow' | 'none follows',
+  ): Promise<void> {
+    const { detail, console, runBranches } = this.#parts;
+    await runProgram(
+      program,
+      captured,
+      {
+        turn: () => this.#unlessEnding(),
+        perform: async (step, ahead) => {
+          this.#current = step;
+          detail(`${console.label}: ${step.text}`);
+          return await this.#performInTime(step, ahead ? 'not yet' : 'from now on');
+        },
+        parallel: async ({ text, branches }, ahead) => {
+          const place = { kind: 'place', text } as const;
+          this.#current = place;
+          detail(`${console.label}: ${text}`);
+          this.#look(() => this.#watch.idle());
+          const own = async (steps: readonly Instruction[]): Promise<void> => {
+            await this.#runProgram(steps, captured, ahead ? 'fresh steps follow' : 'none follows');
+            this.#current = place;
+            this.#look(() => this.#watch.idle());
+          };
+          await this.#untilDone<void>((resolve, reject) => {
+            // A session that fails tells it itself.
+            const ownOrOver = (steps: readonly Instruction[]): Promise<void> =>
+              own(steps).catch((error: unknown) => reject(error));
+            runBranches?.(branches, captured, ownOrOver).then(resolve, () => {});
+          });
+        },
+        noFreshAhead: () => this.#watch.countPass(),
+        failure: (text, what) => {
+          this.#current = { kind: 'place', text };
+          return this.#failure('verdict', `${text} ${what}`);
+        },
+      },
+      freshAfter,
+    );
   }
 
-  async #performStep(step: Step): Promise<void> {
+  async #performInTime(step: Step, passCounts: 'from now on' | 'not yet'): Promise<Matched | undefined> {
+    const { withinMs } = step;
+    if (withinMs === undefined) return await this.#performStep(step, passCounts);
+    const timer = this.#clock.after(withinMs, () => this.#onAbort(new TimeUp(withinMs)));
+    try {
+      return await this.#performStep(step, passCounts);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** While a dump is read to its end, or a pass settles, nothing more is done. */
+  async #unlessEnding(): Promise<void> {
+    this.#over.signal.throwIfAborted();
+    if (this.#ending.hasBegun) await this.#untilDone<void>(() => {});
+  }
+
+  async #performStep(step: Step, passCounts: 'from now on' | 'not yet'): Promise<Matched | undefined> {
     switch (step.kind) {
       case 'expect':
         return await this.#expect(step);
       case 'fresh':
-        return await this.#fresh();
+        await this.#fresh(passCounts);
+        return undefined;
       case 'jig':
-        return await this.#actAfresh(
-          async (signal) => void (await this.#parts.runJig(step.sequence, signal)),
-        );
-      case 'send':
-        return await this.#send(step.bytes);
+        await this.#fresh(passCounts);
+        await this.#idle();
+        await this.#parts.runJig(step.sequence, this.#over.signal);
+        return undefined;
       case 'break':
-        return await this.#actAfresh((signal) => this.#parts.console.sendBreak(step.breakMs, signal));
+        await this.#fresh(passCounts);
+        await this.#idle();
+        await this.#parts.console.sendBreak(step.breakMs, this.#over.signal);
+        return undefined;
       case 'drive':
-        return await this.#actAfresh(async () => this.#parts.console.drive(step.lines));
+        await this.#fresh(passCounts);
+        await this.#idle();
+        this.#parts.console.drive(step.lines);
+        return undefined;
+      case 'send':
+        await this.#idle();
+        await this.#send(step.bytes);
+        return undefined;
       case 'transfer':
-        return await this.#transferFile(step.text, step.transfer);
+        await this.#idle();
+        await this.#transferFile(step.text, step.transfer);
+        return undefined;
       case 'pause':
-        this.#look(() => this.#watch.idle());
-        return await pause(this.#clock, step.pauseMs, this.#over.signal);
+        await this.#idle();
+        await pause(this.#clock, step.pauseMs, this.#over.signal);
+        return undefined;
     }
-  }
-
-  async #actAfresh(act: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    await this.#fresh();
-    this.#look(() => this.#watch.idle());
-    await act(this.#over.signal);
   }
 
   async #send(bytes: Uint8Array): Promise<void> {
     const { signal } = this.#over;
-    this.#look(() => this.#watch.idle());
     await sendText(bytes, this.#parts.script.sending ?? AT_ONCE, {
       send: (piece) => this.#parts.console.send(piece, signal),
       pause: (pauseMs) => pause(this.#clock, pauseMs, signal),
@@ -240,7 +333,7 @@ export class Session {
   async #untilEchoed(line: Uint8Array, withinMs: number, send: () => Promise<void>): Promise<void> {
     await new Promise<void>((resolve) => this.#clock.onceRead(resolve));
     this.#watch.useUp(Number.POSITIVE_INFINITY);
-    const echoed = this.#untilDone((resolve) => {
+    const echoed = this.#untilDone<Matched>((resolve) => {
       this.#stepDone = resolve;
       this.#look(() => this.#watch.expect({ kind: 'literal', bytes: line }));
     });
@@ -258,7 +351,7 @@ export class Session {
     } finally {
       limit.cancel();
     }
-    this.#look(() => this.#watch.idle());
+    await this.#idle();
   }
 
   /** What goes through is neither text nor kept; what is left over is. */
@@ -283,50 +376,63 @@ export class Session {
     }
   }
 
-  async #expect(step: Step & { readonly kind: 'expect' }): Promise<void> {
-    await this.#untilDone((resolve) => {
+  async #idle(): Promise<void> {
+    this.#look(() => this.#watch.idle());
+    await this.#unlessEnding();
+  }
+
+  async #expect(step: Step & { readonly kind: 'expect' }): Promise<Matched> {
+    const matched = await this.#untilDone<Matched>((resolve) => {
       this.#stepDone = resolve;
       this.#look(() => this.#watch.expect(...step.choice));
     });
-    this.#quiet.stop();
+    this.#endWait();
+    return matched;
   }
 
-  async #fresh(): Promise<void> {
+  async #fresh(passCounts: 'from now on' | 'not yet'): Promise<void> {
     this.#watch.discard();
     this.#parts.unread.replace(this.#watch.unread);
-    const limit = this.#clock.after(FRESH_LIMIT_MS, () =>
-      this.#clock.onceRead(() => this.#discarding?.done()),
-    );
+    const limit = this.#clock.after(FRESH_LIMIT_MS, () => this.#clock.onceRead(() => this.#onQuiet()));
     try {
-      await this.#untilDone((resolve) => {
+      await this.#untilDone<void>((resolve) => {
         this.#discarding = { sizeBytes: 0, done: resolve };
         this.#quiet.restart();
       });
     } finally {
       limit.cancel();
-      this.#quiet.stop();
+      this.#endWait();
       this.#discarding = undefined;
     }
     this.#parts.unread.replace(this.#watch.unread);
-    this.#freshLeft--;
     this.#tests.freshen();
-    this.#watch.releaseFresh(this.#freshLeft === 0 ? 'from now on' : 'not yet');
+    this.#watch.releaseFresh(passCounts);
   }
 
   /** A promise that `start` is told how to resolve, and that the session's end rejects. */
-  #untilDone(start: (resolve: () => void) => void): Promise<void> {
+  #untilDone<T>(start: (resolve: (value: T) => void, reject: (error: unknown) => void) => void): Promise<T> {
     return new Promise((resolve, reject) => {
       const stop = (): void => reject(this.#over.signal.reason as Error);
       this.#over.signal.addEventListener('abort', stop, { once: true });
-      start(() => {
+      start((value) => {
         this.#over.signal.removeEventListener('abort', stop);
-        resolve();
-      });
+        resolve(value);
+      }, reject);
     });
+  }
+
+  get #tellsQuiet(): boolean {
+    return this.#parts.onQuiet !== undefined && !this.#over.signal.aborted;
+  }
+
+  /** Nobody waits for quiet any more, unless it is told to the end. */
+  #endWait(): void {
+    if (!this.#tellsQuiet) this.#quiet.stop();
   }
 
   #onQuiet(): void {
     try {
+      this.#parts.onQuiet?.();
       if (this.#discarding) this.#discarding.done();
       else this.#handle(this.#watch.quiet());
     } catch (error) {
@@ -346,11 +452,10 @@ export class Session {
     const { script } = this.#parts;
     switch (event.kind) {
       case 'step':
-        this.#stepDone?.();
+        this.#stepDone?.(event);
         return;
       case 'pass':
-        if (this.#settling) this.#look(() => this.#watch.finish());
-        else this.#pass();
+        this.#ending.passed();
         return;
       case 'fail':
         this.#finish(
@@ -358,61 +463,9 @@ export class Session {
         );
         return;
       case 'crash':
-        this.#crashed(event);
+        this.#endWait();
+        this.#ending.crashed(event);
     }
-  }
-
-  #crashed(event: WatchEvent & { readonly kind: 'crash' }): void {
-    const aftermath = new CrashAftermath(event, this.#clock, () => this.#concludeCrash(aftermath));
-    this.#aftermath = aftermath;
-    this.#quiet.stop();
-    this.#settling?.cancel();
-    // What has come with the line is the dump's beginning.
-    this.#watch.useUp(aftermath.push(Uint8Array.from(this.#watch.unread.bytes)));
-  }
-
-  #concludeCrash(aftermath: CrashAftermath): void {
-    aftermath.stop();
-    const crash = aftermath.report(this.transcript);
-    const { expectCrash } = this.#parts.script;
-    const isWanted = expectCrash === 'any' || expectCrash?.some((family) => family === crash.family);
-    if (isWanted) this.#parts.detail(`${this.#parts.console.label}: ${describeCrash(crash)}, as expected`);
-    this.#finish(isWanted ? undefined : this.#crashFailure(crash));
-  }
-
-  #crashFailure(crash: CrashReport): ExpectationError {
-    return this.#failure('verdict', describeCrash(crash), { crash });
-  }
-
-  /** Everything has come that was wanted. */
-  #pass(): void {
-    const { settleMs = 0 } = this.#parts.script;
-    if (settleMs === 0) {
-      this.#conclude();
-      return;
-    }
-    this.#settling ??= this.#clock.after(settleMs, () => this.#clock.onceRead(() => this.#settled()));
-    this.#look(() => this.#watch.finish());
-  }
-
-  #settled(): void {
-    if (this.#aftermath || this.#over.signal.aborted) return;
-    const crash = this.#watch.crashInUnfinishedLine();
-    if (crash) this.#handle(crash);
-    else this.#conclude();
-  }
-
-  #conclude(): void {
-    if (this.#over.signal.aborted) return;
-    const problem = this.#parts.results?.conclude();
-    this.#finish(problem === undefined ? undefined : this.#failure('verdict', problem, { isWaiting: false }));
-  }
-
-  #stopWaiting(): void {
-    this.#quiet.stop();
-    this.#aftermath?.stop();
-    this.#settling?.cancel();
-    this.#tests.stop();
   }
 
   /** The first call decides; `undefined` is a pass. */
@@ -436,10 +489,11 @@ export class Session {
       this.#finish(reason);
       return;
     }
-    const crash = this.#aftermath ? undefined : this.#watch.crashInUnfinishedLine();
-    if (crash) this.#handle(crash);
-    if (this.#aftermath) this.#concludeCrash(this.#aftermath);
-    else this.#finish(this.#late(reason));
+    if (this.#ending.concludeCrash()) return;
+    this.#handle(this.#watch.crashInUnfinishedLine());
+    if (this.#ending.concludeCrash()) return;
+    // Of several ttys, the one that is waited for tells what it waits for.
+    this.#finish(this.#isBystander ? reason : this.#late(reason));
   }
 
   #late(reason: TimeUp): ExpectationError {
@@ -452,13 +506,17 @@ export class Session {
     );
   }
 
+  #problem({ text, crash }: Problem): ExpectationError {
+    return this.#failure('verdict', text, crash ? { crash } : { isWaiting: false });
+  }
+
   #failure(
     blame: Blame,
     what: string,
     details: { readonly crash?: CrashReport; readonly cause?: unknown; readonly isWaiting?: boolean } = {},
   ): ExpectationError {
     const { label } = this.#parts.console;
-    const { isWaiting = !what.startsWith('expected ') } = details;
+    const { isWaiting = !what.startsWith('expected ') && this.#current?.kind !== 'place' } = details;
     const message = isWaiting
       ? `${label}: ${what} while waiting for ${this.#waitedFor()}`
       : `${label}: ${what}`;
@@ -480,10 +538,15 @@ export class Session {
     return `${step.text} to end`;
   }
 
+  /** Whether a script on several ttys does nothing on this one just now. */
+  get #isBystander(): boolean {
+    return this.#current ? this.#current.kind === 'place' : this.#parts.branches !== undefined;
+  }
+
   #waitedForAtEnd(): string {
     if (!this.#hasDoneSteps) return 'the steps to begin';
     const { pass, expectCrash, settleMs } = this.#parts.script;
-    if (this.#settling) return `${formatDuration(settleMs ?? 0)} without a crash or a fail`;
+    if (this.#ending.isSettling) return `${formatDuration(settleMs ?? 0)} without a crash or a fail`;
     if (expectCrash) return expectCrash === 'any' ? 'a crash' : `a crash of ${expectCrash.join(' or ')}`;
     return pass.map(({ shown }) => shown).join(' or ') || 'the tests to end';
   }
@@ -503,4 +566,10 @@ export class Session {
     const loss = lossOf(console.label, this.#account);
     if (loss) onLoss(loss);
   }
+}
+
+/** Until the last fresh step that can come, a pass pattern may match what an older run said. */
+function mayComeFresh({ script, branches }: SessionParts): boolean {
+  const programs = branches?.map(({ steps }) => steps) ?? [script.steps];
+  return programs.some((program) => freshAhead(program)[0]);
 }

@@ -109,9 +109,11 @@ export class StreamWatch {
 
   /** First of all, what an earlier watch of the same board has left. */
   goOnFrom({ bytes, before }: Unread): void {
-    this.#lastByte = before;
-    this.#armedMatcher = this.#newArmedMatcher(0, before);
-    this.#crashMatcher = new Scan(this.#crashPatterns, 0, before);
+    if (before !== undefined) {
+      this.#lastByte = before;
+      this.#armedMatcher = this.#newArmedMatcher(0, before);
+      this.#crashMatcher = new Scan(this.#crashPatterns, 0, before);
+    }
     this.#append(bytes);
   }
 
@@ -165,6 +167,11 @@ export class StreamWatch {
     this.#passCounts = passCounts === 'from now on';
     this.#mode = 'between';
     this.#startAfresh();
+  }
+
+  /** From now on a pass pattern counts, as no fresh step can come any more; not what has been looked at before. */
+  countPass(): void {
+    this.#passCounts = true;
   }
 
   /** Nothing more has come for a while. */

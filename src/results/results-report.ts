@@ -67,24 +67,26 @@ export class ResultsReport {
   /** The end is written again over the last one, in one write, so that the file is whole at any moment. */
   #writeJunit(text: string): void {
     const bytes = Buffer.from(text);
-    this.#attempt(() =>
-      this.#junit?.write(Buffer.concat([bytes, Buffer.from(liveEnd(this.#name))]), this.#junitEnd),
-    );
-    this.#junitEnd += bytes.length;
+    this.#attempt(() => {
+      this.#junit?.write(Buffer.concat([bytes, Buffer.from(liveEnd(this.#name))]), this.#junitEnd);
+      this.#junitEnd += bytes.length;
+    });
   }
 
   #writeJson(record: object): void {
     const bytes = Buffer.from(`${JSON.stringify(record)}\n`);
-    this.#attempt(() => this.#json?.write(bytes, this.#jsonEnd));
-    this.#jsonEnd += bytes.length;
+    this.#attempt(() => {
+      this.#json?.write(bytes, this.#jsonEnd);
+      this.#jsonEnd += bytes.length;
+    });
   }
 
   #attempt(write: () => void): void {
     try {
       write();
     } catch (error) {
-      this.#trouble ??=
-        error instanceof RigError ? error : new RigError('unavailable', reasonOf(error), { cause: error });
+      if (!(error instanceof RigError)) throw error;
+      this.#trouble ??= error;
     }
   }
 }
@@ -110,8 +112,12 @@ class LiveFile {
   }
 
   write(bytes: Uint8Array, position: number): void {
-    for (let at = 0; at < bytes.length; )
-      at += writeSync(this.#fd, bytes, at, bytes.length - at, position + at);
+    try {
+      for (let at = 0; at < bytes.length; )
+        at += writeSync(this.#fd, bytes, at, bytes.length - at, position + at);
+    } catch (error) {
+      throw this.#failed(error);
+    }
   }
 
   /** In one step: a reader sees the old file or the new one. */
@@ -123,10 +129,14 @@ class LiveFile {
       renameSync(scratch, this.#path);
     } catch (error) {
       rmSync(scratch, { force: true });
-      throw new RigError('unavailable', `${this.#path}: cannot be written: ${reasonOf(error)}`, {
-        cause: error,
-      });
+      throw this.#failed(error);
     }
+  }
+
+  #failed(error: unknown): RigError {
+    return new RigError('unavailable', `${this.#path}: cannot be written: ${reasonOf(error)}`, {
+      cause: error,
+    });
   }
 
   close(): void {

@@ -21,12 +21,20 @@ export function findHeldLease(
   isMeant: (path: string) => boolean,
   flocks: FlockTable = readFlocks(),
 ): LeaseRecord | undefined {
+  return findHeldRecord(folder, ({ devices }) => lockedTtysOf(devices).some((each) => isMeant(each)), flocks);
+}
+
+/** The same by what a lease says of itself. */
+export function findHeldRecord(
+  folder: string,
+  isMeant: (record: LeaseRecord) => boolean,
+  flocks: FlockTable = readFlocks(),
+): LeaseRecord | undefined {
   for (const name of namesIn(folder)) {
     if (!name.endsWith(LEASE_FILE_END)) continue;
     const path = join(folder, name);
     const record = readLeaseRecord(path, 'held ones');
-    if (!record || !isLeaseHeld(path, record, flocks)) continue;
-    if (lockedTtysOf(record.devices).some((each) => isMeant(each))) return record;
+    if (record && isLeaseHeld(path, record, flocks) && isMeant(record)) return record;
   }
   return undefined;
 }

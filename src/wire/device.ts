@@ -33,7 +33,7 @@ const Tty = v.strictObject({
   rate: v.exactOptional(
     v.pipe(
       v.number(),
-      v.integer(),
+      v.integer('expected a whole number of baud'),
       v.minValue(1, 'expected a positive baud rate'),
       // Source: <asm-generic/termbits.h>, speed_t.
       v.maxValue(0xffff_ffff, 'expected a baud rate below 2^32'),

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readConfigFile } from '../../src/base/config-file.ts';
@@ -41,4 +41,22 @@ test('a missing file says what to do', async () => {
     blame: 'config',
     message: `${path}: expected a config file, found none; write one or name another with --config`,
   });
+});
+
+test('a folder, a device and a file of any size are refused without being read', async () => {
+  const folder = join(tempFolder(), 'conf');
+  mkdirSync(folder);
+  const large = configFile('');
+  truncateSync(large, 5_000_000_000);
+  const texts = await Promise.all(
+    [folder, '/dev/zero', large].map((path) =>
+      readConfigFile(path).catch((error: Error) => error.message.replace(path, 'conf')),
+    ),
+  );
+  const cure = 'write one or name another with --config';
+  expect(texts).toEqual([
+    `conf: expected a config file, found a folder; ${cure}`,
+    `conf: expected a config file, found a device, pipe or socket; ${cure}`,
+    `conf: expected a config file of at most 4000000 bytes, found 5000000000; ${cure}`,
+  ]);
 });

@@ -1,10 +1,11 @@
-import { closeSync, mkdirSync, openSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { chownSync, closeSync, mkdirSync, openSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { removeAbandonedLeases } from '../../src/device/abandoned-leases.ts';
 import { openRunDir, type RunDir } from '../../src/device/run-dir.ts';
 import { tryFlock } from '../../src/native/flock.ts';
 import { LEASE_RECORD_FILE, type LeaseRecord } from '../../src/wire/lease.ts';
+import { needsRoot } from '../peers/needs.ts';
 import { tempFolder } from '../temp-folder.ts';
 
 const recordOf = (folder: string): LeaseRecord => ({
@@ -48,6 +49,15 @@ test('folders of leases that nobody holds are removed, but not one that may be i
   closeSync(fd);
   removeAbandonedLeases(runDir, []);
   expect(readdirSync(runDir.leases)).toEqual(['young']);
+});
+
+test('what another user has left is not touched, not even by root', (context) => {
+  needsRoot(context, 'to give a folder away');
+  const runDir = freshRunDir();
+  const { folder } = makeLease(runDir, 'foreign', 'old');
+  chownSync(folder, 65534, 65534);
+  removeAbandonedLeases(runDir, [recordOf(folder)]);
+  expect(readdirSync(folder)).toEqual([LEASE_RECORD_FILE]);
 });
 
 test('the folder of a lease that is over for sure is removed at once', () => {

@@ -377,4 +377,29 @@ describe('the run folder:', () => {
       problem: 'SAI_RUN_DIR: expected an absolute path, got "run"',
     });
   });
+
+  test('one that SAI_RUN_DIR names, and that can be neither used nor made', async () => {
+    const cure = 'set SAI_RUN_DIR to a folder that can be written to, or unset it';
+    const bench = new Bench();
+    bench.host.file('/srv/notes', 'dear to somebody');
+    const problemOf = async (runDir: string): Promise<object | undefined> => {
+      bench.patient = { ...bench.patient, runDir, mayUse: (path) => path !== '/closed' };
+      return await onlyFinding(bench);
+    };
+    expect(await problemOf('/srv/notes')).toMatchObject({
+      problem: '/srv/notes: expected a folder, found another kind of file',
+      cure,
+    });
+    expect(await problemOf('/srv/notes/run/sai')).toMatchObject({
+      problem: 'SAI_RUN_DIR: /srv/notes/run/sai is missing, and cannot be made in /srv/notes',
+      cure,
+    });
+    bench.host.folder('/closed');
+    expect(await problemOf('/closed/run')).toMatchObject({
+      problem: 'SAI_RUN_DIR: /closed/run is missing, and cannot be made in /closed',
+      cure,
+    });
+    bench.patient = { ...bench.patient, runDir: '/srv/run' };
+    expect(await bench.findings()).toEqual([]);
+  });
 });

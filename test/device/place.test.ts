@@ -13,9 +13,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readFlocks, splitDeviceNumber } from '../../src/base/proc-locks.ts';
 import { surveyPlaces } from '../../src/device/place.ts';
-import type { PooledDevice } from '../../src/device/pool.ts';
 import { tryFlock } from '../../src/native/flock.ts';
 import { openPty, type PtyPair } from '../../src/native/pty.ts';
+import { pooledUno } from '../peers/pooled-uno.ts';
 
 let folder: string;
 let boards: PtyPair[];
@@ -28,32 +28,13 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function deviceWith(ttys: readonly string[], locks: readonly string[] = []): PooledDevice {
-  return {
-    name: 'uno1',
-    type: 'uno',
-    answersTo: ['uno1', 'uno'],
-    tags: [],
-    ttys: ttys.map((path) => ({ path, name: undefined, baudRate: 9600, locked: true, hangUpOnClose: false })),
-    locks,
-    env: {},
-    jig: undefined,
-    usb: undefined,
-    probe: undefined,
-    waitMs: undefined,
-    maxLeaseMs: undefined,
-    reappearMs: 0,
-    lend: 'asked',
-  };
-}
-
 const pathOf = (index: number): string => boards[index]?.ttyPath ?? '';
 
 test('places come in one order, whatever the order in the config, and each once', () => {
   const link = join(folder, 'by-id');
   symlinkSync(pathOf(0), link);
   const namesOf = (...ttys: string[]): string[] =>
-    (surveyPlaces(deviceWith(ttys)).places ?? []).map((place) => place.name);
+    (surveyPlaces(pooledUno(ttys)).places ?? []).map((place) => place.name);
   expect(namesOf(pathOf(0), pathOf(1))).toHaveLength(2);
   expect(namesOf(pathOf(1), pathOf(0))).toEqual(namesOf(pathOf(0), pathOf(1)));
   expect(namesOf(pathOf(1), link, pathOf(0))).toEqual(namesOf(pathOf(0), pathOf(1)));
@@ -63,28 +44,28 @@ test('a tty of the machine is named after the hardware behind it, a file after i
   const file = join(folder, 'probe');
   writeFileSync(file, '');
   const { dev, ino } = statSync(file);
-  const [place] = surveyPlaces(deviceWith([], [file])).places ?? [];
+  const [place] = surveyPlaces(pooledUno([], [file])).places ?? [];
   expect(place?.name).toBe(`inode-${dev.toString(16)}-${ino}`);
-  const [console] = surveyPlaces(deviceWith([], ['/dev/tty'])).places ?? [];
+  const [console] = surveyPlaces(pooledUno([], ['/dev/tty'])).places ?? [];
   expect(console?.name).toMatch(/^(?:virtual!tty!tty|char-5-0)$/);
 });
 
 test('a path that is not there is a problem with a cure, and so is one behind a file', () => {
   const missing = join(folder, 'ttyUSB9');
-  expect(surveyPlaces(deviceWith([pathOf(0), missing])).problem).toEqual({
+  expect(surveyPlaces(pooledUno([pathOf(0), missing])).problem).toEqual({
     path: missing,
     text: `${missing}: no such tty; plug the board in, or correct the config`,
   });
-  expect(surveyPlaces(deviceWith([`${pathOf(0)}/x`])).problem?.text).toContain(': no such tty; ');
-  expect(surveyPlaces(deviceWith([], [missing])).problem?.text).toContain(': no such file; ');
+  expect(surveyPlaces(pooledUno([`${pathOf(0)}/x`])).problem?.text).toContain(': no such tty; ');
+  expect(surveyPlaces(pooledUno([], [missing])).problem?.text).toContain(': no such file; ');
   const tooLong = `/dev/${'x'.repeat(300)}`;
-  expect(surveyPlaces(deviceWith([tooLong])).problem?.text).toBe(
+  expect(surveyPlaces(pooledUno([tooLong])).problem?.text).toBe(
     `${tooLong}: cannot be used: ENAMETOOLONG; correct the config`,
   );
 });
 
 test('a flock shows in the table with its holder, and is gone with it; a look at it disturbs nobody', () => {
-  const place = surveyPlaces(deviceWith([pathOf(0)])).places?.[0];
+  const place = surveyPlaces(pooledUno([pathOf(0)])).places?.[0];
   if (!place) throw new Error('the pty is there');
   const fd = openSync(place.path, constants.O_RDWR | constants.O_NOCTTY);
   expect(readFlocks().holderOf(place)).toBeUndefined();

@@ -109,6 +109,11 @@ describe('a broken config is refused with the place and the cure:', () => {
     ],
     ['a relative path', { ...UNO, ttys: ['ttyACM0'] }, 'expected an absolute path, got "ttyACM0"'],
     [
+      'half a baud',
+      { ...UNO, ttys: [{ tty: '/dev/ttyACM0', rate: 12.5 }] },
+      'expected a whole number of baud, got 12.5',
+    ],
+    [
       'a rate that is none',
       { ...UNO, ttys: [{ tty: '/dev/ttyACM0', rate: 0 }] },
       'expected a positive baud rate, got 0',

@@ -2,25 +2,9 @@ import { describe, expect, test } from 'vitest';
 import type { PooledDevice } from '../../src/device/pool.ts';
 import type { Ticket } from '../../src/device/ticket.ts';
 import { type FreeDevice, TurnKeeper } from '../../src/device/turn.ts';
+import { pooledUno } from '../peers/pooled-uno.ts';
 
-function device(name: string): PooledDevice {
-  return {
-    name,
-    type: 'uno',
-    answersTo: ['uno'],
-    tags: [],
-    ttys: [],
-    locks: [`/${name}`],
-    env: {},
-    usb: undefined,
-    probe: undefined,
-    jig: undefined,
-    waitMs: undefined,
-    maxLeaseMs: undefined,
-    reappearMs: 0,
-    lend: 'asked',
-  };
-}
+const device = (name: string): PooledDevice => ({ ...pooledUno([], [`/${name}`]), name });
 
 const [a, b, c] = [device('a'), device('b'), device('c')];
 const free = (of: PooledDevice, lastUsedMs = 0): FreeDevice => ({

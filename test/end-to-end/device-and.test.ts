@@ -159,14 +159,14 @@ describe('--and', () => {
   test('names the one of them that goes away', async () => {
     await using bench = new Bench({}, NRF);
     const [, nrf] = bench.boards;
-    const read = 'echo up; cat < $SAI_PEER_TTY0';
+    const read = 'exec < $SAI_PEER_TTY0; echo up; cat';
     const both = bench.start(['--and', 'peer=nrf52', 'uno', 'sh', '-c', read]);
     await both.prints(/up/);
     bench.unplug(nrf);
     const { status, stderr } = await both.ended;
     expect(status).toBe(74);
     expect(stderr).toContain(
-      `sai-device: nrf1: ${nrf?.ttyPath} went away while the command ran; check cable and power\n`,
+      `sai-device: nrf1: ${nrf?.ttyPath} went away during the lease; check cable and power\n`,
     );
   });
 

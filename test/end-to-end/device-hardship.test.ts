@@ -232,6 +232,19 @@ describe('a wall clock that jumps', () => {
     expect(fences).toEqual([...new Set(fences)].sort((a, b) => a - b));
   });
 
+  test('back to an instant at which another lease began ends nothing of that one', async () => {
+    await using bench = new Bench({}, { type: 'due' });
+    const stopped = bench.file('stopped.cjs');
+    writeFileSync(stopped, 'Date.now = () => 1_700_000_000_000;');
+    const env = { NODE_OPTIONS: `--require ${stopped}` };
+    const [killed, other] = ['uno', 'due'].map((type) => bench.start([type, ...HOLD], env));
+    await Promise.all([killed?.prints(/up/), other?.prints(/up/)]);
+    killed?.kill('SIGKILL');
+    expect((await bench.run(['uno', 'echo', 'ran'])).stdout).toBe('ran\n');
+    other?.closeInput();
+    expect(await other?.ended).toMatchObject({ status: 5, signal: null });
+  });
+
   test.each([
     ['forwards', 400 * DAY_MS],
     ['backwards', -400 * DAY_MS],

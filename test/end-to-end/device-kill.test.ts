@@ -99,6 +99,25 @@ test('a daemon without the mark of its lease does not outlive a killed sai-devic
   expect(observer.violations).toEqual([]);
 });
 
+test('a guard that stands still keeps the lease of a killed sai-device, and whoever looks is told what ends that', async () => {
+  await using bench = new Bench();
+  const holder = bench.start(['uno', 'sh', '-c', 'echo up; exec sleep 1000']);
+  await holder.prints(/up/);
+  const [guard = 0] = guardsOf(holder.pid);
+  process.kill(guard, 'SIGSTOP');
+  holder.kill('SIGKILL');
+  const waiter = bench.start(['uno', 'echo', 'ran']);
+  try {
+    await waiter.says(
+      new RegExp(`since .*, which was killed, and its guard is stopped \\(kill -CONT ${guard} `),
+    );
+  } finally {
+    process.kill(guard, 'SIGCONT');
+  }
+  expect((await waiter.ended).stdout).toBe('ran\n');
+  await holder.ended;
+});
+
 test('a lease that was killed with its guard is over, and its strays are listed', async () => {
   await using bench = new Bench();
   const holder = bench.start(['uno', 'sh', '-c', 'echo up $$; exec sleep 1000']);

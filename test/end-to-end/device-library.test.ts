@@ -40,10 +40,84 @@ test('a lease tells what was taken, keeps others out, and lets go at the end of 
   }
   expect(isLocked(bench.board.ttyPath)).toBe(false);
   await kept.release();
+  expect(() => kept.childEnvironment()).toThrow('uno1: the lease has been released');
   await using next = await acquire({ type: 'uno', waitMs: 0 }, { env: bench.env });
   expect(next.fence).toBeGreaterThan(kept.fence);
   await next.release();
   expect(bench.leftBehind()).toEqual([]);
+});
+
+const NRF = { name: 'nrf1', type: 'nrf52' };
+
+test('several devices are taken together, the others told of by role, and all let go together', async () => {
+  await using bench = new Bench({ maxLease: '8h' }, NRF);
+  const [uno, nrf] = bench.boards;
+  const request = { type: 'uno', waitMs: 0, and: { peer: 'nrf52' } };
+  const lease = await acquire(request, { env: bench.env });
+  expect({ name: lease.name, peers: lease.peers }).toEqual({
+    name: 'uno1',
+    peers: {
+      peer: {
+        name: 'nrf1',
+        type: 'nrf52',
+        ttys: [{ path: nrf?.ttyPath, baudRate: 115_200 }],
+        jig: undefined,
+      },
+    },
+  });
+  expect(lease.childEnvironment()).toMatchObject({
+    SAI_DEVICE_TTY0: uno?.ttyPath,
+    SAI_PEER_TTY0: nrf?.ttyPath,
+    SAI_PEER_NAME: 'nrf1',
+  });
+  await expect(acquire({ type: 'nrf52', waitMs: 0 }, { env: bench.env })).rejects.toMatchObject({
+    blame: 'busy',
+  });
+  await expect(acquire(request, { env: bench.env })).rejects.toMatchObject({ blame: 'busy' });
+  await lease.release();
+  expect(bench.boards.map(({ ttyPath }) => isLocked(ttyPath))).toEqual([false, false]);
+  expect(bench.leftBehind()).toEqual([]);
+});
+
+test('under a lease of several devices a program joins it for any of them', async () => {
+  await using bench = new Bench({}, NRF);
+  const program = `import { acquire } from ${JSON.stringify(`${ROOT}dist/device-library.mjs`)};
+    const both = await acquire({ type: 'uno', and: { Peer: 'nrf52' } });
+    const nrf = await acquire({ type: 'nrf52' });
+    const env = nrf.childEnvironment();
+    console.log(both.name, both.peers.Peer.name, nrf.name, env.SAI_DEVICE_NAME, env.SAI_DEVICE_TTY0);`;
+  const node = [process.execPath, '--input-type=module', '-e', program];
+  const { stdout, stderr } = await bench.run(['--and', 'peer=nrf52', 'uno', ...node]);
+  expect({ stdout, stderr }).toEqual({
+    stdout: `uno1 nrf1 nrf1 nrf1 ${bench.boards[1]?.ttyPath}\n`,
+    stderr: '',
+  });
+});
+
+test.each([
+  [
+    'a role that means something else',
+    { and: { device: 'uno' } },
+    /^and: expected a role of your own, got device/,
+  ],
+  [
+    'a role that comes twice',
+    { and: { peer: 'uno', PEER: 'uno' } },
+    /^and: expected each role once, got PEER/,
+  ],
+  ['a role without a type', { and: { peer: '' } }, /^and: expected ROLE=TYPE, .* got "peer"$/],
+  ['a wait that is no number', { waitMs: Number.NaN }, /^waitMs: expected 0 to \d+ or Infinity, got NaN$/],
+  [
+    'a lease longer than a timer',
+    { maxLeaseMs: 2 ** 31 },
+    /^maxLeaseMs: expected 0 to \d+ or Infinity, got 2147483648$/,
+  ],
+] as const)('%s is refused', async (_what, request, message) => {
+  await using bench = new Bench();
+  await expect(acquire({ type: 'uno', ...request }, { env: bench.env })).rejects.toMatchObject({
+    blame: 'usage',
+    message: expect.stringMatching(message) as string,
+  });
 });
 
 test('a wait is told of, ends with the device, and stands in the same queue as the command', async () => {

@@ -1,7 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { Bench, SAI_DEVICE } from '../peers/bench.ts';
+import { needsProgram, needsRoot } from '../peers/needs.ts';
+import { reachableSaiDevice } from '../peers/reachable-commands.ts';
 
 const NESTED = `${process.execPath} ${SAI_DEVICE}`;
 
@@ -24,6 +26,16 @@ test('a lease joins itself without a config, as in a container that has none', a
   await using bench = new Bench();
   const script = `SAI_DEVICES_CONF=/no/such/file ${NESTED} uno echo joined`;
   expect(await bench.run(['uno', ...inside(script)])).toMatchObject({ status: 0, stdout: 'joined\n' });
+});
+
+test('a command that became another user joins its lease too, though its folder is closed to that user', async (context) => {
+  needsRoot(context, 'to become another user');
+  needsProgram(context, 'setpriv');
+  await using bench = new Bench();
+  chmodSync(bench.folder, 0o755);
+  const nobody = 'setpriv --reuid=65534 --regid=65534 --clear-groups';
+  const script = `${nobody} ${process.execPath} ${reachableSaiDevice()} --wait 1s uno id -u`;
+  expect(await bench.run(['uno', ...inside(script)])).toMatchObject({ status: 0, stdout: '65534\n' });
 });
 
 test('--new takes another device of the type', async () => {

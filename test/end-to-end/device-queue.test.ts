@@ -14,8 +14,10 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { queueClockMs } from '../../src/device/order.ts';
 import { tryFlock } from '../../src/native/flock.ts';
+import { OpenWatch } from '../../src/native/open-watch.ts';
 import { Bench, SAI_DEVICE } from '../peers/bench.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
+import { Foreigner } from '../peers/onlookers.ts';
 
 const WAITERS = 20;
 
@@ -57,6 +59,22 @@ test(`${WAITERS} waiters get the device in the order in which they came, and har
     waiters.map((_waiter, index) => index + 1),
   );
   expect(bench.leftBehind()).toEqual([]);
+});
+
+test('who is next does not open a tty that a foreigner has when it is released', async () => {
+  // Lent, so that the foreigner has it before the release and not an instant after.
+  await using bench = new Bench({ lend: 'always' });
+  const { ttyPath } = bench.board;
+  const holder = bench.start(['uno', ...HOLD]);
+  await holder.prints(/up/);
+  const waiter = bench.start(['uno', 'true']);
+  await waiter.says(/position 1: uno1 is held by/);
+  await using foreigner = new Foreigner(ttyPath);
+  await foreigner.hasLock;
+  using opens = new OpenWatch(ttyPath);
+  holder.closeInput();
+  await waiter.says(/position 1: uno1 is locked by/);
+  expect(opens.wasOpened()).toBe(false);
 });
 
 test('a waiter hears its position and who has the device, and hears again when that changes', async () => {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readlinkSync, statSync } from 'node:fs';
+import { readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { openPty, type PtyPair } from '../../src/native/pty.ts';
 import { readTtySettings } from '../../src/native/termios.ts';
@@ -229,6 +229,23 @@ describe('a tty that comes back in time', () => {
 });
 
 describe('a tty that does not come back', () => {
+  test('is told of with what is there instead, also when the command ends before time is up', async () => {
+    const { bench, ports } = benchWithPorts();
+    await using _bench = bench;
+    using port = ports[0];
+    const started = bench.start(['-v', 'uno', 'sh', '-c', 'echo up; read line']);
+    await started.prints(/up/);
+    port.unplug();
+    writeFileSync(port.path, '');
+    await started.says(/went away/);
+    started.closeInput();
+    const { status, stderr } = await started.ended;
+    expect(status).toBe(74);
+    expect(stderr).toMatch(
+      /uno1: (\S+) went away during the lease \(\1: expected a tty, found another kind of file; .*\); check cable/,
+    );
+  });
+
   test.each([
     ['200ms', ', and was not back within 200 ms'],
     ['0s', ''],

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { Bench, guardsOf } from '../peers/bench.ts';
+import { Bench, guardsOf, SAI_DEVICE } from '../peers/bench.ts';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
 import { reachableSaiDevice } from '../peers/reachable-commands.ts';
 
@@ -75,6 +75,11 @@ describe('refused at once, with one line:', () => {
       ['--scan', 'uno', ...RAN],
       '--scan: expected no device type or command, got "uno"; see sai-device --help',
     ],
+    [
+      'a list of some',
+      ['--list', 'uno'],
+      '--list: expected no device type or command, got "uno"; see sai-device --help',
+    ],
   ])('%s (64)', async (_name, args, evidence) => {
     await using bench = new Bench();
     expect(await refusal(bench, args)).toEqual({ status: 64, verdict: 'fail', blame: 'usage', evidence });
@@ -96,6 +101,23 @@ describe('refused at once, with one line:', () => {
     expect(await refusal(bench, ['--config', none, 'uno', ...RAN])).toMatchObject({
       status: 78,
       evidence: `${none}: expected a config file, found none; write one or name another with --config`,
+    });
+  });
+
+  test('a config that is a FIFO to which nobody writes (78), at once', async () => {
+    await using bench = new Bench();
+    const fifo = bench.file('fifo');
+    spawnSync('mkfifo', [fifo]);
+    // Such a wait would not end with SIGTERM.
+    const { status, stderr } = spawnSync(process.execPath, [SAI_DEVICE, '--config', fifo, 'uno', ...RAN], {
+      env: bench.env,
+      encoding: 'utf8',
+      timeout: 20_000,
+      killSignal: 'SIGKILL',
+    });
+    expect({ status, stderr }).toEqual({
+      status: 78,
+      stderr: `sai-device: ${fifo}: expected a config file, found a device, pipe or socket; write one or name another with --config\n`,
     });
   });
 

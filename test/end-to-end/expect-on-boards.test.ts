@@ -10,7 +10,8 @@ import { needsBoard } from '../peers/needs.ts';
 import { type Outcome, type RunningLab, runCommand, startLab } from '../peers/running-lab.ts';
 
 function expectOn(type: string, lab: RunningLab, ...steps: string[]): Promise<Outcome> {
-  return runCommand('sai-device', ['--quiet', type, 'sai-expect', '--timeout', '60s', ...steps], lab);
+  const env = { ...lab.env, SAI_EXPECT_PASSWORD: 'sai' };
+  return runCommand('sai-device', ['--quiet', type, 'sai-expect', '--timeout', '60s', ...steps], { env });
 }
 
 const passed = { status: 0, stdout: '', stderr: '' };
@@ -34,6 +35,9 @@ test('U-Boot is stopped on its way, answers, and is reset by the jig', {
   expect(
     await on('--line', 'echo stale', '--jig', 'reset', '--regex', '^U-Boot 20', ...stopAutoboot),
   ).toEqual(passed);
+
+  expect(await on('--jig', 'reset')).toEqual(passed);
+  expect(await on('--script', '@u-boot-stop')).toEqual(passed);
 
   // The seconds are drawn over each other, on a line that does not end before the last one is over.
   const tooSoon = await on(
@@ -75,12 +79,13 @@ test('MicroPython runs what it is given, and keeps it', { timeout: 180_000 }, as
   needsBoard(context, 'microbit');
   const lab = await startLab('held by a jig', ['microbit']);
   const on = (...steps: string[]): Promise<Outcome> => expectOn('microbit', lab, ...steps);
-  const enterRaw = ['--send', '\\x01', '--expect', 'raw REPL; CTRL-B to exit\\r\\n>'];
   const execute = (code: string, printed: string): string[] => [
     ...['--send', `${code}\\x04`, '--expect', `OK${printed}\\x04\\x04>`],
   ];
 
-  expect(await on('--expect', '>>> ', ...enterRaw, ...execute('print(6 * 7)', '42\\r\\n'))).toEqual(passed);
+  expect(await on('--expect', '>>> ')).toEqual(passed);
+  expect(await on('--script', '@micropython-raw-repl')).toEqual(passed);
+  expect(await on(...execute('print(6 * 7)', '42\\r\\n'))).toEqual(passed);
   expect(
     await on(
       ...execute('from microbit import *\nprint(pin0.read_digital())', '0\\r\\n'),
@@ -127,7 +132,7 @@ test('Linux is logged into, panics, and comes back', { timeout: 180_000 }, async
   ];
 
   expect(await on('--regex', '^\\[ +0\\.0+\\] Booting Linux', ...logIn)).toEqual(passed);
-  expect(await on('--tty', 'second', ...logIn)).toEqual(passed);
+  expect(await on('--tty', 'second', '--script', '@linux-login')).toEqual(passed);
 
   // The kernel cuts in wherever it likes, also in the middle of a line; a whole line is an answer.
   const noise = 'while usleep 20000; do echo noise > /dev/kmsg; done & ';

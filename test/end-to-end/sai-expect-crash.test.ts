@@ -1,6 +1,9 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CHUNKINGS, DutOnPty } from '../peers/dut-on-pty.ts';
 import { said, Workplace } from '../peers/expect-command.ts';
+import { ROOT, runCommand } from '../peers/running-lab.ts';
 
 let place: Workplace;
 let dut: DutOnPty;
@@ -172,6 +175,14 @@ describe('while it settles', () => {
     expect(ended.status).toBe(1);
   });
 
+  test('no step goes on', async () => {
+    dut.on('go\n', 'done\r\n');
+    const steps = ['--line', 'go', '--pause', '100ms', '--line', 'more', '--expect', 'x'];
+    const ended = await place.run('--tty', dut.ttyPath, ...steps, '--pass', 'done', '--settle', '300ms');
+    expect(ended.status).toBe(0);
+    expect(dut.heard()).toBe('go\n');
+  });
+
   test('nothing of the kind is a pass', async () => {
     dut.on('go\n', 'done\r\nmore\r\n');
     const ended = await place.run(
@@ -179,4 +190,24 @@ describe('while it settles', () => {
     );
     expect(ended).toMatchObject({ status: 0, stderr: [] });
   });
+});
+
+test('the config of a device says what is a crash of it', async () => {
+  dut = new DutOnPty();
+  dut.on('go\n', 'ASSERT: x == 3\r\n');
+  const config = join(place.folder, 'devices.json');
+  mkdirSync(join(place.folder, 'other'));
+  const crash = { families: ['zephyr'], patterns: ['^ASSERT: .*$'] };
+  writeFileSync(config, JSON.stringify({ devices: [{ name: 'a', type: 'a', ttys: [dut.ttyPath], crash }] }));
+  const path = join(place.folder, 'x.rec');
+  const steps = ['--line', 'go', '--expect', 'done'];
+  const command = ['sai-expect', ...steps, '--record', path];
+  const outcome = await runCommand('sai-device', ['--quiet', '--config', config, 'a', ...command], {
+    env: { PATH: `${join(ROOT, 'bin')}:${process.env['PATH']}`, SAI_RUN_DIR: join(place.folder, 'other') },
+  });
+  expect(outcome.status).toBe(1);
+  expect(outcome.stderr).toContain('the board crashed (device): "ASSERT: x == 3"');
+  const replayed = await place.run('--replay', path, ...steps);
+  expect(replayed.status).toBe(1);
+  expect(replayed.stderr[0]).toContain('the board crashed (device): "ASSERT: x == 3"');
 });

@@ -197,6 +197,24 @@ test('a recording is readable whenever its writer is killed, up to its last whol
   expect(cut.stderr[0]).toContain('the last line of the recording is cut; its writer was killed');
 });
 
+test('both ttys of a session without steps are in one recording', async () => {
+  await using other = new DutOnPty();
+  place.lease(dut.ttyPath, other.ttyPath);
+  dut.say('booting\r\n');
+  const started = place.start(['--record', recording()]);
+  await until(
+    () => existsSync(recording()) && readFileSync(recording(), 'utf8').includes('booting'),
+    'the first tty is recorded',
+  );
+  other.say('Completed: PASS\r\n');
+  expect((await started.ended).status).toBe(0);
+  expect(linesOf(recording()).filter(({ is }) => is === 'in')).toMatchObject([
+    { tty: 0, text: 'booting\r\n' },
+    { tty: 1, text: 'Completed: PASS\r\n' },
+  ]);
+  expect(await place.run('--replay', recording())).toMatchObject({ status: 0, stderr: [] });
+});
+
 test('a recording is printed for asciinema', async () => {
   dut.on('hi\n', '\x1b[1mhä\x1b[0m\r\n');
   await place.run('--tty', dut.ttyPath, '--line', 'hi', '--expect', '\\r\\n', '--record', recording());
@@ -246,4 +264,11 @@ test('random garbage is no recording either', async () => {
     expect(ended.status).toBe(64);
     expect(ended.stderr).toHaveLength(1);
   }
+});
+
+test('a replay is not recorded again', async () => {
+  const ended = await place.run('--replay', recording(), '--record', recording(), '--expect', 'x');
+  expect(ended.status).toBe(64);
+  expect(ended.stderr).toHaveLength(1);
+  expect(existsSync(recording())).toBe(false);
 });

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CHUNKINGS, DutOnPty } from '../peers/dut-on-pty.ts';
 import { Workplace } from '../peers/expect-command.ts';
+import { NO_SMALL_DISK, smallDisk } from '../peers/small-disk.ts';
 import { SAMPLES } from '../results/samples.ts';
 import { until } from '../until.ts';
 
@@ -161,4 +162,26 @@ test('what is no file is refused before the board is touched', async () => {
     stderr: ['sai-expect: --junit folder: expected a file or a free name, found something else'],
   });
   expect(dut.heard()).toBe('');
+});
+
+test('a full disk is told, and hides no verdict', async (context) => {
+  context.skip(NO_SMALL_DISK !== undefined, NO_SMALL_DISK);
+  const disk = smallDisk(8192);
+  dut = new DutOnPty();
+  dut.on('selftest\n', PASSING);
+  const args = ['--tty', dut.ttyPath, '--line', 'selftest'];
+  writeFileSync(join(disk, 'filler'), Buffer.alloc(4096));
+  const files = ['--results-json', join(disk, 'r.jsonl'), '--record', join(disk, 'x.rec')];
+  const ended = await place.run(...args, ...files);
+  expect(ended.status).toBe(69);
+  expect(ended.stderr.join('\n')).toMatch(/r\.jsonl: cannot be written: ENOSPC/);
+  expect(place.findings.map(({ verdict }) => verdict)).toContain('infra');
+});
+
+test('a tty that cannot be opened is in the files as well', async () => {
+  dut = new DutOnPty();
+  const ended = await place.run('--tty', '/dev/nonexistent', '--line', 'x', ...FILES);
+  expect(ended.status).toBe(74);
+  expect(junit()).toContain('/dev/nonexistent');
+  expect(events().at(-1)).toMatchObject({ event: 'end', verdict: 'fail' });
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { failureOf, ResultsCollector, type ResultsSummary } from '../../src/results/results-collector.ts';
 import type { ResultFormatName, TestResult } from '../../src/results/test-result.ts';
 import { CHUNKINGS } from '../peers/dut-on-pty.ts';
+import { seededRandom } from '../peers/seeded-random.ts';
 import { SAMPLES, type Sample } from './samples.ts';
 
 function collected(text: string, format: ResultFormatName | 'auto' = 'auto'): ResultsSummary {
@@ -147,4 +148,39 @@ test('memory stays bounded whatever comes', () => {
   for (let i = 0; i < 64; i++) collector.push(noise);
   collector.push(Buffer.from('\na.c:1:t:PASS\n1 Tests 0 Failures 0 Ignored\nOK\n'));
   expect(failureOf(collector.end())).toBeUndefined();
+});
+
+test('how the bytes are cut changes nothing, and no garbage between them stops it', () => {
+  const { pick } = seededRandom();
+  const bytes = Array.from({ length: 256 }, (_, index) => index);
+  for (const { text, tests, format } of SAMPLES) {
+    for (let round = 0; round < 40; round++) {
+      const told: TestResult[] = [];
+      const collector = new ResultsCollector(format, (each) => told.push(each));
+      const garbage = Buffer.from(Array.from({ length: pick([0, 3, 200]) }, () => pick(bytes)));
+      let rest = Buffer.concat([garbage, Buffer.from(`\r\n${text}\r\n`)]);
+      while (rest.length > 0) {
+        const size = pick([1, 2, 3, 7, 64, 4096]);
+        collector.push(rest.subarray(0, size));
+        rest = rest.subarray(size);
+      }
+      expect(collector.end().tests).toEqual(tests);
+    }
+  }
+});
+
+test('any text is taken without complaint', () => {
+  const { pick } = seededRandom();
+  const lines = SAMPLES.flatMap(({ text }) => text.split('\r\n'));
+  const marks = ['[   12.345678] x\r\n', '\r\n', '\r\n', '', 'not ', ':', 'OK'];
+  for (let round = 0; round < 300; round++) {
+    const text = Array.from({ length: 30 }, () => {
+      const line = pick(lines);
+      return `${line.slice(0, pick([2, 9, 40, 200]))}${pick(marks)}`;
+    }).join('');
+    const collector = new ResultsCollector(pick(['auto', 'unity', 'ztest', 'gtest', 'tap']), () => {});
+    collector.push(Buffer.from(text));
+    failureOf(collector.end({ status: 'crash', message: 'x' }));
+    expect(collector.end().tests.length).toBeLessThan(100);
+  }
 });
