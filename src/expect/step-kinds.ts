@@ -49,6 +49,18 @@ export const STEP_KINDS: Readonly<Record<string, StepKind>> = {
     pauseMs: parseDurationMs(time, 'the time'),
   })),
   fresh: kind(v.null_('expected the word fresh alone'), 'is done', () => ({ kind: 'fresh' })),
+  break: kind(v.string(), 'waits', (time) => ({
+    kind: 'break',
+    breakMs: parseDurationMs(time, 'the time'),
+  })),
+  dtr: kind(v.picklist(['on', 'off'], 'expected "on" or "off"'), 'is done', (dtr) => ({
+    kind: 'drive',
+    lines: { dtr },
+  })),
+  rts: kind(v.picklist(['on', 'off'], 'expected "on" or "off"'), 'is done', (rts) => ({
+    kind: 'drive',
+    lines: { rts },
+  })),
   jig: kind(v.string(), 'waits', (name, { filler }) => {
     const { value, showable } = someBytes(name, filler);
     if (!showable)
