@@ -45,7 +45,14 @@ export async function build() {
       platform: 'node',
       target: 'node20.19',
       // Native parts and what is loaded only when needed stay outside.
-      external: ['koffi', 'serialport', 'yaml', 'bufferutil', 'utf-8-validate'],
+      external: [
+        'koffi',
+        'serialport',
+        '@serialport/parser-readline',
+        'yaml',
+        'bufferutil',
+        'utf-8-validate',
+      ],
       sourcemap: false,
       charset: 'ascii',
       legalComments: 'eof',

@@ -43,6 +43,7 @@ const HEAVY = [
   { program: 'avr-gcc', debianPackage: 'gcc-avr' },
   { program: 'systemd-tmpfiles', debianPackage: 'systemd-standalone-tmpfiles' },
   { file: '/usr/lib/avr/include/avr/io.h', debianPackage: 'avr-libc' },
+  { program: 'sb', debianPackage: 'lrzsz' },
   { program: 'cpio', debianPackage: 'cpio' },
   { program: 'qemu-system-aarch64', debianPackage: 'qemu-system-arm' },
   { file: '/usr/lib/u-boot/qemu_arm64/u-boot.bin', debianPackage: 'u-boot-qemu' },

@@ -1,6 +1,9 @@
 /** How much a command says on stderr: `--quiet`, nothing given, `-v`. */
 export type Verbosity = 'quiet' | 'normal' | 'verbose';
 
+/** Source: ECMA-48: carriage return, erase in line. */
+const CLEAR_LINE = '\r\x1b[K';
+
 /**
  * What a command tells people, on stderr, one line each, prefixed by the command's name.
  * stdout is left to what was asked for.
@@ -28,6 +31,12 @@ export class Diagnostics {
   /** Why it is going on; only with `-v`. */
   detail(text: string): void {
     if (this.verbosity === 'verbose') this.#line(text);
+  }
+
+  /** On a terminal: in place of the last progress; an empty text takes it away. */
+  progress(text: string): void {
+    if (this.verbosity === 'quiet') return;
+    this.#write(text === '' ? CLEAR_LINE : `${CLEAR_LINE}${this.command}: ${text}`);
   }
 
   #line(text: string): void {

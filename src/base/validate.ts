@@ -3,6 +3,16 @@ import { type Blame, RigError } from './errors.ts';
 
 type Issue = v.BaseIssue<unknown>;
 
+/** The file or peer that a value came from; or the place of each part of it in a file. */
+export type Where =
+  | string
+  | {
+      /** `boot.yaml:3:5` of what is at `path` of the whole file. */
+      readonly at: (path: readonly unknown[]) => string;
+      /** Of the value in the file; empty for all of it. */
+      readonly path: readonly unknown[];
+    };
+
 /**
  * The parsed value, or one line that says where it is wrong: `conf.json: devices.2.ttys: expected …, got …`.
  * `where` names the file or peer; `blame` who wrote the value.
@@ -12,19 +22,19 @@ type Issue = v.BaseIssue<unknown>;
 export function parse<const S extends v.GenericSchema>(
   schema: S,
   value: unknown,
-  where: string,
+  where: Where,
   blame: Blame = 'config',
 ): v.InferOutput<S> {
   const result = parseAll(schema, value, where);
   if (!('problems' in result)) return result.output;
-  throw new RigError(blame, result.problems[0] ?? `${where}: is not valid`);
+  throw new RigError(blame, result.problems[0] ?? 'is not valid');
 }
 
 /** The parsed value, or a line for each thing that is wrong with it, as {@link parse} says it. */
 export function parseAll<const S extends v.GenericSchema>(
   schema: S,
   value: unknown,
-  where: string,
+  where: Where,
 ): { readonly output: v.InferOutput<S> } | { readonly problems: readonly string[] } {
   const result = v.safeParse(schema, value);
   if (result.success) return { output: result.output };
@@ -32,7 +42,23 @@ export function parseAll<const S extends v.GenericSchema>(
   // A misspelt key shows twice, as unknown and as missing; the first tells the writer what to do.
   const unknown = issues.filter((issue) => isUnknownKey(issue));
   const others = issues.filter((issue) => !isUnknownKey(issue));
-  return { problems: [...unknown, ...others].map((issue) => `${where}: ${describeIssue(schema, issue)}`) };
+  return {
+    problems: [...unknown, ...others].map(
+      (issue) => `${placeOf(where, keysOf(issue))}: ${describeIssue(schema, issue, outerKeys(where))}`,
+    ),
+  };
+}
+
+function placeOf(where: Where, path: readonly unknown[]): string {
+  return typeof where === 'string' ? where : where.at([...where.path, ...path]);
+}
+
+function outerKeys(where: Where): readonly unknown[] {
+  return typeof where === 'string' ? [] : where.path;
+}
+
+function keysOf(issue: Issue): unknown[] {
+  return issue.path?.map((item) => item.key) ?? [];
 }
 
 /** In a union, the branch that got furthest says what was meant. */
@@ -48,9 +74,10 @@ function isUnknownKey(issue: Issue): boolean {
   return issue.type === 'strict_object' && issue.expected === 'never';
 }
 
-function describeIssue(schema: v.GenericSchema, issue: Issue): string {
-  const keys = issue.path?.map((item) => item.key) ?? [];
-  const at = (path: readonly unknown[]): string => (path.length === 0 ? '' : `${path.join('.')}: `);
+function describeIssue(schema: v.GenericSchema, issue: Issue, outer: readonly unknown[]): string {
+  const keys = keysOf(issue);
+  const at = (path: readonly unknown[]): string =>
+    outer.length + path.length === 0 ? '' : `${[...outer, ...path].join('.')}: `;
   if (isUnknownKey(issue)) {
     const key = String(keys.at(-1));
     const hint = didYouMean(key, knownKeys(schema, keys.slice(0, -1)));

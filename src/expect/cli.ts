@@ -3,17 +3,29 @@ import type { Verbosity } from '../base/diagnostics.ts';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { RESULT_FORMATS, type ResultFormatName } from '../results/test-result.ts';
+import type { ConsoleOptions } from '../tty/console.ts';
 import { ByteRegex, type UnsafeEngine } from './byte-regex.ts';
 import { type CrashWish, parseFamilies } from './crash.ts';
+import {
+  ECHO_TIME,
+  type PortFlags,
+  type PortStepFlag,
+  portSettings,
+  portStepOf,
+  sendingOf,
+} from './port-flags.ts';
 import type { ArmedPattern, Script, Step } from './script.ts';
-import { bytesOfText, ESCAPES_HELP, quoted, visible } from './text.ts';
+import { bytesOfText, ESCAPES_HELP, LINE_ENDS, type LineEnd, quoted, visible } from './text.ts';
 
 /** What a command line asks for. */
 export interface Request {
   readonly script: Script;
+  /** Where the steps come from, when the command line has none; the file may say more, which flags override. */
+  readonly scriptFile: ScriptReference | undefined;
   /** As given; undefined for the default ttys. */
   readonly tty: string | undefined;
   readonly baudRate: number | undefined;
+  readonly port: Pick<ConsoleOptions, 'format' | 'flow'>;
   readonly timeoutMs: number | 'never';
   readonly driver: 'tty' | 'serialport';
   readonly echo: 'always' | 'on a terminal';
@@ -36,6 +48,21 @@ export interface ResultsRequest {
   readonly json: string | undefined;
 }
 
+/** A script file that is to be loaded. */
+export interface ScriptReference {
+  readonly file: string;
+  readonly variables: readonly string[];
+  readonly lineEnd: LineEnd | undefined;
+  readonly run: 'on the ttys' | 'dry';
+  /** Flags that win over what the file says. */
+  readonly given: { readonly timeout: boolean; readonly crash: boolean };
+}
+
+/** The names of the profiles were asked for instead. */
+export interface ProfileList {
+  readonly profiles: 'wanted';
+}
+
 /** A text that was asked for instead. */
 export interface Help {
   readonly help: string;
@@ -46,9 +73,6 @@ const DEFAULT_MODE_TIMEOUT = '15m';
 const DEFAULT_PASS = 'Completed: PASS';
 const DEFAULT_FAIL = 'Completed: FAIL';
 
-const LINE_ENDS = { lf: '\n', cr: '\r', crlf: '\r\n', none: '' } as const;
-type LineEnd = keyof typeof LINE_ENDS;
-
 const EXAMPLES = String.raw`
 Without steps it reads the ttys of the leased device ($SAI_DEVICE_TTY0 and, if set, TTY1) at 115200 baud until one
 says "Completed: PASS" (status 0) or "Completed: FAIL" (status 1), for at most 15 minutes.
@@ -57,7 +81,8 @@ TEXT is UTF-8 with the escapes ${ESCAPES_HELP}. RE is a JavaScript regular
 expression over bytes: ^ and $ are ends of lines, it sees at most the last 4 KiB, and is decided at the end of a line
 or when the board has been quiet for 50 ms. Look-around and back references, whose time nobody can bound, are refused;
 --unsafe-regex takes them, and gives up after a second. Each match uses up what it matched; the next step looks at what follows.
-A --pass text ends the session at once, also while steps are left, unless a --fresh or --jig is still to come; with steps done
+--wait-echo waits for no echo of lines with control bytes. A break on a pty does nothing, and a pty has no DTR and RTS.
+A --pass text ends the session at once, also while steps are left, unless a --fresh, --jig, --break, --dtr or --rts is still to come; with steps done
 and no --pass text, the session has passed.
 
 Under a lease, what was read and not used is there for the next sai-expect, also after a kill -9, but for what was being
@@ -72,6 +97,11 @@ Examples:
   sai-device uno sai-expect --jig reset --expect 'ready'
   sai-expect --fresh --line selftest --pass 'ALL OK' --fail 'FAILED' --timeout 5m
   sai-expect --send '\x03' --expect '=> ' --line 'boot' --expect 'Linux version'
+  sai-expect --line loady --expect 'bps...' --ysend u-boot.img --expect '=> ' --timeout 5m
+  sai-expect --dtr off --rts on --pause 100ms --rts off --expect 'rst:0x1 (POWERON'
+  sai-expect --format 7E1 --pace 5ms --wait-echo --line 'show version' --expect 'Version'
+  sai-device u-boot sai-expect --script @u-boot-stop
+  sai-expect --script boot.yaml --var user=root --dry-run
   sai-expect --fresh --line selftest --results unity --junit selftest.xml
   sai-expect --fresh --line panic --expect-crash
   sai-expect --record boot.rec --jig reset --expect 'ready'
@@ -85,7 +115,10 @@ gone, missing or refused; 75 another sai-expect reads the console; 78 a --jig st
  *
  * @throws {RigError} blame `usage`
  */
-export function parseCommandLine(args: readonly string[], unsafe: UnsafeEngine | undefined): Request | Help {
+export function parseCommandLine(
+  args: readonly string[],
+  unsafe: UnsafeEngine | undefined,
+): Request | Help | ProfileList {
   const steps: RawStep[] = [];
   const command = describe(steps);
   let help = '';
@@ -99,10 +132,13 @@ export function parseCommandLine(args: readonly string[], unsafe: UnsafeEngine |
       cause: error,
     });
   }
-  return requestOf(steps, command.opts(), unsafe);
+  const flags = command.opts<Flags>();
+  if (flags.listProfiles === true) return { profiles: 'wanted' };
+  refuseMixture(steps, flags);
+  return requestOf(steps, flags, unsafe);
 }
 
-interface Flags {
+interface Flags extends PortFlags {
   readonly pass?: readonly string[];
   readonly fail?: readonly string[];
   readonly passRegex?: readonly string[];
@@ -110,7 +146,11 @@ interface Flags {
   readonly ignoreAnsi?: boolean;
   readonly tty?: string;
   readonly baud?: number;
-  readonly eol: LineEnd;
+  readonly eol?: LineEnd;
+  readonly script?: string;
+  readonly var?: readonly string[];
+  readonly dryRun?: boolean;
+  readonly listProfiles?: boolean;
   readonly timeout?: string;
   readonly driver: Request['driver'];
   readonly crash?: string;
@@ -131,7 +171,7 @@ interface Flags {
 
 /** A step before escapes and the end of line are applied, which may be set after it. */
 interface RawStep {
-  readonly flag: 'send' | 'line' | 'expect' | 'regex' | 'pause' | 'fresh' | 'jig';
+  readonly flag: 'send' | 'line' | 'expect' | 'regex' | 'pause' | 'fresh' | 'jig' | PortStepFlag;
   readonly value: string;
 }
 
@@ -155,6 +195,26 @@ function describe(steps: RawStep[]): Command {
     .addOption(
       step('--jig <sequence>', "have the device's jig run SEQUENCE; fresh from just before it", 'jig'),
     )
+    .addOption(
+      step('--break <time>', 'hold the line in the break condition: 100ms; fresh from there', 'break'),
+    )
+    .addOption(step('--dtr <state>', 'assert DTR or not: on, off; fresh from there', 'dtr'))
+    .addOption(step('--rts <state>', 'assert RTS or not: on, off; fresh from there', 'rts'))
+    .addOption(step('--ysend <file>', 'send FILE by YMODEM, to a board that waits for it', 'ysend'))
+    .addOption(step('--xsend <file>', 'send FILE by XMODEM', 'xsend'))
+    .addOption(step('--yreceive <folder>', 'take what the board sends by YMODEM into FOLDER', 'yreceive'))
+    .optionsGroup('How --send and --line send:')
+    .option('--pace <time>', 'wait that long after each byte')
+    .option('--pace-line <time>', 'wait that long after each line')
+    .option(
+      '--wait-echo [time]',
+      `send a line only when the board has echoed the one before, which may take so long (default: ${ECHO_TIME})`,
+    )
+    .optionsGroup('Steps from a file instead (docs/expect-scripts.md):')
+    .option('--script <file>', 'the steps in FILE, YAML or JSON, or in the profile @NAME')
+    .option('--var <name=value>', 'value of a variable of the script, as often as needed', collect)
+    .option('--dry-run', 'check the script and tell what it would do; no tty is touched')
+    .option('--list-profiles', 'list the profiles that come with sai-expect')
     .optionsGroup('Armed all the time, each as often as needed:')
     .option('--pass <text>', `pass as soon as TEXT comes (without steps: "${DEFAULT_PASS}")`, collect)
     .option('--fail <text>', `fail as soon as TEXT comes (without steps: "${DEFAULT_FAIL}")`, collect)
@@ -193,7 +253,13 @@ function describe(steps: RawStep[]): Command {
     .option('--tty <which>', 'index or name of a tty of the leased device, or a path (default: 0)')
     .option('--baud <rate>', 'speed (default: what the lease says, else 115200)', parseBaudRate)
     .addOption(
-      new Option('--eol <end>', 'end of line of --line').choices(Object.keys(LINE_ENDS)).default('lf'),
+      new Option('--format <bits>', 'data bits, parity N, E or O, stop bits: 8N1, 7E1').default('8N1'),
+    )
+    .addOption(
+      new Option('--flow <control>', 'flow control').choices(['none', 'rtscts', 'xonxoff']).default('none'),
+    )
+    .addOption(
+      new Option('--eol <end>', 'end of line of --line (default: lf)').choices(Object.keys(LINE_ENDS)),
     )
     .option('--timeout <time>', `for the whole, or never (default: ${STEPS_TIMEOUT} with steps, else 15m)`)
     .addOption(
@@ -216,9 +282,22 @@ function describe(steps: RawStep[]): Command {
   return command;
 }
 
+/** Which of the steps would come first, nobody could tell. */
+function refuseMixture(steps: readonly RawStep[], { script, ...flags }: Flags): void {
+  if (script !== undefined && steps[0]) {
+    throw new RigError(
+      'usage',
+      `--script: expected no steps on the command line, got --${steps[0].flag}; write it into the script`,
+    );
+  }
+  const alone = flags.var ? '--var' : flags.dryRun === true ? '--dry-run' : undefined;
+  if (script === undefined && alone !== undefined)
+    throw new RigError('usage', `${alone}: expected a --script that it is for, got none`);
+}
+
 function requestOf(rawSteps: readonly RawStep[], flags: Flags, unsafe: UnsafeEngine | undefined): Request {
-  const steps = rawSteps.map((raw) => stepOf(raw, LINE_ENDS[flags.eol], unsafe));
-  const isDefaultMode = steps.length === 0;
+  const steps = rawSteps.map((raw) => stepOf(raw, LINE_ENDS[flags.eol ?? 'lf'], unsafe));
+  const isDefaultMode = steps.length === 0 && flags.script === undefined;
   if (flags.record !== undefined && flags.replay !== undefined) {
     throw new RigError(
       'usage',
@@ -246,10 +325,22 @@ function requestOf(rawSteps: readonly RawStep[], flags: Flags, unsafe: UnsafeEng
       crash: crashWish(flags, judgesByTexts ? 'none' : 'auto'),
       ...(expectCrash ? { expectCrash } : {}),
       settleMs: flags.settle === undefined ? 0 : parseDurationMs(flags.settle, '--settle'),
+      sending: sendingOf(flags),
       escapeSequences: flags.ignoreAnsi === true ? 'ignored' : 'seen',
     },
+    scriptFile:
+      flags.script === undefined
+        ? undefined
+        : {
+            file: flags.script,
+            variables: flags.var ?? [],
+            lineEnd: flags.eol,
+            run: flags.dryRun === true ? 'dry' : 'on the ttys',
+            given: { timeout: flags.timeout !== undefined, crash: flags.crash !== undefined },
+          },
     tty: flags.tty ?? (judgesByTexts ? undefined : '0'),
     baudRate: flags.baud,
+    port: portSettings(flags),
     timeoutMs: timeout === 'never' ? 'never' : parseDurationMs(timeout, '--timeout'),
     driver: flags.driver,
     echo: flags.echo === true ? 'always' : 'on a terminal',
@@ -318,6 +409,8 @@ function stepOf({ flag, value }: RawStep, lineEnd: string, unsafe: UnsafeEngine 
     case 'jig':
       if (value === '') throw new RigError('usage', '--jig: expected the name of a sequence, got none');
       return { kind: 'jig', text, sequence: value };
+    default:
+      return portStepOf(flag, value, text);
   }
 }
 

@@ -2,7 +2,7 @@ import { RigError, reasonOf } from '../base/errors.ts';
 import { parseJigAddress } from '../jig-client/jig-address.ts';
 import { ENV } from '../wire/env.ts';
 import type { RunReport } from '../wire/jig.ts';
-import type { Step } from './script.ts';
+import { type Instruction, stepsIn } from './script.ts';
 
 /** Under a lease only another step of the same test can keep the target busy, and not for long. */
 const BUSY_WAIT_MS = 30_000;
@@ -14,9 +14,9 @@ export type RunJig = (sequence: string, signal: AbortSignal) => Promise<RunRepor
  *
  * @throws {RigError} blame `config` when there is such a step and the device has no jig, or one that is no URL
  */
-export function jigRunner(steps: readonly Step[], env: NodeJS.ProcessEnv): RunJig {
+export function jigRunner(steps: readonly Instruction[], env: NodeJS.ProcessEnv): RunJig {
   const url = env[ENV.deviceJig];
-  const first = steps.find((step) => step.kind === 'jig');
+  const first = [...stepsIn(steps)].find((step) => step.kind === 'jig');
   if (first && !url) {
     throw new RigError(
       'config',

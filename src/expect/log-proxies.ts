@@ -87,6 +87,8 @@ export function withSendsLogged(console: Console, log: LogSender | undefined): C
       log.send(bytes, 'out');
       await console.send(bytes, signal);
     },
+    sendBreak: (durationMs, signal) => console.sendBreak(durationMs, signal),
+    drive: (lines) => console.drive(lines),
     [Symbol.asyncDispose]: () => console[Symbol.asyncDispose](),
   };
 }

@@ -45,6 +45,8 @@ export class Recorder {
         this.#bytes(tty, 'out', bytes);
         await console.send(bytes, signal);
       },
+      sendBreak: (durationMs, signal) => console.sendBreak(durationMs, signal),
+      drive: (lines) => console.drive(lines),
       [Symbol.asyncDispose]: () => console[Symbol.asyncDispose](),
     };
   }

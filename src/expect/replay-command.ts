@@ -1,4 +1,5 @@
 import { formatDuration } from '../base/duration.ts';
+import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { castOf } from './cast.ts';
 import type { Request } from './cli.ts';
@@ -32,6 +33,12 @@ export async function runReplay({
   onSession,
 }: ReplayOptions): Promise<void> {
   const { diagnostics, stop } = invocation;
+  if (request.script.steps.some(({ kind }) => kind === 'parallel')) {
+    throw new RigError(
+      'usage',
+      '--replay: expected a script for one tty, got one with parallel steps; run it with the board',
+    );
+  }
   if (recording.isCut)
     diagnostics.say('replay: the last line of the recording is cut; its writer was killed');
   const replay = new Replay(recording, (text) => diagnostics.say(`replay: ${text}`));

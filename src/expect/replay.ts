@@ -206,6 +206,10 @@ class ReplayConsole implements Console {
     this.sent.push(Uint8Array.from(bytes));
   }
 
+  async sendBreak(): Promise<void> {}
+
+  drive(): void {}
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#queue.end();
   }

@@ -10,6 +10,7 @@ import { ENV } from '../wire/env.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
 import { parseCommandLine, type Request } from './cli.ts';
 import { lockConsole } from './console-lock.ts';
+import { Ensemble } from './ensemble.ts';
 import { jigRunner, type RunJig } from './jig-step.ts';
 import { LogProxies, withSendsLogged } from './log-proxies.ts';
 import { PatientOutput } from './patient-output.ts';
@@ -60,9 +61,15 @@ async function runTold(invocation: Invocation, regexProgram: string): Promise<nu
 
 async function runAndTell(invocation: Invocation, regexProgram: string, told: Told): Promise<number> {
   try {
-    const request = parseCommandLine(invocation.args, await unsafeEngineFor(invocation.args, regexProgram));
+    const unsafe = await unsafeEngineFor(invocation.args, regexProgram);
+    let request = parseCommandLine(invocation.args, unsafe);
     if ('help' in request) {
       invocation.print(request.help);
+      return 0;
+    }
+    if ('profiles' in request) {
+      const { describeProfiles } = await import('./profiles.ts');
+      invocation.print(await describeProfiles());
       return 0;
     }
     told.request = request;
@@ -72,6 +79,16 @@ async function runAndTell(invocation: Invocation, regexProgram: string, told: To
       return 0;
     }
     invocation.diagnostics.verbosity = request.verbosity;
+    if (request.scriptFile) {
+      const { withScript } = await import('./script-request.ts');
+      const { whole, plan } = await withScript(request, request.scriptFile, invocation.env, unsafe);
+      request = whole;
+      told.request = whole;
+      if (plan !== undefined) {
+        invocation.print(plan);
+        return 0;
+      }
+    }
     told.log = await LogProxies.open(invocation.env, (text) => invocation.diagnostics.say(text));
     told.log.remark('starting');
     await runRequest(request, invocation, told);
@@ -96,9 +113,10 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
   if (request.replay !== undefined) return await replayRequest(request, request.replay, invocation, told);
   const wanted = request.tty === undefined ? defaultTtys(invocation.env) : [request.tty];
   const ttys = (wanted.length === 0 ? ['0'] : wanted).map((each) => resolveTty(each, invocation.env));
+  const ensemble = new Ensemble(request.script.steps, ttys, invocation.env);
   const askJig = jigRunner(request.script.steps, invocation.env);
   const runJig = told.log?.jig(askJig) ?? askJig;
-  const recorder = await recorderFor(request, ttys, invocation);
+  const recorder = await recorderFor(request, ensemble.ttys, invocation);
   const results = await resultsFor(request, invocation, invocation.env[ENV.deviceName]);
   const deadline = new AbortController();
   const { timeoutMs } = request;
@@ -113,10 +131,10 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
     lastByte = chunk.at(-1) ?? lastByte;
   };
   try {
-    const run: Run = { request, runJig, recorder, results, invocation, until, onBytes, told };
-    const runs = ttys.map((tty, index) => runOnTty(tty, index, run));
+    const run: Run = { request, runJig, recorder, results, invocation, until, onBytes, told, ensemble };
+    const runs = ensemble.ttys.map((tty, index) => runOnTty(tty, index, run));
     // The first verdict counts, a pass like a failure; the others let go of their consoles before it is told.
-    const first = reported(Promise.race(runs), results, request, invocation).finally(() => oneIsDone.abort());
+    const first = reported(firstVerdict(runs), results, request, invocation).finally(() => oneIsDone.abort());
     await Promise.allSettled([first, ...runs]);
     // What follows on a terminal, our own line or the shell's prompt, begins a line of its own.
     if (isatty(STDOUT) && lastByte !== NEWLINE) echo?.write(Buffer.of(NEWLINE));
@@ -132,6 +150,20 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
       invocation.diagnostics.say(loss.message);
       addFinding(loss, invocation, request, {});
     }
+  }
+}
+
+/** When time is up, a tty on which the script did nothing just then tells only that; another one what was missing. */
+async function firstVerdict(runs: readonly Promise<void>[]): Promise<void> {
+  try {
+    await Promise.race(runs);
+  } catch (error) {
+    if (!(error instanceof TimeUp)) throw error;
+    const outcomes = await Promise.allSettled(runs);
+    const told = outcomes.find((each) => each.status === 'rejected' && !(each.reason instanceof TimeUp));
+    throw told?.status === 'rejected'
+      ? told.reason
+      : new RigError('verdict', error.message, { cause: error });
   }
 }
 
@@ -190,10 +222,11 @@ interface Run {
   readonly until: AbortSignal;
   readonly onBytes: (chunk: Uint8Array) => void;
   readonly told: Told;
+  readonly ensemble: Ensemble;
 }
 
 async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> {
-  const { request, runJig, recorder, results, invocation, until, onBytes, told } = run;
+  const { request, runJig, recorder, results, invocation, until, onBytes, told, ensemble } = run;
   const { diagnostics } = invocation;
   let session: Session | undefined;
   try {
@@ -209,6 +242,7 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
       label: tty.label,
       baudRate: request.baudRate ?? tty.baudRate,
       hangUpOnClose: tty.hangUpOnClose,
+      ...request.port,
     });
     session = new Session({
       console: recorder?.console(withSendsLogged(console, log), index) ?? withSendsLogged(console, log),
@@ -219,9 +253,12 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
         onBytes(chunk);
       },
       runJig: recorder?.jig(runJig, index) ?? runJig,
+      ...(isatty(STDERR) ? { onProgress: (text: string) => diagnostics.progress(text) } : {}),
       deviceCrash: tty.crash,
-      results,
+      // Those of the tty that the script is for.
+      results: index === 0 ? results : undefined,
       onQuiet: recorder ? () => recorder.quiet(index) : undefined,
+      ...ensemble.partsOf(tty),
       detail: (text) => {
         told.log?.remark(text);
         diagnostics.detail(text);
@@ -232,8 +269,11 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
         addFinding(loss, invocation, request, { tty: tty.label });
       },
     });
-    await session.run(until);
+    const running = session.run(until);
+    ensemble.joined(tty, session);
+    await running;
   } catch (error) {
+    if (error instanceof TimeUp) throw error; // of a tty that is not at fault
     told.tty ??= tty.label;
     told.session ??= session;
     throw error;

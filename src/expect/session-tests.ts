@@ -1,5 +1,5 @@
 import type { Clock, ClockTimer } from './clock.ts';
-import type { Script } from './script.ts';
+import { isFresh, type Script, stepsIn } from './script.ts';
 
 /** After the last line of the tests, what still belongs to them arrives. */
 const GRACE_MS = 200;
@@ -24,9 +24,9 @@ export class SessionTests {
   #grace: ClockTimer | undefined;
 
   constructor(results: SessionResults | undefined, script: Script, clock: Clock, onEnd: () => void) {
-    const firstAct = script.steps.find(({ kind }) => kind !== 'expect' && kind !== 'pause');
+    const firstAct = [...stepsIn(script.steps)].find(({ kind }) => kind !== 'expect' && kind !== 'pause');
     this.#results = results;
-    this.#isStale = firstAct?.kind === 'fresh' || firstAct?.kind === 'jig';
+    this.#isStale = isFresh(firstAct);
     this.#endsSession = script.pass.length === 0;
     this.#clock = clock;
     this.#onEnd = onEnd;

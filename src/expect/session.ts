@@ -5,12 +5,17 @@ import type { CrashConfig } from '../wire/crash.ts';
 import { type ByteAccount, describeAccount, lossOf, lostBytes } from './byte-account.ts';
 import { type Clock, pause, REAL_CLOCK } from './clock.ts';
 import { crashPatterns, crashWishOf } from './crash.ts';
+import { FileTransfer, type Transfer } from './file-transfer.ts';
+import { freshAhead } from './flow.ts';
 import type { RunJig } from './jig-step.ts';
 import { QuietTimer } from './quiet-timer.ts';
-import type { Script, Step } from './script.ts';
+import { runProgram } from './run-program.ts';
+import type { Branch, Instruction, Script, Step } from './script.ts';
+import { AT_ONCE, sendText, shownInstead } from './sending.ts';
 import { type Problem, SessionEnding } from './session-ending.ts';
 import { type SessionResults, SessionTests } from './session-tests.ts';
-import { StreamWatch, type WatchEvent } from './stream-watch.ts';
+import { type Matched, StreamWatch, type WatchEvent } from './stream-watch.ts';
+import { quoted } from './text.ts';
 import { Transcript } from './transcript.ts';
 import type { UnreadBytes } from './unread-bytes.ts';
 import { type CrashReport, ExpectationError, TimeUp } from './verdict.ts';
@@ -28,6 +33,14 @@ const FRESH_LIMIT_MS = 500;
 export interface SessionParts {
   readonly console: Console;
   readonly script: Script;
+  /** Of a script on several ttys: absent for the one that the script is for, else what happens on this one. */
+  readonly branches?: readonly Branch[];
+  /** Has other sessions run their branches to the end; `own` runs what is for this one. */
+  readonly runBranches?: (
+    branches: readonly Branch[],
+    captured: Map<string, Uint8Array>,
+    own: (steps: readonly Instruction[]) => Promise<void>,
+  ) => Promise<void>;
   /** Kept from the last session of the lease, and for the next one. */
   readonly unread: UnreadBytes;
   /** Called with each chunk as it arrives. */
@@ -45,6 +58,8 @@ export interface SessionParts {
   readonly clock?: Clock;
   /** Called when nothing has come for 50 ms, also where that decides nothing. */
   readonly onQuiet?: (() => void) | undefined;
+  /** How far a file has got; an empty text when that is over. */
+  readonly onProgress?: (text: string) => void;
   /** A loss that did not change the outcome. */
   readonly onLoss: (loss: RigError) => void;
 }
@@ -58,11 +73,13 @@ export class Session {
   readonly #quiet: QuietTimer;
   readonly #over = new AbortController();
   #bytesRead = 0;
-  #current: Step | undefined;
+  /** A place of the script, where nothing is done on this tty. */
+  #current: Step | { readonly kind: 'place'; readonly text: string } | undefined;
   #hasDoneSteps = false;
-  #freshLeft: number;
   #discarding: { sizeBytes: number; readonly done: () => void } | undefined;
-  #stepDone: (() => void) | undefined;
+  #stepDone: ((matched: Matched) => void) | undefined;
+  /** Takes what arrives, while it runs. */
+  #transfer: FileTransfer | undefined;
   #settle: ((failure: unknown) => void) | undefined;
   readonly #tests: SessionTests;
   readonly #ending: SessionEnding;
@@ -73,7 +90,6 @@ export class Session {
     this.#clock = parts.clock ?? REAL_CLOCK;
     this.#quiet = new QuietTimer(this.#clock, () => this.#onQuiet());
     this.#tests = new SessionTests(parts.results, script, this.#clock, () => this.#ending.passed());
-    this.#freshLeft = script.steps.filter(({ kind }) => kind === 'fresh' || kind === 'jig').length;
     this.#watch = new StreamWatch(
       {
         pass: script.pass.map(({ pattern }) => pattern),
@@ -81,7 +97,7 @@ export class Session {
         crash: crashPatterns(crashWishOf(script), parts.deviceCrash),
       },
       {
-        passCounts: this.#freshLeft > 0 ? 'when released' : 'at once',
+        passCounts: mayComeFresh(parts) ? 'when released' : 'at once',
         escapeSequences: script.escapeSequences,
       },
     );
@@ -118,12 +134,14 @@ export class Session {
     const reading = this.#read();
     until.addEventListener('abort', onAbort, { once: true });
     if (until.aborted) onAbort();
-    void this.#perform();
+    if (this.#parts.branches) this.#look(() => this.#watch.idle());
+    const performing = this.#parts.branches ? undefined : this.#perform();
     const failure = await settled;
     until.removeEventListener('abort', onAbort);
     this.#quiet.stop();
     this.#tests.stop();
     this.#ending.stop();
+    if (this.#transfer) await performing; // it is cancelled at both ends
     await console[Symbol.asyncDispose]();
     await reading; // what was read after the verdict is for the next one
     try {
@@ -145,11 +163,17 @@ export class Session {
   }
 
   #arrived(chunk: Uint8Array): void {
+    this.#bytesRead += chunk.length;
+    this.#parts.onBytes(chunk);
+    if (this.#transfer) this.#transfer.push(chunk);
+    else this.#take(chunk);
+  }
+
+  #take(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
     // First, as the kernel has it no more, and this process may be killed at any time.
     const isKept = this.#discarding !== undefined || this.#parts.unread.append(chunk);
-    this.#bytesRead += chunk.length;
     this.transcript.push(chunk);
-    this.#parts.onBytes(chunk);
     if (this.#discarding) this.#discard(this.#discarding, chunk);
     else if (!this.#over.signal.aborted) this.#tests.push(chunk);
     const event = this.#watch.push(chunk);
@@ -164,14 +188,26 @@ export class Session {
     if (discarding.sizeBytes >= FRESH_LIMIT_BYTES) discarding.done();
   }
 
+  /**
+   * Runs what a script does here while others do their part. Its failure is the session's.
+   *
+   * @throws the same
+   */
+  async performBranch(steps: readonly Instruction[], captured: Map<string, Uint8Array>): Promise<void> {
+    try {
+      await this.#runProgram(steps, captured, 'none follows');
+      await this.#unlessEnding();
+      this.#current = undefined;
+      this.#look(() => this.#watch.idle());
+    } catch (error) {
+      this.#finish(this.#because(error));
+      throw error;
+    }
+  }
+
   async #perform(): Promise<void> {
     try {
-      for (const step of this.#parts.script.steps) {
-        await this.#unlessEnding();
-        this.#current = step;
-        this.#parts.detail(`${this.#parts.console.label}: ${step.text}`);
-        await this.#performStep(step);
-      }
+      await this.#runProgram(this.#parts.script.steps, new Map(), 'none follows');
       await this.#unlessEnding();
       this.#current = undefined;
       this.#hasDoneSteps = true;
@@ -187,29 +223,156 @@ export class Session {
     }
   }
 
+  async #runProgram(
+    program: readonly Instruction[],
+    captured: Map<string, Uint8Array>,
+    freshAfter: 'fresh steps follow' | 'none follows',
+  ): Promise<void> {
+    const { detail, console, runBranches } = this.#parts;
+    await runProgram(
+      program,
+      captured,
+      {
+        turn: () => this.#unlessEnding(),
+        perform: async (step, ahead) => {
+          this.#current = step;
+          detail(`${console.label}: ${step.text}`);
+          return await this.#performInTime(step, ahead ? 'not yet' : 'from now on');
+        },
+        parallel: async ({ text, branches }, ahead) => {
+          const place = { kind: 'place', text } as const;
+          this.#current = place;
+          detail(`${console.label}: ${text}`);
+          this.#look(() => this.#watch.idle());
+          const own = async (steps: readonly Instruction[]): Promise<void> => {
+            await this.#runProgram(steps, captured, ahead ? 'fresh steps follow' : 'none follows');
+            this.#current = place;
+            this.#look(() => this.#watch.idle());
+          };
+          await this.#untilDone<void>((resolve, reject) => {
+            // A session that fails tells it itself.
+            const ownOrOver = (steps: readonly Instruction[]): Promise<void> =>
+              own(steps).catch((error: unknown) => reject(error));
+            runBranches?.(branches, captured, ownOrOver).then(resolve, () => {});
+          });
+        },
+        noFreshAhead: () => this.#watch.countPass(),
+        failure: (text, what) => {
+          this.#current = { kind: 'place', text };
+          return this.#failure('verdict', `${text} ${what}`);
+        },
+      },
+      freshAfter,
+    );
+  }
+
+  async #performInTime(step: Step, passCounts: 'from now on' | 'not yet'): Promise<Matched | undefined> {
+    const { withinMs } = step;
+    if (withinMs === undefined) return await this.#performStep(step, passCounts);
+    const timer = this.#clock.after(withinMs, () => this.#onAbort(new TimeUp(withinMs)));
+    try {
+      return await this.#performStep(step, passCounts);
+    } finally {
+      timer.cancel();
+    }
+  }
+
   /** While a dump is read to its end, or a pass settles, nothing more is done. */
   async #unlessEnding(): Promise<void> {
     this.#over.signal.throwIfAborted();
-    if (this.#ending.hasBegun) await this.#untilDone(() => {});
+    if (this.#ending.hasBegun) await this.#untilDone<void>(() => {});
   }
 
-  async #performStep(step: Step): Promise<void> {
+  async #performStep(step: Step, passCounts: 'from now on' | 'not yet'): Promise<Matched | undefined> {
     switch (step.kind) {
       case 'expect':
         return await this.#expect(step);
       case 'fresh':
-        return await this.#fresh();
+        await this.#fresh(passCounts);
+        return undefined;
       case 'jig':
-        await this.#fresh();
+        await this.#fresh(passCounts);
         await this.#idle();
         await this.#parts.runJig(step.sequence, this.#over.signal);
-        return;
+        return undefined;
+      case 'break':
+        await this.#fresh(passCounts);
+        await this.#idle();
+        await this.#parts.console.sendBreak(step.breakMs, this.#over.signal);
+        return undefined;
+      case 'drive':
+        await this.#fresh(passCounts);
+        await this.#idle();
+        this.#parts.console.drive(step.lines);
+        return undefined;
       case 'send':
         await this.#idle();
-        return await this.#parts.console.send(step.bytes, this.#over.signal);
+        await this.#send(step.bytes);
+        return undefined;
+      case 'transfer':
+        await this.#idle();
+        await this.#transferFile(step.text, step.transfer);
+        return undefined;
       case 'pause':
         await this.#idle();
-        return await pause(this.#clock, step.pauseMs, this.#over.signal);
+        await pause(this.#clock, step.pauseMs, this.#over.signal);
+        return undefined;
+    }
+  }
+
+  async #send(bytes: Uint8Array): Promise<void> {
+    const { signal } = this.#over;
+    await sendText(bytes, this.#parts.script.sending ?? AT_ONCE, {
+      send: (piece) => this.#parts.console.send(piece, signal),
+      pause: (pauseMs) => pause(this.#clock, pauseMs, signal),
+      echoOf: (line, withinMs, send) => this.#untilEchoed(line, withinMs, send),
+    });
+  }
+
+  /** What had come before is no echo. */
+  async #untilEchoed(line: Uint8Array, withinMs: number, send: () => Promise<void>): Promise<void> {
+    await new Promise<void>((resolve) => this.#clock.onceRead(resolve));
+    this.#watch.useUp(Number.POSITIVE_INFINITY);
+    const echoed = this.#untilDone<Matched>((resolve) => {
+      this.#stepDone = resolve;
+      this.#look(() => this.#watch.expect({ kind: 'literal', bytes: line }));
+    });
+    echoed.catch(() => {}); // told below, or by what ended the session
+    await send();
+    const limit = this.#clock.after(withinMs, () =>
+      this.#clock.onceRead(() => {
+        const found = shownInstead(this.#watch.unread.bytes);
+        const what = `expected the echo of ${quoted(line)} within ${formatDuration(withinMs)}, got ${found}`;
+        this.#finish(this.#failure('verdict', what));
+      }),
+    );
+    try {
+      await echoed;
+    } finally {
+      limit.cancel();
+    }
+    await this.#idle();
+  }
+
+  /** What goes through is neither text nor kept; what is left over is. */
+  async #transferFile(text: string, transfer: Transfer): Promise<void> {
+    const { console } = this.#parts;
+    const early = Uint8Array.from(this.#watch.unread.bytes);
+    this.#watch.useUp(Number.POSITIVE_INFINITY);
+    this.#parts.unread.replace(this.#watch.unread);
+    const running = new FileTransfer(transfer, {
+      send: (bytes, signal) => console.send(bytes, signal),
+      onProgress: (progress) => this.#parts.onProgress?.(progress),
+    });
+    this.#transfer = running;
+    running.push(early);
+    try {
+      const { failure, rest } = await running.end(this.#over.signal);
+      this.#transfer = undefined;
+      this.#take(rest);
+      if (failure !== undefined) throw this.#failure('verdict', `${text}: ${failure}`, { isWaiting: false });
+    } finally {
+      this.#transfer = undefined;
     }
   }
 
@@ -218,20 +381,21 @@ export class Session {
     await this.#unlessEnding();
   }
 
-  async #expect(step: Step & { readonly kind: 'expect' }): Promise<void> {
-    await this.#untilDone((resolve) => {
+  async #expect(step: Step & { readonly kind: 'expect' }): Promise<Matched> {
+    const matched = await this.#untilDone<Matched>((resolve) => {
       this.#stepDone = resolve;
       this.#look(() => this.#watch.expect(...step.choice));
     });
     this.#endWait();
+    return matched;
   }
 
-  async #fresh(): Promise<void> {
+  async #fresh(passCounts: 'from now on' | 'not yet'): Promise<void> {
     this.#watch.discard();
     this.#parts.unread.replace(this.#watch.unread);
     const limit = this.#clock.after(FRESH_LIMIT_MS, () => this.#clock.onceRead(() => this.#onQuiet()));
     try {
-      await this.#untilDone((resolve) => {
+      await this.#untilDone<void>((resolve) => {
         this.#discarding = { sizeBytes: 0, done: resolve };
         this.#quiet.restart();
       });
@@ -241,20 +405,19 @@ export class Session {
       this.#discarding = undefined;
     }
     this.#parts.unread.replace(this.#watch.unread);
-    this.#freshLeft--;
     this.#tests.freshen();
-    this.#watch.releaseFresh(this.#freshLeft === 0 ? 'from now on' : 'not yet');
+    this.#watch.releaseFresh(passCounts);
   }
 
   /** A promise that `start` is told how to resolve, and that the session's end rejects. */
-  #untilDone(start: (resolve: () => void) => void): Promise<void> {
+  #untilDone<T>(start: (resolve: (value: T) => void, reject: (error: unknown) => void) => void): Promise<T> {
     return new Promise((resolve, reject) => {
       const stop = (): void => reject(this.#over.signal.reason as Error);
       this.#over.signal.addEventListener('abort', stop, { once: true });
-      start(() => {
+      start((value) => {
         this.#over.signal.removeEventListener('abort', stop);
-        resolve();
-      });
+        resolve(value);
+      }, reject);
     });
   }
 
@@ -289,7 +452,7 @@ export class Session {
     const { script } = this.#parts;
     switch (event.kind) {
       case 'step':
-        this.#stepDone?.();
+        this.#stepDone?.(event);
         return;
       case 'pass':
         this.#ending.passed();
@@ -328,7 +491,9 @@ export class Session {
     }
     if (this.#ending.concludeCrash()) return;
     this.#handle(this.#watch.crashInUnfinishedLine());
-    if (!this.#ending.concludeCrash()) this.#finish(this.#late(reason));
+    if (this.#ending.concludeCrash()) return;
+    // Of several ttys, the one that is waited for tells what it waits for.
+    this.#finish(this.#isBystander ? reason : this.#late(reason));
   }
 
   #late(reason: TimeUp): ExpectationError {
@@ -351,7 +516,7 @@ export class Session {
     details: { readonly crash?: CrashReport; readonly cause?: unknown; readonly isWaiting?: boolean } = {},
   ): ExpectationError {
     const { label } = this.#parts.console;
-    const { isWaiting = !what.startsWith('expected ') } = details;
+    const { isWaiting = !what.startsWith('expected ') && this.#current?.kind !== 'place' } = details;
     const message = isWaiting
       ? `${label}: ${what} while waiting for ${this.#waitedFor()}`
       : `${label}: ${what}`;
@@ -371,6 +536,11 @@ export class Session {
     if (step.kind === 'expect') return step.shown;
     if (step.kind === 'send') return `the tty to take what ${step.text} sends`;
     return `${step.text} to end`;
+  }
+
+  /** Whether a script on several ttys does nothing on this one just now. */
+  get #isBystander(): boolean {
+    return this.#current ? this.#current.kind === 'place' : this.#parts.branches !== undefined;
   }
 
   #waitedForAtEnd(): string {
@@ -396,4 +566,10 @@ export class Session {
     const loss = lossOf(console.label, this.#account);
     if (loss) onLoss(loss);
   }
+}
+
+/** Until the last fresh step that can come, a pass pattern may match what an older run said. */
+function mayComeFresh({ script, branches }: SessionParts): boolean {
+  const programs = branches?.map(({ steps }) => steps) ?? [script.steps];
+  return programs.some((program) => freshAhead(program)[0]);
 }

@@ -169,6 +169,11 @@ export class StreamWatch {
     this.#startAfresh();
   }
 
+  /** From now on a pass pattern counts, as no fresh step can come any more; not what has been looked at before. */
+  countPass(): void {
+    this.#passCounts = true;
+  }
+
   /** Nothing more has come for a while. */
   quiet(): WatchEvent | undefined {
     if (!this.#isLooking) return undefined;

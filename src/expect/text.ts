@@ -16,6 +16,10 @@ const SIMPLE_ESCAPES: Readonly<Record<string, number>> = {
 /** The escapes, for help texts. */
 export const ESCAPES_HELP = String.raw`\r \n \t \a \b \e \0 \\ and \xNN (one byte)`;
 
+/** What ends a line that is sent, by name. */
+export const LINE_ENDS = { lf: '\n', cr: '\r', crlf: '\r\n', none: '' } as const;
+export type LineEnd = keyof typeof LINE_ENDS;
+
 /**
  * The bytes of a text: UTF-8, with C's escapes. An escape that does not exist is an error and not a guess.
  *

@@ -7,9 +7,11 @@
 
 import { closeSync, constants, openSync } from 'node:fs';
 import { SerialPort } from 'serialport';
+import { RigError } from '../base/errors.ts';
 import { makeRaw, readTtySettings } from '../native/termios.ts';
 import { ChunkQueue } from './chunk-queue.ts';
-import type { Console, ConsoleOptions } from './console.ts';
+import type { Console, ConsoleOptions, DrivenLines } from './console.ts';
+import { checkTaken, driveLines, sendBreak } from './line-control.ts';
 import { Overruns } from './overruns.ts';
 import { consoleReleased, ttyGone, ttyRefused } from './tty-errors.ts';
 import { writeInPieces } from './write-in-pieces.ts';
@@ -30,6 +32,7 @@ export async function openSerialConsole(path: string, options: ConsoleOptions): 
       baudRate: options.baudRate,
       lock: false,
       hupcl: false, // means: as it is
+      ...lineOptions(options),
       autoOpen: false,
     });
     await new Promise<void>((resolve, reject) => {
@@ -38,7 +41,7 @@ export async function openSerialConsole(path: string, options: ConsoleOptions): 
     return new SerialConsole(port, prepared, options.label);
   } catch (error) {
     closeSync(prepared);
-    throw ttyRefused(options.label, error);
+    throw error instanceof RigError ? error : ttyRefused(options.label, error);
   }
 }
 
@@ -51,12 +54,33 @@ function prepare(path: string, options: ConsoleOptions): number {
   try {
     fd = openSync(path, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
     const hangUpOnClose = options.hangUpOnClose === 'keep' && readTtySettings(fd).hangUpOnClose;
-    makeRaw(fd, { baudRate: options.baudRate, hangUpOnClose });
+    makeRaw(fd, { ...options, hangUpOnClose });
+    checkTaken(fd, options);
     return fd;
   } catch (error) {
     if (fd !== undefined) closeSync(fd);
-    throw ttyRefused(options.label, error);
+    throw error instanceof RigError ? error : ttyRefused(options.label, error);
   }
+}
+
+function lineOptions({ format = '8N1', flow = 'none' }: ConsoleOptions): LineOptions {
+  return {
+    dataBits: Number(format[0]) as 5 | 6 | 7 | 8,
+    parity: ({ N: 'none', E: 'even', O: 'odd' } as const)[format[1] as 'N' | 'E' | 'O'],
+    stopBits: Number(format[2]) as 1 | 2,
+    rtscts: flow === 'rtscts',
+    xon: flow === 'xonxoff',
+    xoff: flow === 'xonxoff',
+  };
+}
+
+interface LineOptions {
+  readonly dataBits: 5 | 6 | 7 | 8;
+  readonly parity: 'none' | 'even' | 'odd';
+  readonly stopBits: 1 | 2;
+  readonly rtscts: boolean;
+  readonly xon: boolean;
+  readonly xoff: boolean;
 }
 
 class SerialConsole implements Console {
@@ -109,6 +133,16 @@ class SerialConsole implements Console {
     } catch (error) {
       throw until.aborted ? until.reason : ttyGone(this.label, error);
     }
+  }
+
+  async sendBreak(durationMs: number, signal?: AbortSignal): Promise<void> {
+    const until = signal ? AbortSignal.any([this.#ended.signal, signal]) : this.#ended.signal;
+    await sendBreak(this.#fd, this.label, durationMs, until);
+  }
+
+  drive(lines: DrivenLines): void {
+    this.#ended.signal.throwIfAborted();
+    driveLines(this.#fd, this.label, lines);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

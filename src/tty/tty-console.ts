@@ -3,9 +3,11 @@
 import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import type { ConnectOpts, SocketConstructorOpts } from 'node:net';
 import { ReadStream } from 'node:tty';
+import { RigError } from '../base/errors.ts';
 import { makeRaw, readTtySettings } from '../native/termios.ts';
 import { ChunkQueue } from './chunk-queue.ts';
-import type { Console, ConsoleOptions } from './console.ts';
+import type { Console, ConsoleOptions, DrivenLines } from './console.ts';
+import { checkTaken, driveLines, sendBreak } from './line-control.ts';
 import { Overruns } from './overruns.ts';
 import { consoleReleased, ttyGone, ttyRefused } from './tty-errors.ts';
 import { writeInPieces } from './write-in-pieces.ts';
@@ -30,11 +32,12 @@ export async function openTtyConsole(path: string, options: ConsoleOptions): Pro
     fd = openSync(path, TTY_OPEN_FLAGS);
     const hangUpOnClose = options.hangUpOnClose === 'keep' && readTtySettings(fd).hangUpOnClose;
     // Before the stream: libuv opens the tty anew, and would wait for carrier without CLOCAL.
-    makeRaw(fd, { baudRate: options.baudRate, hangUpOnClose });
+    makeRaw(fd, { ...options, hangUpOnClose });
+    checkTaken(fd, options);
     return new TtyConsole(fd, options.label);
   } catch (error) {
     if (fd !== undefined) closeSync(fd);
-    throw ttyRefused(options.label, error);
+    throw error instanceof RigError ? error : ttyRefused(options.label, error);
   }
 }
 
@@ -69,9 +72,13 @@ export class TtyConsole implements Console {
     };
     this.#stream = new ReadStream(fd, options);
     this.#writesItself = isMarked(fd);
-    // libuv reads from a descriptor of its own then, and leaves ours as a copy of it that nobody would close.
-    if (!this.#writesItself) closeSync(fd);
-    this.#closed = new Promise((resolve) => this.#stream.once('close', () => resolve()));
+    this.#closed = new Promise((resolve) => {
+      this.#stream.once('close', () => {
+        // libuv reads from a descriptor of its own then, and leaves ours as a copy of it that nobody would close.
+        if (!this.#writesItself) closeSync(fd);
+        resolve();
+      });
+    });
     this.#stream.on('error', (error) => this.#end(ttyGone(label, error)));
     this.#stream.on('end', () => this.#end(ttyGone(label)));
     this.#stream.on('close', () => this.#end(ttyGone(label)));
@@ -83,7 +90,7 @@ export class TtyConsole implements Console {
   }
 
   get overruns(): number | undefined {
-    if (this.#writesItself && !this.#ended.signal.aborted) this.#lastOverruns = this.#overruns.count;
+    if (!this.#ended.signal.aborted) this.#lastOverruns = this.#overruns.count;
     return this.#lastOverruns;
   }
 
@@ -97,6 +104,16 @@ export class TtyConsole implements Console {
     } catch (error) {
       throw until.aborted ? until.reason : ttyGone(this.label, error);
     }
+  }
+
+  async sendBreak(durationMs: number, signal?: AbortSignal): Promise<void> {
+    const until = signal ? AbortSignal.any([this.#ended.signal, signal]) : this.#ended.signal;
+    await sendBreak(this.#fd, this.label, durationMs, until);
+  }
+
+  drive(lines: DrivenLines): void {
+    this.#ended.signal.throwIfAborted();
+    driveLines(this.#fd, this.label, lines);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

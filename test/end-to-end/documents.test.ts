@@ -14,7 +14,12 @@ const RUN_ELSEWHERE = new Map([
 ]);
 
 /** Documents whose reader has a jig that runs already. */
-const NEEDS_JIG = new Set(['examples/uno-ctest/README.md']);
+const NEEDS_JIG = new Set([
+  'docs/expect.md',
+  'examples/node-test-uno/README.md',
+  'examples/uno-ctest/README.md',
+  'examples/vitest-uno/README.md',
+]);
 
 /** The port that documents name; another test, or somebody else on this host, may be reading them too. */
 const PORT_IN_DOCUMENTS = '44123';

@@ -1,11 +1,17 @@
 /** The built `sai-expect` against firmware that nobody here wrote: one boot of each board, and what people do with it. */
 
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { needsBoard } from '../peers/needs.ts';
 import { type Outcome, type RunningLab, runCommand, startLab } from '../peers/running-lab.ts';
 
 function expectOn(type: string, lab: RunningLab, ...steps: string[]): Promise<Outcome> {
-  return runCommand('sai-device', ['--quiet', type, 'sai-expect', '--timeout', '60s', ...steps], lab);
+  const env = { ...lab.env, SAI_EXPECT_PASSWORD: 'sai' };
+  return runCommand('sai-device', ['--quiet', type, 'sai-expect', '--timeout', '60s', ...steps], { env });
 }
 
 const passed = { status: 0, stdout: '', stderr: '' };
@@ -30,6 +36,9 @@ test('U-Boot is stopped on its way, answers, and is reset by the jig', {
     await on('--line', 'echo stale', '--jig', 'reset', '--regex', '^U-Boot 20', ...stopAutoboot),
   ).toEqual(passed);
 
+  expect(await on('--jig', 'reset')).toEqual(passed);
+  expect(await on('--script', '@u-boot-stop')).toEqual(passed);
+
   // The seconds are drawn over each other, on a line that does not end before the last one is over.
   const tooSoon = await on(
     '--jig',
@@ -44,18 +53,39 @@ test('U-Boot is stopped on its way, answers, and is reset by the jig', {
   expect(tooSoon.status).toBe(1);
   expect(tooSoon.stderr).toMatch(/expected "\\r\\n=> " within 1 s; last lines:\n.*stop autoboot: {2}2 /s);
   expect(await on('--expect', '\\x08\\x08\\x08 0', '--regex', '^.*\n', '--expect', '=> ')).toEqual(passed);
+  await takesImage(on, lab);
 });
+
+/** U-Boot's own CRC of what it has taken is the oracle. */
+async function takesImage(
+  on: (...steps: string[]) => Promise<Outcome>,
+  { folder }: RunningLab,
+): Promise<void> {
+  if (spawnSync('sh', ['-c', 'command -v sb']).status !== 0) return;
+  const image = randomBytes(20_000);
+  const path = join(folder, 'image.bin');
+  writeFileSync(path, image);
+  const checksum = crc32(image).toString(16).padStart(8, '0');
+  expect(
+    await on(
+      ...['--line', 'loady 0x42000000', '--expect', 'bps...', '--ysend', path],
+      ...['--expect', '## Total Size      = 0x00004e20 = 20000 Bytes', '--expect', '=> '],
+      ...['--line', 'crc32 0x42000000 0x4e20', '--expect', `==> ${checksum}`, '--expect', '=> '],
+    ),
+  ).toEqual(passed);
+}
 
 test('MicroPython runs what it is given, and keeps it', { timeout: 180_000 }, async (context) => {
   needsBoard(context, 'microbit');
   const lab = await startLab('held by a jig', ['microbit']);
   const on = (...steps: string[]): Promise<Outcome> => expectOn('microbit', lab, ...steps);
-  const enterRaw = ['--send', '\\x01', '--expect', 'raw REPL; CTRL-B to exit\\r\\n>'];
   const execute = (code: string, printed: string): string[] => [
     ...['--send', `${code}\\x04`, '--expect', `OK${printed}\\x04\\x04>`],
   ];
 
-  expect(await on('--expect', '>>> ', ...enterRaw, ...execute('print(6 * 7)', '42\\r\\n'))).toEqual(passed);
+  expect(await on('--expect', '>>> ')).toEqual(passed);
+  expect(await on('--script', '@micropython-raw-repl')).toEqual(passed);
+  expect(await on(...execute('print(6 * 7)', '42\\r\\n'))).toEqual(passed);
   expect(
     await on(
       ...execute('from microbit import *\nprint(pin0.read_digital())', '0\\r\\n'),
@@ -103,7 +133,7 @@ test('Linux is logged into, panics, and comes back', { timeout: 180_000 }, async
   ];
 
   expect(await on('--regex', '^\\[ +0\\.0+\\] Booting Linux', ...logIn)).toEqual(passed);
-  expect(await on('--tty', 'second', ...logIn)).toEqual(passed);
+  expect(await on('--tty', 'second', '--script', '@linux-login')).toEqual(passed);
 
   // The kernel cuts in wherever it likes, also in the middle of a line; a whole line is an answer.
   const noise = 'while usleep 20000; do echo noise > /dev/kmsg; done & ';

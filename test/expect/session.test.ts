@@ -20,6 +20,8 @@ function countingConsole(said: string, overruns: number | undefined): Console {
       await released;
     })(),
     send: async () => {},
+    sendBreak: async () => {},
+    drive: () => {},
     [Symbol.asyncDispose]: async () => release(),
   };
 }

@@ -43,6 +43,7 @@ test.each([
   ['src/jig-client/run-sequence.ts', '../wire/jig.ts'],
   ['src/jig/event-socket.ts', 'ws'],
   ['src/device/state-lock.ts', 'proper-lockfile'],
+  ['src/expect/lines-view.ts', '@serialport/parser-readline'],
 ])('%s may import %s', (path, target) => {
   expect(isAllowed(path, target)).toBe(true);
 });
@@ -61,6 +62,7 @@ test.each([
   ['src/base/errors.ts', '../wire/env.ts', 'the leaves do not know each other'],
   ['src/native/flock.ts', 'koffi', 'one file calls C'],
   ['src/tty/tty-console.ts', 'serialport', 'one file per outside dependency'],
+  ['src/expect/session.ts', '@serialport/parser-readline', 'one file per outside dependency'],
   ['src/device/lease.ts', 'commander', 'only a cli.ts knows commander'],
   ['src/base/validate.ts', 'yaml', 'one file per outside dependency'],
   ['src/jig/http-server.ts', 'ws', 'one file per outside dependency'],

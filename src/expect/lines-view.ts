@@ -1,0 +1,51 @@
+/** Whole lines of a console, for boards that speak in lines and nothing else. The only file that knows the parser. */
+
+import { ReadlineParser } from '@serialport/parser-readline';
+import { RigError } from '../base/errors.ts';
+import type { BoardConsole, Limits } from './board-console.ts';
+
+const LF = 0x0a;
+
+/**
+ * Each line without its end, decoded as UTF-8. What is not yet a line when the loop ends is for the next wait.
+ *
+ * @throws {ExpectationError} no line within the limits
+ * @throws {RigError} blame `protocol` for a line that is longer than `maxBytes`
+ */
+export async function* linesOf(
+  console: BoardConsole,
+  maxBytes: number,
+  limits: Limits,
+): AsyncGenerator<string, void, undefined> {
+  // It keeps what has no end yet, and looks at all of it again with each chunk: so it is given whole lines only.
+  const parser = new ReadlineParser({ delimiter: '\n' });
+  let waiting = Buffer.alloc(0);
+  let wake: (() => void) | undefined;
+  const turn = console.takeOver((chunk) => {
+    waiting = Buffer.concat([waiting, chunk]);
+    wake?.();
+  });
+  try {
+    for (;;) {
+      const newline = waiting.indexOf(LF);
+      if (newline >= 0 && newline <= maxBytes) {
+        parser.write(waiting.subarray(0, newline + 1));
+        waiting = waiting.subarray(newline + 1);
+        yield String(parser.read() ?? '').replace(/\r$/, '');
+      } else if (waiting.length > maxBytes) {
+        throw new RigError(
+          'protocol',
+          `${console.label}: expected lines of at most ${maxBytes} bytes, got ${waiting.length} without an end; match prompts with expect`,
+        );
+      } else {
+        await console.untilTaken<void>('a line', limits, (resolve) => {
+          wake = resolve;
+        });
+      }
+    }
+  } finally {
+    wake = undefined;
+    parser.destroy();
+    turn.giveBack(waiting);
+  }
+}

@@ -1,0 +1,44 @@
+import type { UnsafeEngine } from './byte-regex.ts';
+import type { Request, ScriptReference } from './cli.ts';
+import { explainPlan } from './explain-plan.ts';
+import { loadScript } from './script-file.ts';
+
+/**
+ * The request with the steps of its script file and what the file says about the whole, where no flag says otherwise;
+ * for a dry run also the plan in words.
+ *
+ * @throws {RigError} blame `config` for the file, `usage` for what the command line gives it
+ */
+export async function withScript(
+  request: Request,
+  reference: ScriptReference,
+  env: NodeJS.ProcessEnv,
+  unsafe: UnsafeEngine | undefined,
+): Promise<{ readonly whole: Request; readonly plan: string | undefined }> {
+  const { file, variables, lineEnd, run, given } = reference;
+  const loaded = await loadScript({
+    file,
+    variables,
+    lineEnd,
+    env,
+    unsafe,
+    missingValues: run === 'dry' ? 'taken' : 'refused',
+    pass: request.script.pass.length > 0 || request.script.expectCrash ? 'given' : 'of the file',
+  });
+  const { script: flags } = request;
+  const timeoutMs = given.timeout ? request.timeoutMs : (loaded.timeoutMs ?? request.timeoutMs);
+  const whole: Request = {
+    ...request,
+    timeoutMs,
+    script: {
+      ...flags,
+      steps: loaded.script.steps,
+      pass: [...loaded.script.pass, ...flags.pass],
+      fail: [...loaded.script.fail, ...flags.fail],
+      crash: given.crash ? flags.crash : (loaded.crash ?? flags.crash),
+      escapeSequences: loaded.ignoresAnsi ? 'ignored' : flags.escapeSequences,
+    },
+  };
+  if (run !== 'dry') return { whole, plan: undefined };
+  return { whole, plan: explainPlan({ ...loaded, script: whole.script }, timeoutMs) };
+}

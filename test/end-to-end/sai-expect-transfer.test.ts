@@ -1,0 +1,112 @@
+/** The built `sai-expect` and lrzsz, with lrzsz in the board's place at the other end of a pty. */
+
+import { spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { Workplace } from '../peers/expect-command.ts';
+import { needsProgram } from '../peers/needs.ts';
+import { until } from '../until.ts';
+
+let place: Workplace;
+
+beforeEach((context) => {
+  needsProgram(context, 'socat');
+  needsProgram(context, 'rb');
+  place = new Workplace();
+});
+
+afterEach(async () => {
+  await place[Symbol.asyncDispose]();
+});
+
+const passed = { status: 0, signal: null, stdout: '', stderr: [] };
+const sha256 = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
+
+/** A board that runs a shell script on its console; not on a pty, whose last bytes lrzsz flushes away as it ends. */
+async function board(script: string): Promise<void> {
+  const link = join(place.folder, 'tty');
+  const child = spawn('socat', [`PTY,link=${link},rawer,wait-slave`, `EXEC:sh board.sh`], {
+    cwd: place.folder,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  writeFileSync(join(place.folder, 'board.sh'), `${script}\nread end\n`);
+  onTestFinished(async () => {
+    const ended = once(child, 'exit');
+    if (child.exitCode === null) {
+      child.kill();
+      await ended;
+    }
+  });
+  await until(() => existsSync(link), 'the board has its tty');
+  place.lease(link);
+}
+
+function fileOf(sizeBytes: number): string {
+  const path = join(place.folder, 'fw.bin');
+  writeFileSync(path, randomBytes(sizeBytes));
+  return path;
+}
+
+test.each([1, 100_000])(
+  'a file of %d bytes is sent by YMODEM, and nothing around it is lost',
+  async (sizeBytes) => {
+    const file = fileOf(sizeBytes);
+    const folder = join(place.folder, 'out');
+    mkdirSync(folder);
+    await board('echo "ready for ymodem"; cd out && rb -q; echo "status $?, done"');
+    expect(
+      await place.run('--expect', 'ready for ymodem', '--ysend', file, '--expect', 'status 0, done'),
+    ).toEqual(passed);
+    expect(sha256(join(folder, 'fw.bin'))).toBe(sha256(file));
+  },
+);
+
+test('a file is sent by XMODEM', async () => {
+  const file = fileOf(128 * 100);
+  await board('echo ready; rx -q got.bin; echo "status $?, done"');
+  expect(await place.run('--expect', 'ready', '--xsend', file, '--expect', 'status 0, done')).toEqual(passed);
+  expect(sha256(join(place.folder, 'got.bin'))).toBe(sha256(file));
+});
+
+test('files are taken by YMODEM, over those that are there', async () => {
+  const file = fileOf(50_000);
+  const folder = join(place.folder, 'in');
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'fw.bin'), 'old');
+  await board('echo ready; sb -q fw.bin; echo "status $?, done"');
+  expect(await place.run('--expect', 'ready', '--yreceive', folder, '--expect', 'status 0, done')).toEqual(
+    passed,
+  );
+  expect(sha256(join(folder, 'fw.bin'))).toBe(sha256(file));
+});
+
+test('a board that cancels fails the step, in the words of lrzsz', async () => {
+  await board("echo ready; printf '\\030\\030\\030\\030\\030\\030\\030\\030'; echo done");
+  const ended = await place.run('--expect', 'ready', '--ysend', fileOf(1000), '--expect', 'done');
+  expect(ended.status).toBe(1);
+  expect(ended.stderr[0]).toMatch(/: --ysend "[^"]*fw\.bin": sb ended with status 128: /);
+});
+
+test('time that is up cancels the transfer at both ends', async () => {
+  await board('echo ready; head -c 8 | od -An -tx1 > heard');
+  const ended = await place.run('--expect', 'ready', '--ysend', fileOf(1000), '--timeout', '1s');
+  expect(ended.status).toBe(1);
+  expect(ended.stderr[0]).toMatch(/: expected --ysend "[^"]*" to end within 1 s; last lines:/);
+  await until(() => existsSync(join(place.folder, 'heard')), 'the board has heard of it');
+});
+
+test('without lrzsz one line says what to install', async () => {
+  const bin = join(place.folder, 'bin');
+  mkdirSync(bin);
+  symlinkSync('/usr/bin/env', join(bin, 'env'));
+  await board('echo ready');
+  place.set('PATH', bin);
+  const ended = await place.run('--expect', 'ready', '--ysend', fileOf(10));
+  expect(ended.status).toBe(69);
+  expect(ended.stderr[0]).toContain(
+    'expected the program sb, found none; install it with: apt-get install lrzsz',
+  );
+});
