@@ -113,7 +113,7 @@ export async function readYamlFile(name: string): Promise<LocatedValue> {
     });
     const problem = document.errors[0] ?? document.warnings[0];
     if (problem) {
-      const reason = problem.message.split('\n')[0]?.replace(/:? at line \d+, column \d+:?$/, '');
+      const reason = problem.message.split(/[\r\n]/)[0]?.replace(/:? at line \d+, column \d+:?$/, '');
       throw new RigError('config', `${place(problem.pos[0])}: expected YAML or JSON: ${reason}`);
     }
     value = document.toJS({ maxAliasCount: 100 }) as unknown;
