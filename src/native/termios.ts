@@ -18,6 +18,16 @@ const CLOCAL = 0o4000;
 const CBAUD = 0o10017;
 const BOTHER = 0o10000;
 const CIBAUD = 0o2003600000;
+/**
+ * The rates that have a flag of their own, by that flag's number: B50 is 1. Those above 38400 have CBAUDEX set as well.
+ * Source: <asm-generic/termbits-common.h>, <asm-generic/termbits.h>.
+ */
+const RATES = [0, 50, 75, 110, 134, 150, 200, 300, 600, 1200, 1800, 2400, 4800, 9600, 19_200, 38_400];
+const EXTENDED_RATES = [
+  ...[0, 57_600, 115_200, 230_400, 460_800, 500_000, 576_000, 921_600, 1_000_000],
+  ...[1_152_000, 1_500_000, 2_000_000, 2_500_000, 3_000_000, 3_500_000, 4_000_000],
+];
+const CBAUDEX = 0o10000;
 const VTIME = 5;
 const VMIN = 6;
 
@@ -50,7 +60,7 @@ export function makeRaw(fd: number, settings: TtySettings): void {
   const hangUp = settings.hangUpOnClose ? HUPCL : 0;
   // Whatever flags were set before (parity, two stop bits, RTS/CTS) belong to the last user, not to this one.
   const parityStopAndFlow = 0o400 | 0o1000 | 0o100 | 0o20000000000;
-  const cflag = (kept & ~parityStopAndFlow) | CS8 | CREAD | CLOCAL | BOTHER | hangUp;
+  const cflag = (kept & ~parityStopAndFlow) | CS8 | CREAD | CLOCAL | rateFlag(settings.baudRate) | hangUp;
   termios.writeUInt32LE(0, OFFSET.iflag);
   termios.writeUInt32LE(0, OFFSET.oflag);
   termios.writeUInt32LE(cflag >>> 0, OFFSET.cflag);
@@ -60,6 +70,14 @@ export function makeRaw(fd: number, settings: TtySettings): void {
   termios.writeUInt32LE(settings.baudRate, OFFSET.inputSpeed);
   termios.writeUInt32LE(settings.baudRate, OFFSET.outputSpeed);
   callLibc('ioctl', fd, TCSETS2, termios);
+}
+
+/** The flag of the rate where there is one: programs that do not know BOTHER, such as older stty, show it as 0. */
+function rateFlag(baudRate: number): number {
+  const index = RATES.indexOf(baudRate);
+  if (index > 0) return index;
+  const extended = EXTENDED_RATES.indexOf(baudRate);
+  return extended > 0 ? CBAUDEX | extended : BOTHER;
 }
 
 /** @throws {SystemError} code `EIO` after a hang-up, `ENOTTY` for what is not a tty */
