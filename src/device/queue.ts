@@ -57,7 +57,8 @@ export async function acquire(wanted: Wanted, options: WaitOptions): Promise<Lea
     const { lease } = acquisition.tryTake(sights, inFront);
     if (lease) return lease;
   }
-  if (!runDir || !line || options.waitMs === 0) throw nothingFree(acquisition, { sights, inFront, after: '' });
+  if (!runDir || !line || options.waitMs === 0)
+    throw nothingFree(acquisition, { sights, inFront, after: '' });
   using waiter = new Waiter(acquisition, runDir, line, options);
   const { whileWaiting = (wait) => wait() } = options;
   return await whileWaiting(() => waiter.lease());
