@@ -110,7 +110,9 @@ test('a guard that stands still keeps the lease of a killed sai-device, and whoe
   const waiter = bench.start(['uno', 'echo', 'ran']);
   try {
     await waiter.says(
-      new RegExp(`since .*, which was killed, and its guard is stopped \\(kill -CONT ${guard} ends that\\)\n`),
+      new RegExp(
+        `since .*, which was killed, and its guard is stopped \\(kill -CONT ${guard} ends that\\)\n`,
+      ),
     );
   } finally {
     process.kill(guard, 'SIGCONT');
