@@ -95,7 +95,9 @@ function expectation(issue: Issue): string {
 }
 
 function describeValue(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  // JSON has no NaN, and no bigint.
+  const isNumber = typeof value === 'number' || typeof value === 'bigint';
+  const text = (isNumber ? undefined : JSON.stringify(value)) ?? String(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 

@@ -35,12 +35,21 @@ export interface Prospect {
   readonly heldForMs: number;
 }
 
+/** When a device may come free, from now. */
+export interface Estimate {
+  readonly freeInMs: number;
+  /** The present lease has lasted longer already than such leases do: nobody knows. */
+  readonly isOverdue: boolean;
+  /** How long such leases last. */
+  readonly usualMs: number;
+}
+
 /**
  * When the device for the waiter at `position` (1 is next) may come free, from now: each lease is taken to last as
  * long as the median of the last ones, and each waiter in front to take what comes free first.
  * Undefined without history.
  */
-export function estimateMs(prospects: readonly Prospect[], position: number): number | undefined {
+export function estimate(prospects: readonly Prospect[], position: number): Estimate | undefined {
   const medianMs = medianOf(prospects.flatMap(({ leases }) => leases.map((each) => each.durationMs)));
   if (medianMs === undefined) return undefined;
   const freeInMs = prospects.map(({ heldForMs }) => Math.max(0, medianMs - heldForMs));
@@ -49,14 +58,21 @@ export function estimateMs(prospects: readonly Prospect[], position: number): nu
     const index = nextFree();
     freeInMs[index] = (freeInMs[index] ?? 0) + medianMs;
   }
-  return freeInMs[nextFree()];
+  const next = nextFree();
+  const heldForMs = prospects[next]?.heldForMs ?? 0;
+  const isOverdue = Number.isFinite(heldForMs) && heldForMs > medianMs;
+  return { freeInMs: freeInMs[next] ?? 0, isOverdue, usualMs: medianMs };
 }
 
-/** `free in about 3 min`, `free any moment`: as exact as a guess is. */
-export function describeEstimate(ms: number): string {
-  if (ms < 1000) return 'free any moment';
-  const unitMs = ms < MINUTE_MS ? 5000 : ms < HOUR_MS ? MINUTE_MS : 10 * MINUTE_MS;
-  return `free in about ${formatDuration(Math.ceil(ms / unitMs) * unitMs)}`;
+/** `free in about 3 min`, `later than usual: leases last about 3 min`: as exact as a guess is. */
+export function describeEstimate({ freeInMs, isOverdue, usualMs }: Estimate): string {
+  if (isOverdue) return `later than usual: leases last about ${roughly(usualMs)}`;
+  return freeInMs < 1000 ? 'free any moment' : `free in about ${roughly(freeInMs)}`;
+}
+
+function roughly(ms: number): string {
+  const unitMs = ms < 1000 ? 1000 : ms < MINUTE_MS ? 5000 : ms < HOUR_MS ? MINUTE_MS : 10 * MINUTE_MS;
+  return formatDuration(Math.max(1, Math.ceil(ms / unitMs)) * unitMs);
 }
 
 function medianOf(values: readonly number[]): number | undefined {

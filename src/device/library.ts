@@ -4,47 +4,23 @@
  */
 
 import { fileURLToPath } from 'node:url';
-import { LONGEST_MS } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
 import { oneLine } from '../base/one-line.ts';
 import { ENV } from '../wire/env.ts';
 import type { LeasedDevice, LeaseRecord } from '../wire/lease.ts';
 import { DEFAULT_CONFIG, DEFAULT_GRACE_MS } from './defaults.ts';
+import { checkRequest, type DeviceRequest } from './device-request.ts';
 import { environmentOf, environmentOfMember } from './environment.ts';
 import { Guard } from './guard.ts';
 import type { Lease } from './lease.ts';
 import { LendServer } from './lend-server.ts';
-import { isPriority, USUAL_PRIORITY } from './order.ts';
+import { USUAL_PRIORITY } from './order.ts';
 import { endTree, markOf, ProcessTree } from './process-tree.ts';
 import { reserve } from './reserve.ts';
 import { checkRoles, isRole, type RoleRequest } from './role.ts';
 import { TtyKeeper } from './tty-keeper.ts';
 
-export { type Blame, RigError };
-
-/** What is asked for. */
-export interface DeviceRequest {
-  /** A device's type, its name, or any word it is compatible with. */
-  readonly type: string;
-  readonly name?: string;
-  /** Only devices that have all of them. */
-  readonly tags?: readonly string[];
-  /**
-   * Types of further devices, all taken together with the first or none, each by a role of your own, such as
-   * `{ peer: 'nrf52' }`: as `--and peer=nrf52`. `name` and `tags` speak of the first alone.
-   */
-  readonly and?: Readonly<Record<string, string>>;
-  /** Path of the devices config; else `$SAI_DEVICES_CONF`, else `/etc/sai/devices/conf`. */
-  readonly config?: string;
-  /** 0–9: who asks with more is served first, and each ten minutes of waiting add one; else 5. */
-  readonly priority?: number;
-  /** Longest wait: 0 tries once, `Infinity` waits for ever; else as the devices say, else two hours. */
-  readonly waitMs?: number;
-  /** Longest time that the lease may last: then it is `lost`; else as the device says, else eight hours. */
-  readonly maxLeaseMs?: number;
-  /** What others who wait are told; else the command line of this process. */
-  readonly purpose?: string;
-}
+export { type Blame, type DeviceRequest, RigError };
 
 export interface AcquireOptions {
   /** Ends the wait: `acquire` rejects with its reason, and the place in the queue is given up. */
@@ -102,15 +78,14 @@ export interface DeviceLease extends HeldDevice, AsyncDisposable {
  * Waits for a free device that the request means, and takes it. Under a lease that serves the request already
  * (`$SAI_DEVICE_LEASE`, as under `sai-device`) it joins that one, which its release then leaves alone.
  *
- * @throws {RigError} blame `config` for a wrong config or unknown type, `busy` when none came free in time,
+ * @throws {RigError} blame `usage` for a request that is none, `config` for a wrong config or unknown type, `busy` when none came free in time,
  *   `hardware` when none can be used, `unavailable` when the lease cannot be written down
  * @throws the reason of `signal`
  */
 export async function acquire(request: DeviceRequest, options: AcquireOptions = {}): Promise<DeviceLease> {
   const env = options.env ?? process.env;
+  checkRequest(request);
   const and = rolesOf(request);
-  checkMs('waitMs', request.waitMs);
-  checkMs('maxLeaseMs', request.maxLeaseMs);
   const { lease, joined } = await reserve(
     {
       type: request.type,
@@ -119,7 +94,7 @@ export async function acquire(request: DeviceRequest, options: AcquireOptions = 
       config: request.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG),
       force: false,
       and,
-      priority: priorityOf(request),
+      priority: request.priority ?? USUAL_PRIORITY,
       waitMs: request.waitMs,
       joins: true,
       purpose: oneLine(request.purpose ?? process.argv.join(' ')),
@@ -269,19 +244,8 @@ function rolesOf({ and = {} }: DeviceRequest): readonly RoleRequest[] {
   );
 }
 
-/** A timer of NaN, or of more than it can wait, would fire at once. */
-function checkMs(name: string, ms: number | undefined): void {
-  if (ms === undefined || ms === Number.POSITIVE_INFINITY || (ms >= 0 && ms <= LONGEST_MS)) return;
-  throw new RigError('usage', `${name}: expected 0 to ${LONGEST_MS} or Infinity, got ${String(ms)}`);
-}
-
 function heldDevice({ name, type, ttys, jig }: LeasedDevice): HeldDevice {
   return { name, type, ttys, jig };
-}
-
-function priorityOf({ priority = USUAL_PRIORITY }: DeviceRequest): number {
-  if (isPriority(priority)) return priority;
-  throw new RigError('usage', `priority: expected a whole number from 0 to 9, got ${String(priority)}`);
 }
 
 /** Built beside this file. */

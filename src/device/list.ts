@@ -4,6 +4,7 @@ import { oneLine } from '../base/one-line.ts';
 import { readFlocks } from '../base/proc-locks.ts';
 import { readProcessEnvironment, readProcessTable } from '../base/process-table.ts';
 import type { Invocation } from '../base/run-main.ts';
+import { statIfVisible } from '../base/visible-file.ts';
 import { ENV } from '../wire/env.ts';
 import { readLeaseFile } from './lease-file.ts';
 import { type DeviceView, describeHolder, describeQuarantine, lookAt, timeOfDay } from './look.ts';
@@ -26,6 +27,8 @@ interface ListedDevice {
     readonly lease?: string;
   };
   readonly ttys: readonly string[];
+  /** Of a held device: those of its ttys that are not there now. */
+  readonly missing?: readonly string[];
   /** Why it cannot be used. */
   readonly problem?: string;
   /** Why nobody gets it; who has it already, keeps it. */
@@ -74,6 +77,7 @@ export function listDevices(
     const sight: Sight = {
       view,
       strays: runDir ? straysOf(view, runDir, leased) : [],
+      missing: view.state === 'held' ? missingOf(device) : [],
       quarantine: state.devices.get(device.name)?.quarantine,
       queue: queueOf(device, tickets),
     };
@@ -85,12 +89,13 @@ export function listDevices(
 /** All that is known of one device. */
 interface Sight {
   readonly view: DeviceView;
+  readonly missing: readonly string[];
   readonly strays: readonly number[];
   readonly quarantine: Quarantine | undefined;
   readonly queue: readonly Waiter[];
 }
 
-function listed(device: PooledDevice, { view, strays, quarantine, queue }: Sight): ListedDevice {
+function listed(device: PooledDevice, { view, missing, strays, quarantine, queue }: Sight): ListedDevice {
   const holder = holderOf(view);
   return {
     name: device.name,
@@ -98,6 +103,7 @@ function listed(device: PooledDevice, { view, strays, quarantine, queue }: Sight
     state: view.state,
     ...(holder && { holder }),
     ttys: device.ttys.map((tty) => tty.path),
+    ...(missing.length > 0 && { missing }),
     ...(view.state === 'missing' && { problem: view.problem.text }),
     ...(quarantine && { quarantine }),
     ...(queue.length > 0 && { queue }),
@@ -112,15 +118,21 @@ function holderOf(view: DeviceView): ListedDevice['holder'] {
   return { pid: holderPid, user, command, sinceMs, lease: folder };
 }
 
-function describe(device: PooledDevice, { view, strays, quarantine, queue }: Sight): string {
+function describe(device: PooledDevice, { view, missing, strays, quarantine, queue }: Sight): string {
   const [next] = queue;
   return [
     `${describeHolder(device, view)} [${device.type}]`,
+    ...missing.map((path) => `its tty ${path} is away`),
     ...(quarantine && view.state !== 'quarantined' ? [describeQuarantine(device, quarantine)] : []),
     ...(next ? [`next in queue: ${describeWaiter(next)}`] : []),
     ...(queue.length > 1 ? [`${queue.length - 1} more waiting`] : []),
     ...(strays.length > 0 ? [`left behind by its last lease: pid ${strays.join(', ')}`] : []),
   ].join('; ');
+}
+
+/** Whose lease waits for them. */
+function missingOf({ ttys }: PooledDevice): string[] {
+  return ttys.map(({ path }) => path).filter((path) => !statIfVisible(path)?.isCharacterDevice());
 }
 
 function describeWaiter({ pid, user, command, sinceMs }: Waiter): string {

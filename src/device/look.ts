@@ -134,9 +134,13 @@ export function describeHolder(device: PooledDevice, view: DeviceView): string {
 }
 
 /** Only SIGCONT, or SIGKILL, gets the lease of a killed holder from a guard that was stopped. */
-function describeStoppedGuard({ holderPid, holderStartTicks }: LeaseRecord): string {
-  if (isAlive({ pid: holderPid, startTicks: holderStartTicks })) return '';
-  const guard = stoppedGuardOf(holderPid);
+export function stoppedGuardIn({ holderPid, holderStartTicks }: LeaseRecord): number | undefined {
+  if (isAlive({ pid: holderPid, startTicks: holderStartTicks })) return undefined;
+  return stoppedGuardOf(holderPid);
+}
+
+function describeStoppedGuard(record: LeaseRecord): string {
+  const guard = stoppedGuardIn(record);
   return guard === undefined
     ? ''
     : `, which was killed, and its guard is stopped (kill -CONT ${guard} ends that)`;

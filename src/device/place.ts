@@ -100,6 +100,9 @@ export function survey(path: string, tty: PooledTty | undefined): Place | PlaceP
   } catch (error) {
     return { path, text: `${path}: ${problemOf(path, tty ? 'tty' : 'file', error)}` };
   }
+  if (tty && !stat.isCharacterDevice()) {
+    return { path, text: `${path}: expected a tty, found another kind of file; correct the devices config` };
+  }
   return { path, name: nameOf(stat), dev: stat.dev, ino: stat.ino, rdev: stat.rdev, tty };
 }
 

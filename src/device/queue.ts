@@ -51,12 +51,14 @@ export async function acquire(wanted: Wanted, options: WaitOptions): Promise<Lea
   refuseUnusable(wanted.wants, sights);
   const { runDir } = wanted;
   const line = runDir && new TicketLine(runDir.queue, options.say);
+  let inFront: readonly Ticket[] = [];
   if (sights.some(({ view }) => view.state === 'free')) {
-    const inFront = line ? contenders(line, wanted, sights, newcomer(wanted.priority, queueClockMs())) : [];
+    if (line) inFront = contenders(line, wanted, sights, newcomer(wanted.priority, queueClockMs()));
     const { lease } = acquisition.tryTake(sights, inFront);
     if (lease) return lease;
   }
-  if (!runDir || !line || options.waitMs === 0) throw nothingFree(acquisition, sights, '');
+  if (!runDir || !line || options.waitMs === 0)
+    throw nothingFree(acquisition, { sights, inFront, after: '' });
   using waiter = new Waiter(acquisition, runDir, line, options);
   const { whileWaiting = (wait) => wait() } = options;
   return await whileWaiting(() => waiter.lease());
@@ -212,7 +214,7 @@ class Waiter implements Disposable {
     const { wants } = this.#acquisition.wanted;
     const what = `${wants.length > 1 ? '' : 'a '}${describeWants(wants)}`;
     const position = this.#inFront.length + 1;
-    const text = `waiting for ${what}, position ${position}: ${describeShortage(this.#acquisition, this.#sights)}`;
+    const text = `waiting for ${what}, position ${position}: ${describeShortage(this.#acquisition, this.#sights, this.#inFront)}`;
     const nowMs = performance.now();
     if (text !== this.#said && nowMs - this.#saidAtMs < SAY_AT_MOST_EVERY_MS) return; // at the next check
     this.#hasNews = false;
@@ -223,7 +225,8 @@ class Waiter implements Disposable {
   }
 
   #timeIsUp(): RigError {
-    return nothingFree(this.#acquisition, this.#sights, ` after ${formatDuration(this.#options.waitMs)}`);
+    const after = ` after ${formatDuration(this.#options.waitMs)}`;
+    return nothingFree(this.#acquisition, { sights: this.#sights, inFront: this.#inFront, after });
   }
 
   /** Watched before the first look: what happens after it is not missed. */

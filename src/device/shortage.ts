@@ -2,9 +2,10 @@
 
 import { RigError } from '../base/errors.ts';
 import type { Acquisition, Sight } from './acquire.ts';
-import { describeEstimate, estimateMs, type Prospect } from './history.ts';
-import { describeHolder } from './look.ts';
+import { describeEstimate, type Estimate, estimate, type Prospect } from './history.ts';
+import { describeHolder, stoppedGuardIn } from './look.ts';
 import type { RigState } from './state.ts';
+import { claimsAny, type Ticket } from './ticket.ts';
 import { describeWants, unservedWants, type Want } from './want.ts';
 
 /** Of one want; the rest are counted. */
@@ -28,7 +29,11 @@ export function refuseUnusable(wants: readonly Want[], sights: readonly Sight[])
 }
 
 /** `uno1 is held by pid 812 (…) of ann since 12:03:04; uno2 …`, of every want that lacks a device. */
-export function describeShortage(acquisition: Acquisition, sights: readonly Sight[]): string {
+export function describeShortage(
+  acquisition: Acquisition,
+  sights: readonly Sight[],
+  inFront: readonly Ticket[],
+): string {
   const { wants } = acquisition.wanted;
   const isFree = (device: Sight['device']): boolean =>
     sights.some((sight) => sight.device === device && sight.view.state === 'free') &&
@@ -38,8 +43,8 @@ export function describeShortage(acquisition: Acquisition, sights: readonly Sigh
   const told = new Set<string>();
   for (const { devices } of lacking) {
     const concerned = sights.filter(({ device }) => devices.includes(device));
-    for (const { device, view } of concerned.slice(0, MAX_SHOWN)) {
-      told.add(describeSight(device, acquisition.obstacleOf(device), view));
+    for (const sight of concerned.slice(0, MAX_SHOWN)) {
+      told.add(describeSight(sight, acquisition.obstacleOf(sight.device), inFront));
     }
     if (concerned.length > MAX_SHOWN) told.add(`${concerned.length - MAX_SHOWN} more`);
   }
@@ -56,10 +61,14 @@ export function describeWait(acquisition: Acquisition, sights: readonly Sight[],
       .filter(({ device }) => devices.includes(device))
       .map((sight) => prospectOf(sight, acquisition.state))
       .filter((each) => each !== undefined);
-    return prospects.length > 0 ? estimateMs(prospects, position) : undefined;
+    return prospects.length > 0 ? estimate(prospects, position) : undefined;
   });
-  const known = estimates.filter((ms) => ms !== undefined);
-  return known.length < estimates.length ? '' : `; ${describeEstimate(Math.max(...known))}`;
+  const last = estimates.reduce((a, b) => (a && b ? laterOf(a, b) : undefined));
+  return last ? `; ${describeEstimate(last)}` : '';
+}
+
+function laterOf(a: Estimate, b: Estimate): Estimate {
+  return b.freeInMs > a.freeInMs || (b.freeInMs === a.freeInMs && b.isOverdue) ? b : a;
 }
 
 /** Undefined for a device of which nobody can say when it comes free. */
@@ -67,20 +76,27 @@ function prospectOf({ device, view }: Sight, state: RigState): Prospect | undefi
   const leases = state.devices.get(device.name)?.leases ?? [];
   if (view.state === 'free') return { leases, heldForMs: Number.POSITIVE_INFINITY };
   if (view.state !== 'held' || !view.record) return undefined;
+  if (stoppedGuardIn(view.record) !== undefined) return undefined; // until somebody continues it
   return { leases, heldForMs: Math.max(0, Date.now() - view.record.sinceMs) };
 }
 
 /** @returns blame `busy` */
-export function nothingFree(acquisition: Acquisition, sights: readonly Sight[], after: string): RigError {
+export function nothingFree(
+  acquisition: Acquisition,
+  { sights, inFront, after }: { sights: readonly Sight[]; inFront: readonly Ticket[]; after: string },
+): RigError {
   const what = describeWants(acquisition.wanted.wants);
-  return new RigError('busy', `no free ${what}${after}: ${describeShortage(acquisition, sights)}`);
+  return new RigError('busy', `no free ${what}${after}: ${describeShortage(acquisition, sights, inFront)}`);
 }
 
 function describeSight(
-  device: Sight['device'],
+  { device, view, claims }: Sight,
   obstacle: Sight['view'] | undefined,
-  view: Sight['view'],
+  inFront: readonly Ticket[],
 ): string {
-  if (view.state !== 'free') return describeHolder(device, view);
-  return obstacle ? describeHolder(device, obstacle) : `${device.name} is free, for those who came before`;
+  if (view.state !== 'free' || !obstacle) {
+    const isPromised = view.state === 'free' && inFront.some((ticket) => claimsAny(ticket, claims));
+    return `${describeHolder(device, view)}${isPromised ? ', for those who came before' : ''}`;
+  }
+  return describeHolder(device, obstacle);
 }

@@ -23,6 +23,16 @@ const CLOCAL = 0o4000;
 const CBAUD = 0o10017;
 const BOTHER = 0o10000;
 const CIBAUD = 0o2003600000;
+/**
+ * The rates that have a flag of their own, by that flag's number: B50 is 1. Those above 38400 have CBAUDEX set as well.
+ * Source: <asm-generic/termbits-common.h>, <asm-generic/termbits.h>.
+ */
+const RATES = [0, 50, 75, 110, 134, 150, 200, 300, 600, 1200, 1800, 2400, 4800, 9600, 19_200, 38_400];
+const EXTENDED_RATES = [
+  ...[0, 57_600, 115_200, 230_400, 460_800, 500_000, 576_000, 921_600, 1_000_000],
+  ...[1_152_000, 1_500_000, 2_000_000, 2_500_000, 3_000_000, 3_500_000, 4_000_000],
+];
+const CBAUDEX = 0o10000;
 const VTIME = 5;
 const VMIN = 6;
 const VSTART = 8;
@@ -76,7 +86,7 @@ export function makeRaw(fd: number, settings: TtySettings): void {
   const kept = termios.readUInt32LE(OFFSET.cflag) & ~replaced;
   const hangUp = settings.hangUpOnClose ? HUPCL : 0;
   const rtsCts = flow === 'rtscts' ? CRTSCTS : 0;
-  const cflag = kept | bitsOf(format) | rtsCts | CREAD | CLOCAL | BOTHER | hangUp;
+  const cflag = kept | bitsOf(format) | rtsCts | CREAD | CLOCAL | rateFlag(settings.baudRate) | hangUp;
   termios.writeUInt32LE(flow === 'xonxoff' ? IXON | IXOFF : 0, OFFSET.iflag);
   termios[OFFSET.controlChars + VSTART] = XON;
   termios[OFFSET.controlChars + VSTOP] = XOFF;
@@ -88,6 +98,14 @@ export function makeRaw(fd: number, settings: TtySettings): void {
   termios.writeUInt32LE(settings.baudRate, OFFSET.inputSpeed);
   termios.writeUInt32LE(settings.baudRate, OFFSET.outputSpeed);
   callLibc('ioctl', fd, TCSETS2, termios);
+}
+
+/** The flag of the rate where there is one: programs that do not know BOTHER, such as older stty, show it as 0. */
+function rateFlag(baudRate: number): number {
+  const index = RATES.indexOf(baudRate);
+  if (index > 0) return index;
+  const extended = EXTENDED_RATES.indexOf(baudRate);
+  return extended > 0 ? CBAUDEX | extended : BOTHER;
 }
 
 /** @throws {SystemError} code `EIO` after a hang-up, `ENOTTY` for what is not a tty */

@@ -20,11 +20,12 @@ export async function up(
   invocation: Invocation,
 ): Promise<number> {
   const requests = parseBoardRequests(words.length > 0 ? words : ['uno:uno-1']);
+  const jigPort = portOf(options.jigPort);
   await using lab = await Lab.start(options.dir ?? defaultDir(invocation.env), requests, {
-    jigPort: portOf(options.jigPort),
+    jigPort,
     env: invocation.env,
   });
-  invocation.print(options.json ? jsonLines(lab.boards) : whatToTry(lab.boards));
+  invocation.print(options.json ? jsonLines(lab.boards) : whatToTry(lab.boards, jigPort));
   const ends = [aborted(invocation.stop)];
   if (options.withParent) ends.push(stdinEnd());
   const broken = await Promise.race([lab.broken, ...ends]);
@@ -49,7 +50,7 @@ function jsonLines(boards: readonly LabBoard[]): string {
   return boards.map((board) => `${JSON.stringify(board)}\n`).join('');
 }
 
-function whatToTry(boards: readonly LabBoard[]): string {
+function whatToTry(boards: readonly LabBoard[], jigPort: number | undefined): string {
   const lines = boards.flatMap(({ board, type, ttys, chip }) => [
     `${board} (${type}) runs`,
     ...ttys.map(
@@ -57,8 +58,30 @@ function whatToTry(boards: readonly LabBoard[]): string {
     ),
     `  lines    ${chip}`,
   ]);
-  const tries = boards.slice(0, 1).flatMap((board) => boardType(board.type).tries(board));
-  return `${lines.join('\n')}\nTry, in another terminal:\n${tries.map((line) => `  ${line}\n`).join('')}Ctrl-C ends it.\n`;
+  const [first] = boards;
+  const tries = first ? [...exportsOf(first), ...boardType(first.type).tries(first)] : [];
+  const served = first && jigPort !== undefined ? jigLines(first, jigPort) : [];
+  return [
+    ...lines,
+    'Try, in another terminal:',
+    ...tries.map((line) => `  ${line}`),
+    ...served,
+    'Ctrl-C ends it.\n',
+  ].join('\n');
+}
+
+/** What makes `sai-device` find the boards, and `sai-virtual-lab` the first of them. */
+function exportsOf({ devices, chip }: LabBoard): string[] {
+  return [`export SAI_DEVICES_CONF=${devices}`, `export SIM_CHIP=${chip}`];
+}
+
+function jigLines({ board, jig }: LabBoard, port: number): string[] {
+  return [
+    'Or let a jig hold the lines, in a terminal of its own:',
+    `  sai-jig --config ${jig}`,
+    'and ask it instead:',
+    `  sai jig run reset --url http://127.0.0.1:${port}/${board}`,
+  ];
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { describeEstimate, estimateMs, type Prospect, rememberLease } from '../../src/device/history.ts';
+import { describeEstimate, estimate, type Prospect, rememberLease } from '../../src/device/history.ts';
 import { openRunDir } from '../../src/device/run-dir.ts';
 import { readState } from '../../src/device/state.ts';
 import type { LeasedDevice } from '../../src/wire/lease.ts';
@@ -25,7 +25,25 @@ test.each([
   ['a round of all devices', [device(0, 4 * MINUTE), device(3 * MINUTE)], 3, 5 * MINUTE],
   ['a free device for those in front', [device(Number.POSITIVE_INFINITY, 4 * MINUTE)], 2, 4 * MINUTE],
 ])('the estimate is %s', (_what, devices, position, expected) => {
-  expect(estimateMs(devices, position)).toBe(expected);
+  expect(estimate(devices, position)?.freeInMs).toBe(expected);
+});
+
+test.each([
+  ['a lease that lasts longer than they do', [device(2 * MINUTE, MINUTE)], 1, true],
+  ['it also for those further back', [device(2 * MINUTE, MINUTE)], 3, true],
+  ['no lease that may end in time', [device(MINUTE, 2 * MINUTE)], 1, false],
+  ['none while another device comes in time', [device(MINUTE * 9, MINUTE), device(1000, MINUTE)], 2, false],
+  ['no device that is free', [device(Number.POSITIVE_INFINITY, MINUTE)], 1, false],
+])('overdue is %s', (_what, devices, position, isOverdue) => {
+  expect(estimate(devices, position)).toMatchObject({ isOverdue, usualMs: expect.any(Number) });
+});
+
+test.each([
+  [1, 'later than usual: leases last about 1 s'],
+  [7000, 'later than usual: leases last about 10 s'],
+  [2.2 * MINUTE, 'later than usual: leases last about 3 min'],
+])('what is overdue, where leases last %d ms, is told as "%s"', (usualMs, text) => {
+  expect(describeEstimate({ freeInMs: 0, isOverdue: true, usualMs })).toBe(text);
 });
 
 test.each([
@@ -37,8 +55,8 @@ test.each([
   [2.2 * MINUTE, 'free in about 3 min'],
   [59.5 * MINUTE, 'free in about 1 h'],
   [75 * MINUTE, 'free in about 1 h 20 min'],
-])('%d ms are told as "%s"', (ms, text) => {
-  expect(describeEstimate(ms)).toBe(text);
+])('%d ms are told as "%s"', (freeInMs, text) => {
+  expect(describeEstimate({ freeInMs, isOverdue: false, usualMs: MINUTE })).toBe(text);
 });
 
 test('the last twenty leases of a device are kept, and its highest fence', async () => {

@@ -133,6 +133,18 @@ describe('--and', () => {
     expect((await both.ended).status).toBe(0);
   });
 
+  test('says of what is free, and kept for it, only that', async () => {
+    await using bench = new Bench({}, {});
+    expect((await bench.run(['--quarantine', 'uno1', '--reason', 'flashes badly'])).status).toBe(0);
+    const request = ['--and', 'peer=uno', 'uno', 'true'];
+    const atOnce = await bench.run(['--no-wait', ...request]);
+    expect(atOnce.stderr).toMatch(/: uno1 is quarantined by [^;]*; uno2 is free\n$/);
+    const waiter = bench.start(request);
+    await waiter.says(/position 1: uno1 is quarantined by [^;]*; uno2 is free\n/);
+    expect((await bench.run(['--release', 'uno1'])).status).toBe(0);
+    expect((await waiter.ended).status).toBe(0);
+  });
+
   test('gives back what it got when a foreigner has the rest, and waits for that', async () => {
     await using bench = new Bench({}, NRF);
     const nrfPath = bench.boards[1]?.ttyPath ?? '';

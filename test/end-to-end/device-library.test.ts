@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { acquire, type DeviceLease, RigError } from 'sai-rig/device';
+import { acquire, type DeviceLease, type DeviceRequest, RigError } from 'sai-rig/device';
 import { expect, test } from 'vitest';
 import { readProcessEnvironment, readProcessTable } from '../../src/base/process-table.ts';
 import { Bench, guardsOf, SAI_DEVICE } from '../peers/bench.ts';
@@ -106,15 +106,35 @@ test.each([
     /^and: expected each role once, got PEER/,
   ],
   ['a role without a type', { and: { peer: '' } }, /^and: expected ROLE=TYPE, .* got "peer"$/],
-  ['a wait that is no number', { waitMs: Number.NaN }, /^waitMs: expected 0 to \d+ or Infinity, got NaN$/],
+  [
+    'a wait that is no number',
+    { waitMs: Number.NaN },
+    /^acquire: waitMs: expected 0 to \d+ or Infinity, got NaN$/,
+  ],
   [
     'a lease longer than a timer',
     { maxLeaseMs: 2 ** 31 },
-    /^maxLeaseMs: expected 0 to \d+ or Infinity, got 2147483648$/,
+    /^acquire: maxLeaseMs: expected 0 to \d+ or Infinity, got 2147483648$/,
   ],
 ] as const)('%s is refused', async (_what, request, message) => {
   await using bench = new Bench();
   await expect(acquire({ type: 'uno', ...request }, { env: bench.env })).rejects.toMatchObject({
+    blame: 'usage',
+    message: expect.stringMatching(message) as string,
+  });
+});
+
+test.each([
+  [{}, /^acquire: type: expected a value, got nothing$/],
+  [undefined, /^acquire: expected a value, got nothing$/],
+  [{ type: 7 }, /^acquire: type: expected string, got 7$/],
+  [{ type: 'uno', tag: ['rev2'] }, /^acquire: unknown key "tag" \(did you mean "tags"\?\)$/],
+  [{ type: 'uno', priority: 10 }, /^acquire: priority: expected a whole number from 0 to 9, got 10$/],
+])('the request %j of plain JavaScript is refused', async (request, message) => {
+  await using bench = new Bench();
+  const asked = acquire(request as unknown as DeviceRequest, { env: bench.env });
+  await expect(asked).rejects.toBeInstanceOf(RigError);
+  await expect(asked).rejects.toMatchObject({
     blame: 'usage',
     message: expect.stringMatching(message) as string,
   });

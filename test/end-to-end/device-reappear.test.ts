@@ -246,6 +246,48 @@ describe('a tty that does not come back', () => {
     );
   });
 
+  test.each([[{}], [{ lend: 'always' }]] as const)(
+    'is still away when a plain file takes its path, for a device that says %j',
+    async (device) => {
+      const { bench, ports } = benchWithPorts(1, { ...device, reappear: '500ms' });
+      await using _bench = bench;
+      using port = ports[0];
+      const started = bench.start(['uno', 'sh', '-c', 'echo up; exec sleep 1000']);
+      await started.prints(/up/);
+      port.unplug();
+      writeFileSync(port.path, '');
+      const { status, stderr } = await started.ended;
+      expect(status).toBe(74);
+      expect(stderr).toContain(
+        `uno1: ${port.path} went away during the lease, and was not back within 500 ms (${port.path}: expected a tty, found another kind of file; `,
+      );
+    },
+  );
+
+  test('is listed as away, also when a plain file takes its path', async () => {
+    const { bench, ports } = benchWithPorts(2);
+    await using _bench = bench;
+    using port = ports[0];
+    using other = ports[1] as Port;
+    const started = bench.start(['-v', 'uno', 'sh', '-c', 'echo up; read line']);
+    await started.prints(/up/);
+    const list = async (): Promise<object> => JSON.parse((await bench.run(['--list', '--json'])).stdout);
+    expect(await list()).not.toHaveProperty('missing');
+    port.unplug();
+    await started.says(/went away/);
+    expect(await list()).toMatchObject({
+      state: 'held',
+      ttys: [port.path, other.path],
+      missing: [port.path],
+    });
+    writeFileSync(port.path, '');
+    expect((await bench.run(['--list'])).stdout).toMatch(
+      new RegExp(`^uno1 is held by pid ${started.pid} .* \\[uno\\]; its tty ${port.path} is away\n$`),
+    );
+    started.kill('SIGTERM');
+    await started.ended;
+  });
+
   test.each([
     ['200ms', ', and was not back within 200 ms'],
     ['0s', ''],

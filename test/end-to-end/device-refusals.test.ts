@@ -149,7 +149,7 @@ describe('refused at once, with one line:', () => {
     bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys: [tty] }] });
     expect(await refusal(bench, ['uno', ...RAN])).toMatchObject({
       status: 74,
-      evidence: `${tty}: expected a tty, found another kind of file; correct the devices config`,
+      evidence: `uno1: ${tty}: expected a tty, found another kind of file; correct the devices config`,
     });
   });
 

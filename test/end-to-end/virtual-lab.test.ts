@@ -163,9 +163,21 @@ describe('sai-virtual-lab up', () => {
     const run = start(['up'], { XDG_RUNTIME_DIR: dir });
     await run.until('Ctrl-C ends it.\n');
     expect(run.stdout).toContain(`console  ${dir}/sai-virtual-lab/uno-1.tty0  115200 baud\n`);
+    expect(run.stdout).toContain(`  export SAI_DEVICES_CONF=${dir}/sai-virtual-lab/devices.json\n`);
+    expect(run.stdout).toContain(`  export SIM_CHIP=${dir}/sai-virtual-lab/uno-1.chip\n`);
+    expect(run.stdout).not.toContain('http:');
     run.child.kill('SIGINT');
     expect(await run.status).toBe(130);
     expect(readdirSync(dir)).toEqual([]);
+  });
+
+  test('tells people how the jig is served that its devices are listed with', async () => {
+    const run = start(['up', '--dir', dir, '--jig-port', '45991']);
+    await run.until('Ctrl-C ends it.\n');
+    expect(run.stdout).toContain(`  sai-jig --config ${dir}/jig.json\n`);
+    expect(run.stdout).toContain('  sai jig run reset --url http://127.0.0.1:45991/uno-1\n');
+    run.child.kill('SIGINT');
+    expect(await run.status).toBe(130);
   });
 
   test('ends with its parent when asked to', async () => {

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { ReadStream } from 'node:tty';
 import { afterEach, expect, test } from 'vitest';
@@ -52,6 +53,17 @@ test.each([300, 31_250, 74_880, 115_200, 921_600, 12_345_678])('a tty runs at %d
   makeRaw(ttyFd, { baudRate, hangUpOnClose: true });
   expect(readTtySettings(ttyFd)).toMatchObject({ baudRate, hangUpOnClose: true, local: true });
 });
+
+test.each([50, 9600, 38_400, 57_600, 115_200, 460_800, 921_600, 4_000_000])(
+  'the rate %d is shown also by programs that know no others than those with a name',
+  (baudRate) => {
+    const { ttyFd, ttyPath } = ptyPair();
+    makeRaw(ttyFd, { baudRate: 31_250, hangUpOnClose: false });
+    makeRaw(ttyFd, { baudRate, hangUpOnClose: false });
+    expect(readTtySettings(ttyFd).baudRate).toBe(baudRate);
+    expect(spawnSync('stty', ['-F', ttyPath, 'speed'], { encoding: 'utf8' }).stdout).toBe(`${baudRate}\n`);
+  },
+);
 
 test('setting a tty keeps the bytes that have already arrived', async () => {
   const { masterFd, ttyFd } = ptyPair();
