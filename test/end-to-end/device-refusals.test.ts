@@ -5,8 +5,10 @@ import {
   closeSync,
   copyFileSync,
   existsSync,
+  mkdirSync,
   openSync,
   readFileSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { describe, expect, test } from 'vitest';
@@ -142,14 +144,48 @@ describe('refused at once, with one line:', () => {
     });
   });
 
-  test('a device whose tty is not a tty (74)', async () => {
+  test('a device whose tty is another kind of file (78), as --check says it', async () => {
     await using bench = new Bench();
     const tty = bench.file('plain');
     writeFileSync(tty, '');
     bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys: [tty] }] });
     expect(await refusal(bench, ['uno', ...RAN])).toMatchObject({
+      status: 78,
+      evidence: `uno1: ${tty}: expected a tty, found another kind of file; correct the devices config`,
+    });
+    const { status, stderr } = await bench.run(['--check']);
+    expect({ status, stderr }).toEqual({
+      status: 78,
+      stderr: expect.stringContaining(
+        `${bench.config}: devices.0.ttys.0: ${tty}: expected a tty, found another kind of file\n`,
+      ),
+    });
+  });
+
+  test('a tty in a folder that the user may not enter (74), as --doctor and --check say it', async (context) => {
+    needsRoot(context, 'to become a user who has none');
+    needsProgram(context, 'setpriv');
+    await using bench = new Bench();
+    const folder = bench.file('private');
+    mkdirSync(folder, { mode: 0o700 });
+    const tty = `${folder}/tty`;
+    symlinkSync(bench.board.ttyPath, tty);
+    bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys: [tty] }] });
+    chmodSync(bench.folder, 0o777);
+    const program = reachableSaiDevice();
+    const asNobody = (...args: string[]): { status: number | null; stdout: string; stderr: string } => {
+      const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, program, ...args];
+      return spawnSync('setpriv', nobody, { env: bench.env, encoding: 'utf8' });
+    };
+    const cure = 'make its folder accessible to this user';
+    expect(asNobody('uno', ...RAN)).toMatchObject({
       status: 74,
-      evidence: `${tty}: expected a tty, found another kind of file; correct the devices config`,
+      stderr: `sai-device: uno1: ${tty}: no permission; ${cure}\n`,
+    });
+    expect(asNobody('--doctor').stdout).toContain(`problem: uno1: ${tty}: no permission; cure: ${cure}\n`);
+    expect(asNobody('--check')).toMatchObject({
+      status: 0,
+      stderr: `sai-device: advice: ${bench.config}: devices.0.ttys.0: ${tty}: no permission; ${cure}\n`,
     });
   });
 
