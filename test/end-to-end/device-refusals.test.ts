@@ -34,7 +34,16 @@ const RAN = ['echo', 'ran'];
 describe('refused at once, with one line:', () => {
   test.each<[string, string[], string]>([
     ['nothing at all', [], 'expected a device type and a command, got neither; see sai-device --help'],
-    ['a type alone', ['uno'], 'expected a command after type uno, got none; see sai-device --help'],
+    [
+      'a type alone',
+      ['uno'],
+      'expected a command after type uno, got none; a type goes before the command; see sai-device --help',
+    ],
+    [
+      'two ways of waiting',
+      ['--wait', '1s', '--no-wait', 'uno', ...RAN],
+      'expected one of --wait and --no-wait, got both; see sai-device --help',
+    ],
     ['an alias alone', ['uno', 'P=0'], 'expected a command after the alias, got none; see sai-device --help'],
     [
       'an option after the type',
@@ -49,14 +58,18 @@ describe('refused at once, with one line:', () => {
     [
       'a duration without a unit',
       ['--wait', '10', 'uno', ...RAN],
-      '--wait: expected a duration such as 300ms, 2s, 5m or 8h, got "10"',
+      '--wait: expected a duration such as 300ms, 2s, 5m or 8h, got "10"; see sai-device --help',
     ],
     [
       'an index that is none',
       ['uno', 'P=x', ...RAN],
       'P=x: expected the index of a tty, such as P=0; see sai-device --help',
     ],
-    ['an index too high', ['uno', 'P=1', ...RAN], 'P=1: expected the index of a tty, found 1 ttys'],
+    [
+      'an index too high',
+      ['uno', 'P=1', ...RAN],
+      'P=1: expected the index of a tty, counted from 0, found 1 tty',
+    ],
     [
       'an alias of ours',
       ['uno', 'PATH=0', ...RAN],
@@ -288,6 +301,14 @@ describe('refused at once, with one line:', () => {
 test('one device of two that is not there does not keep the other from being used', async () => {
   await using bench = new Bench({ ttys: ['/dev/no-such-tty'] }, {});
   expect((await bench.run(['uno', 'sh', '-c', 'echo $SAI_DEVICE_NAME'])).stdout).toBe('uno2\n');
+});
+
+test('--version shows that of the package', async () => {
+  await using bench = new Bench();
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  expect(await bench.run(['--version'])).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: '' });
 });
 
 test('--help shows examples on stdout, with status 0', async () => {
