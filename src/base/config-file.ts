@@ -21,15 +21,18 @@ const YAML: Kind = { what: 'a file', cure: '', maxSizeBytes: 1_000_000 };
 /**
  * The value in a config file: JSON, or JSON as Sai writes it (`#` comments, trailing commas, tabs).
  *
- * @throws {RigError} blame `config` with file, line and column
+ * @throws {RigError} blame `config` with file, line and column, also for a key that an object has twice
  */
 export async function readConfigFile(path: string): Promise<unknown> {
   const text = readText(path, CONFIG);
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (error) {
     return await parseRelaxed(path, text, reasonOf(error));
   }
+  refuseRepeatedKey(path, text, value);
+  return value;
 }
 
 function readText(path: string, kind: Kind): string {
@@ -57,19 +60,42 @@ function refusal(path: string, { what, cure }: Kind, found: string | number, cau
   return new RigError('config', `${path}: expected ${what}, found ${found}${cure}`, { cause });
 }
 
-/** The parser costs a start-up nothing until a file needs it. */
 async function parseRelaxed(path: string, text: string, jsonReason: string): Promise<unknown> {
-  const { LineCounter, parseDocument } = await import('yaml');
-  const lineCounter = new LineCounter();
   // YAML takes a superset: only what begins as a JSON object or array is a config.
   const isJsonLike = /^(?:\s|#[^\n]*\n)*[{[]/.test(text);
-  const document = parseDocument(untabbed(text), { lineCounter, uniqueKeys: true });
-  const error = document.errors[0];
   if (!isJsonLike) throw new RigError('config', `${path}: expected JSON, got ${jsonReason}`);
+  const strict = asStrict(text);
+  let value: unknown;
+  try {
+    value = JSON.parse(strict);
+  } catch (error) {
+    return await parseAsYaml(path, text, reasonOf(error));
+  }
+  refuseRepeatedKey(path, strict, value);
+  return value;
+}
+
+/** The same with blanks for comments and trailing commas, so that each place in it stays where it is. */
+function asStrict(text: string): string {
+  return text.replaceAll(/"(?:[^"\\\n]|\\.)*"|#[^\n]*|,(?=(?:\s|#[^\n]*)*[}\]])/g, (part) =>
+    part.startsWith('"') ? part : ' '.repeat(part.length),
+  );
+}
+
+/** What else Sai's own reader takes, such as keys without quotes. It costs a start-up nothing until a file needs it. */
+async function parseAsYaml(path: string, text: string, jsonReason: string): Promise<unknown> {
+  const { parseDocument } = await import('yaml');
+  const document = parseDocument(untabbed(text), { uniqueKeys: true });
+  const error = document.errors[0];
   if (error) {
-    const { line, col } = lineCounter.linePos(error.pos[0]);
+    const [at] = error.pos;
+    if (error.code === 'DUPLICATE_KEY') throw repeatedKey(path, text, at);
+    const told = jsonFault(text, jsonReason, at);
     const reason = error.message.split('\n')[0]?.replace(/ at line \d+, column \d+:?$/, '');
-    throw new RigError('config', `${path}:${line}:${col}: expected JSON: ${reason}`);
+    throw new RigError(
+      'config',
+      `${path}:${placeIn(text, told?.at ?? at)}: expected JSON: ${told?.reason ?? reason}`,
+    );
   }
   try {
     return document.toJS() as unknown;
@@ -77,6 +103,72 @@ async function parseRelaxed(path: string, text: string, jsonReason: string): Pro
     // An alias of YAML that leads nowhere, or to too much.
     throw new RigError('config', `${path}: expected JSON: ${reasonOf(error)}`, { cause: error });
   }
+}
+
+/** What V8 says of JSON, which does not talk of indentation; undefined for what may be meant as more than JSON. */
+function jsonFault(
+  text: string,
+  jsonReason: string,
+  yamlAt: number,
+): { readonly at: number; readonly reason: string } | undefined {
+  if (/end of JSON input/.test(jsonReason)) return { at: text.length, reason: 'unexpected end' };
+  const [, punctuation] = /^Unexpected token '([^\w'])'/.exec(jsonReason) ?? [];
+  if (punctuation !== undefined) return { at: yamlAt, reason: `unexpected ${punctuation}` };
+  const [, reason, at] = /^(.+) in JSON at position (\d+)/.exec(jsonReason) ?? [];
+  if (reason === undefined || reason.includes('property name')) return undefined;
+  return { at: Number(at), reason: `${reason.charAt(0).toLowerCase()}${reason.slice(1)}` };
+}
+
+/**
+ * JSON.parse lets the last one win, and a board or a tty would be gone without a word. `value` is what it made of
+ * `json`: as many keys in both, and none was lost, which is soon known.
+ */
+function refuseRepeatedKey(path: string, json: string, value: unknown): void {
+  if (countColons(json) === countKeys(value)) return;
+  const objects: (Set<string> | undefined)[] = [];
+  for (const { 0: token, index } of json.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"(?:\s*:)?|[{}[\]]/g)) {
+    if (token === '{') objects.push(new Set());
+    else if (token === '[') objects.push(undefined);
+    else if (token === '}' || token === ']') objects.pop();
+    else if (token.endsWith(':')) {
+      const keys = objects.at(-1);
+      const quoted = token.slice(0, -1).trimEnd();
+      // One key may be written in several ways.
+      const key = quoted.includes('\\') ? JSON.stringify(JSON.parse(quoted)) : quoted;
+      if (keys?.has(key)) throw repeatedKey(path, json, index);
+      keys?.add(key);
+    }
+  }
+}
+
+/** Those behind a quote: every key has one, and few texts have. By hand: a regular expression is compiled first. */
+function countColons(json: string): number {
+  let count = 0;
+  for (let at = json.indexOf(':'); at >= 0; at = json.indexOf(':', at + 1)) {
+    let before = at - 1;
+    while (json.charCodeAt(before) <= 0x20) before -= 1;
+    if (json[before] === '"') count += 1;
+  }
+  return count;
+}
+
+function countKeys(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  const values = Object.values(value);
+  let count = Array.isArray(value) ? 0 : values.length;
+  for (const each of values) if (typeof each === 'object') count += countKeys(each);
+  return count;
+}
+
+function repeatedKey(path: string, text: string, at: number): RigError {
+  const key = /^(?:"(?:[^"\\]|\\.)*"|'[^'\n]*'|[^\s:,{}[\]]+)/.exec(text.slice(at))?.[0] ?? 'one';
+  return new RigError('config', `${path}:${placeIn(text, at)}: expected each key once, got ${key} again`);
+}
+
+/** `line:column`, both from 1. */
+function placeIn(text: string, at: number): string {
+  const lines = text.slice(0, at).split('\n');
+  return `${lines.length}:${(lines.at(-1)?.length ?? 0) + 1}`;
 }
 
 /** YAML refuses tabs as indentation; outside strings JSON takes them as any other space. */

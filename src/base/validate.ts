@@ -13,6 +13,9 @@ export type Where =
       readonly path: readonly unknown[];
     };
 
+/** As many unknown keys of one object are said; who has more has written something else. */
+const MAX_ROUNDS = 20;
+
 /**
  * The parsed value, or one line that says where it is wrong: `conf.json: devices.2.ttys: expected …, got …`.
  * `where` names the file or peer; `blame` who wrote the value.
@@ -25,28 +28,47 @@ export function parse<const S extends v.GenericSchema>(
   where: Where,
   blame: Blame = 'config',
 ): v.InferOutput<S> {
-  const result = parseAll(schema, value, where);
+  const result = parseAll(schema, value, where, 1);
   if (!('problems' in result)) return result.output;
   throw new RigError(blame, result.problems[0] ?? 'is not valid');
 }
 
-/** The parsed value, or a line for each thing that is wrong with it, as {@link parse} says it. */
+/**
+ * The parsed value, or a line for each thing that is wrong with it, as {@link parse} says it; with problems, `output` is
+ * the value where unknown keys are all that is wrong, without them.
+ */
 export function parseAll<const S extends v.GenericSchema>(
   schema: S,
   value: unknown,
   where: Where,
-): { readonly output: v.InferOutput<S> } | { readonly problems: readonly string[] } {
-  const result = v.safeParse(schema, value);
+  rounds = MAX_ROUNDS,
+):
+  | { readonly output: v.InferOutput<S> }
+  | { readonly problems: readonly string[]; readonly output?: v.InferOutput<S> } {
+  let result = v.safeParse(schema, value);
   if (result.success) return { output: result.output };
-  const issues = result.issues.map((issue) => deepest(issue));
+  const line = (issue: Issue): string =>
+    `${placeOf(where, keysOf(issue))}: ${describeIssue(schema, issue, outerKeys(where))}`;
   // A misspelt key shows twice, as unknown and as missing; the first tells the writer what to do.
-  const unknown = issues.filter((issue) => isUnknownKey(issue));
-  const others = issues.filter((issue) => !isUnknownKey(issue));
-  return {
-    problems: [...unknown, ...others].map(
-      (issue) => `${placeOf(where, keysOf(issue))}: ${describeIssue(schema, issue, outerKeys(where))}`,
-    ),
-  };
+  const unknown: string[] = [];
+  // Of several unknown keys of an object, valibot says the first alone.
+  let known = value;
+  for (let round = 1; ; round++) {
+    const issues = result.issues.flatMap((issue) => meant(issue));
+    const unknownKeys = issues.filter((issue) => isUnknownKey(issue));
+    unknown.push(...unknownKeys.map((issue) => line(issue)));
+    if (unknownKeys.length === 0 || round >= rounds) {
+      const others = issues.filter((issue) => !isUnknownKey(issue));
+      return { problems: [...new Set([...unknown, ...others.map((issue) => line(issue))])] };
+    }
+    for (const { path = [] } of unknownKeys)
+      known = without(
+        known,
+        path.map(({ key }) => key),
+      );
+    result = v.safeParse(schema, known);
+    if (result.success) return { problems: unknown, output: result.output };
+  }
 }
 
 function placeOf(where: Where, path: readonly unknown[]): string {
@@ -61,17 +83,35 @@ function keysOf(issue: Issue): unknown[] {
   return issue.path?.map((item) => item.key) ?? [];
 }
 
-/** In a union, the branch that got furthest says what was meant. */
-function deepest(issue: Issue): Issue {
-  const best = (issue.issues ?? [])
-    .map((inner) => deepest(inner))
-    .sort((a, b) => (b.path?.length ?? 0) - (a.path?.length ?? 0))[0];
-  if (!best?.path) return issue;
-  return { ...best, path: [...(issue.path ?? []), ...best.path] as [v.IssuePathItem, ...v.IssuePathItem[]] };
+/** A copy that lacks what is at `path`. */
+function without(value: unknown, [key, ...rest]: readonly unknown[]): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  const copy = (Array.isArray(value) ? [...value] : { ...value }) as Record<string, unknown>;
+  if (rest.length === 0) delete copy[String(key)];
+  else copy[String(key)] = without(copy[String(key)], rest);
+  return copy;
+}
+
+/** In a union, what the branches say that got inside, the furthest first: one of them was meant. */
+function meant(issue: Issue): Issue[] {
+  const inner = (issue.issues ?? [])
+    .flatMap((each) => meant(each))
+    .filter(({ path }) => path !== undefined)
+    .sort((a, b) => (b.path?.length ?? 0) - (a.path?.length ?? 0));
+  if (inner.length === 0) return [issue];
+  return inner.map((each) => {
+    const path = [...(issue.path ?? []), ...(each.path ?? [])];
+    return { ...each, path: path as [v.IssuePathItem, ...v.IssuePathItem[]] };
+  });
 }
 
 function isUnknownKey(issue: Issue): boolean {
-  return issue.type === 'strict_object' && issue.expected === 'never';
+  return issue.type === 'strict_object' && issue.expected === 'never' && !isAboutArray(issue);
+}
+
+/** Of an array, valibot takes the indices for keys. */
+function isAboutArray(issue: Issue): boolean {
+  return issue.type === 'strict_object' && Array.isArray(issue.path?.at(-1)?.input);
 }
 
 function describeIssue(schema: v.GenericSchema, issue: Issue, outer: readonly unknown[]): string {
@@ -80,8 +120,17 @@ function describeIssue(schema: v.GenericSchema, issue: Issue, outer: readonly un
     outer.length + path.length === 0 ? '' : `${[...outer, ...path].join('.')}: `;
   if (isUnknownKey(issue)) {
     const key = String(keys.at(-1));
-    const hint = didYouMean(key, knownKeys(schema, keys.slice(0, -1)));
+    const hint = didYouMean(
+      key,
+      entriesAt(schema, keys.slice(0, -1)).map(([name]) => name),
+    );
     return `${at(keys.slice(0, -1))}unknown key ${JSON.stringify(key)}${hint}`;
+  }
+  if (isAboutArray(issue)) {
+    const path = keys.slice(0, -1);
+    const required = entriesAt(schema, path).filter(([, entry]) => !isOptional(entry));
+    const names = required.map(([key]) => JSON.stringify(key)).join(' and ');
+    return `${at(path)}expected an object${names && ` with ${names}`}, got an array`;
   }
   const got = issue.received === 'undefined' ? 'nothing' : describeValue(issue.input);
   const isOurText = !issue.message.startsWith('Invalid ');
@@ -102,7 +151,7 @@ function describeValue(value: unknown): string {
 }
 
 /** The keys that the schema allows at `path`, over all branches of a union. */
-function knownKeys(schema: unknown, path: readonly unknown[]): string[] {
+function entriesAt(schema: unknown, path: readonly unknown[]): [string, unknown][] {
   if (typeof schema !== 'object' || schema === null) return [];
   const node = schema as {
     entries?: object;
@@ -111,12 +160,17 @@ function knownKeys(schema: unknown, path: readonly unknown[]): string[] {
     wrapped?: unknown;
     value?: unknown;
   };
-  if (Array.isArray(node.options)) return node.options.flatMap((option) => knownKeys(option, path));
-  if (node.wrapped) return knownKeys(node.wrapped, path);
-  if (path.length === 0) return Object.keys(node.entries ?? {});
+  if (Array.isArray(node.options)) return node.options.flatMap((option) => entriesAt(option, path));
+  if (node.wrapped) return entriesAt(node.wrapped, path);
+  if (path.length === 0) return Object.entries(node.entries ?? {});
   const [key, ...rest] = path;
   const entries = (node.entries ?? {}) as Record<string, unknown>;
-  return knownKeys(entries[String(key)] ?? node.item ?? node.value, rest);
+  return entriesAt(entries[String(key)] ?? node.item ?? node.value, rest);
+}
+
+function isOptional(schema: unknown): boolean {
+  const { type } = schema as v.GenericSchema;
+  return type === 'exact_optional' || type === 'optional';
 }
 
 /** ` (did you mean "ttys"?)` when one of `known` is close to `word`, else an empty string. */

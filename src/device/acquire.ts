@@ -184,7 +184,8 @@ export class Acquisition {
         return { state: 'foreign', places, pid: holderOf(places) ?? 0 };
       case 'unplug': {
         const path = places[0]?.path ?? '';
-        return { state: 'missing', problem: { path, text: `${path}: went away while it was opened` } };
+        const text = `${path}: went away while it was opened`;
+        return { state: 'missing', problem: { blame: 'hardware', path, text } };
       }
     }
   }

@@ -2,6 +2,7 @@
 
 import { basename } from 'node:path';
 import type { HostFiles } from './host-files.ts';
+import { whyUnusable } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import { doubtOfIdentity, isById, isNamedByOrder, linksTo } from './serial-links.ts';
 import { listUsbDevices, usbDeviceBehind } from './sysfs-usb.ts';
@@ -49,7 +50,7 @@ function aboutPath(path: string, files: HostFiles): string[] {
   const node = files.real(path);
   const byPath = (node && linksTo(basename(node), files).byPath) ?? 'its link in /dev/serial/by-path';
   const advice: string[] = [];
-  if (node === undefined) advice.push(`${path} is not there now`);
+  advice.push(...aboutAbsence(path, 'tty', files));
   if (isNamedByOrder(path)) {
     advice.push(`${path} goes to whichever board was plugged in first; write ${byPath}`);
   }
@@ -58,6 +59,13 @@ function aboutPath(path: string, files: HostFiles): string[] {
   const doubt = usb && doubtOfIdentity(usb, listUsbDevices(files));
   if (doubt !== undefined) advice.push(`${path} ${doubt}; write ${byPath}`);
   return advice;
+}
+
+function aboutAbsence(path: string, what: 'tty' | 'file', files: HostFiles): string[] {
+  const error = files.errorAt(path);
+  if (error === undefined) return [];
+  const { problem, cure } = whyUnusable(path, what, error, undefined, files);
+  return [problem === `no such ${what}` ? `${path} is not there now` : `${path}: ${problem}; ${cure}`];
 }
 
 function aboutTtyNames({ ttys }: PooledDevice): string[] {
@@ -78,7 +86,7 @@ function aboutTtyNames({ ttys }: PooledDevice): string[] {
 function aboutLocks(device: PooledDevice, before: readonly PooledDevice[], files: HostFiles): string[] {
   return device.locks.flatMap((path, index) => {
     const advice: string[] = [];
-    if (files.stat(path) === undefined) advice.push(`${path} is not there now`);
+    advice.push(...aboutAbsence(path, 'file', files));
     if (USB_NODE.test(path)) {
       const number = files.deviceNumber(path);
       const serial = (number && usbDeviceBehind(number, files)?.serial) ?? 'SERIAL';

@@ -5,6 +5,7 @@ import type { Invocation } from '../base/run-main.ts';
 import { parseJigAddress } from '../jig-client/jig-address.ts';
 import { adviceOn } from './check-advice.ts';
 import { HostFiles } from './host-files.ts';
+import { NO_TTY } from './place.ts';
 import { type PooledDevice, readPool } from './pool.ts';
 import { physicalName } from './sysfs-usb.ts';
 
@@ -50,7 +51,10 @@ export async function examineConfig(config: string, files = new HostFiles()): Pr
   const { devices, errors } = await readOrRefuse(config);
   const located = (texts: readonly string[]): string[] => texts.map((text) => `${config}: ${text}`);
   return {
-    errors: [...errors, ...located([...jigErrors(devices), ...placeErrors(devices, files)])],
+    errors: [
+      ...errors,
+      ...located([...jigErrors(devices), ...kindErrors(devices, files), ...placeErrors(devices, files)]),
+    ],
     advice: located(adviceOn(devices, files)),
     deviceCount: devices.length,
     ttyCount: devices.reduce((count, { ttys }) => count + ttys.length, 0),
@@ -78,6 +82,16 @@ function jigErrors(devices: readonly PooledDevice[]): string[] {
       return [error.message];
     }
   });
+}
+
+/** What is not there, or not to be seen, may be a tty. */
+function kindErrors(devices: readonly PooledDevice[], files: HostFiles): string[] {
+  return devices.flatMap(({ ttys }, index) =>
+    ttys.flatMap(({ path, locked }, ttyIndex) => {
+      const isOther = locked && files.stat(path) !== undefined && files.deviceNumber(path) === undefined;
+      return isOther ? [`devices.${index}.ttys.${ttyIndex}: ${path}: ${NO_TTY}`] : [];
+    }),
+  );
 }
 
 /** One tty by two names, such as its by-id and its by-path link: only what is plugged in can show it. */

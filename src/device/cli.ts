@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { oneLine } from '../base/one-line.ts';
+import { packageFile } from '../base/package-file.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
@@ -77,6 +79,7 @@ interface Flags {
   optional?: boolean;
   quiet?: boolean;
   verbose?: boolean;
+  version?: boolean;
 }
 
 /** The command `sai-device`. `guardProgram` is what `guard-main.ts` was built into. */
@@ -107,6 +110,10 @@ async function obey(command: Command, invocation: Invocation, guardProgram: stri
     return 0;
   }
   const flags = command.opts<Flags>();
+  if (flags.version) {
+    print(`${readVersion()}\n`);
+    return 0;
+  }
   diagnostics.verbosity = flags.quiet ? 'quiet' : flags.verbose ? 'verbose' : 'normal';
   const config = flags.config ?? (env[ENV.devicesConfig] || DEFAULT_CONFIG);
   const force = flags.force ?? false;
@@ -136,7 +143,24 @@ async function obey(command: Command, invocation: Invocation, guardProgram: stri
   return await runUnderLease(requestOf(command.args, flags, config), invocation, guardProgram);
 }
 
+function readVersion(): string {
+  const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string };
+  return version;
+}
+
 function commandLine(): Command {
+  const command = describedCommandLine();
+  // To commander they are one option, of which the last one wins.
+  const waits = new Set<string>();
+  for (const each of ['wait', 'no-wait']) {
+    command.on(`option:${each}`, () => {
+      if (waits.add(each).size > 1) throw usage('expected one of --wait and --no-wait, got both');
+    });
+  }
+  return command;
+}
+
+function describedCommandLine(): Command {
   const collect = (value: string, before: string[] = []): string[] => [...before, value];
   return (
     new Command('sai-device')
@@ -185,6 +209,7 @@ function commandLine(): Command {
       .option('--force', 'accept a run folder on a network or FUSE file system')
       .option('-q, --quiet', 'say only what failed')
       .option('-v, --verbose', 'say also why')
+      .option('--version', 'show the version of sai-rig')
       .helpOption('-h, --help', 'show this help')
       // What follows the type is the command's, also what looks like an option of ours.
       .passThroughOptions()
@@ -232,7 +257,11 @@ function requestOf(words: readonly string[], flags: Flags, config: string): RunR
   if (hasDashes) rest.shift();
   const [program, ...args] = rest;
   if (program === undefined)
-    throw usage(`expected a command after ${alias ? 'the alias' : `type ${type}`}, got none`);
+    throw usage(
+      alias
+        ? 'expected a command after the alias, got none'
+        : `expected a command after type ${type}, got none; a type goes before the command`,
+    );
   if (!hasDashes && program.startsWith('-'))
     throw usage(`expected a command after type ${type}, got ${program}; options go before the type`);
   return {
@@ -247,7 +276,7 @@ function requestOf(words: readonly string[], flags: Flags, config: string): RunR
     program,
     args,
     waitMs: waitMsOf(flags.wait),
-    maxLeaseMs: flags.maxLease === undefined ? undefined : parseDurationMs(flags.maxLease, '--max-lease'),
+    maxLeaseMs: flags.maxLease === undefined ? undefined : durationOf(flags.maxLease, '--max-lease'),
     graceMs: graceMsOf(flags),
     keepDaemons: (flags.keepDaemons ?? []).map((each) => checkDaemonPattern(each)),
     joins: !flags.new,
@@ -282,12 +311,20 @@ function toolRequestOf([program, ...args]: readonly string[], flags: Flags): Too
 }
 
 function graceMsOf({ grace }: Flags): number {
-  return grace === undefined ? DEFAULT_GRACE_MS : parseDurationMs(grace, '--grace');
+  return grace === undefined ? DEFAULT_GRACE_MS : durationOf(grace, '--grace');
 }
 
 function waitMsOf(wait: Flags['wait']): number | undefined {
   if (wait === undefined) return undefined;
-  return wait === false ? 0 : parseWaitMs(wait, '--wait');
+  return wait === false ? 0 : durationOf(wait, '--wait', parseWaitMs);
+}
+
+function durationOf(text: string, flag: string, parseMs = parseDurationMs): number {
+  try {
+    return parseMs(text, flag);
+  } catch (error) {
+    throw usage(reasonOf(error));
+  }
 }
 
 function priorityOf(text = String(USUAL_PRIORITY)): number {

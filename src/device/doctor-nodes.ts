@@ -5,6 +5,7 @@ import type { Ailment, ExaminedNode, Patient } from './ailment.ts';
 import type { HostFiles } from './host-files.ts';
 import { fileSystemOf } from './mounts.ts';
 import { permissionCure } from './permission.ts';
+import { NO_TTY, whyUnusable } from './place.ts';
 import type { PooledDevice } from './pool.ts';
 import { doubtOfIdentity, isById, isNamedByOrder, linksTo } from './serial-links.ts';
 import { listUsbDevices, type UsbDevice } from './sysfs-usb.ts';
@@ -33,11 +34,14 @@ export function ailmentsOfNodes(
 
 function aboutAccess({ what, label, path, node, number }: ExaminedNode, patient: Patient): Ailment[] {
   const { login, mayUse, files } = patient;
-  if (node === undefined) {
-    return [hardware(`${label}: no such ${what}`, 'plug the board in, or correct the config; see --scan')];
+  const error = files.errorAt(path);
+  if (node === undefined || error !== undefined) {
+    const { problem, cure } = whyUnusable(path, what, error ?? 'ENOENT', login, files);
+    const hint = problem === 'no permission' ? '' : '; see --scan';
+    return [hardware(`${label}: ${problem}`, `${cure}${hint}`)];
   }
   if (what === 'tty' && number === undefined) {
-    const problem = `${label}: expected a tty, found another kind of file`;
+    const problem = `${label}: ${NO_TTY}`;
     return [{ blame: 'config', problem, cure: 'correct the config; see --scan' }];
   }
   const found: Ailment[] = [];

@@ -99,8 +99,9 @@ export function aliasOf(
   if (!alias) return {};
   const tty = ttys[alias.ttyIndex];
   if (tty) return { [alias.name]: tty.path };
+  const count = ttys.length === 1 ? '1 tty' : `${ttys.length} ttys`;
   throw new RigError(
     'usage',
-    `${alias.name}=${alias.ttyIndex}: expected the index of a tty, found ${ttys.length} ttys`,
+    `${alias.name}=${alias.ttyIndex}: expected the index of a tty, counted from 0, found ${count}`,
   );
 }

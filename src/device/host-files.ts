@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { errnoCode, reasonOf } from '../base/errors.ts';
 import { splitDeviceNumber } from '../base/proc-locks.ts';
 
 /**
@@ -36,6 +37,16 @@ export class HostFiles {
       return statSync(this.#root + path);
     } catch {
       return undefined;
+    }
+  }
+
+  /** The system error that keeps this user from seeing what is there: `ENOENT`, `EACCES`; undefined when nothing does. */
+  errorAt(path: string): string | undefined {
+    try {
+      statSync(this.#root + path);
+      return undefined;
+    } catch (error) {
+      return errnoCode(error) ?? reasonOf(error);
     }
   }
 

@@ -68,7 +68,7 @@ export function lookAt(
   );
   if (wrong) {
     const text = `${wrong.problem}; ${wrong.cure}`;
-    return { state: 'missing', problem: { path: places[0]?.path ?? '', text } };
+    return { state: 'missing', problem: { blame: 'hardware', path: places[0]?.path ?? '', text } };
   }
   return {
     state: 'free',

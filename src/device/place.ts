@@ -4,7 +4,8 @@ import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { errnoCode, reasonOf } from '../base/errors.ts';
 import { type FileId, splitDeviceNumber } from '../base/proc-locks.ts';
 import { statIfVisible } from '../base/visible-file.ts';
-import { permissionCure } from './permission.ts';
+import type { HostFiles } from './host-files.ts';
+import { type Login, permissionCure } from './permission.ts';
 import type { PooledDevice, PooledTty } from './pool.ts';
 import { physicalName } from './sysfs-usb.ts';
 
@@ -15,6 +16,9 @@ import { physicalName } from './sysfs-usb.ts';
  */
 const FIRST_PTY_MAJOR = 136;
 const LAST_PTY_MAJOR = 143;
+
+/** Of what stands where the config has a tty. */
+export const NO_TTY = 'expected a tty, found another kind of file';
 
 export interface Place extends FileId {
   /** As configured. */
@@ -31,6 +35,8 @@ export interface Place extends FileId {
 
 /** Why a place cannot be used, with the cure. */
 export interface PlaceProblem {
+  /** `config` where no plugging in and no permission makes it right. */
+  readonly blame: 'config' | 'hardware';
   readonly path: string;
   readonly text: string;
 }
@@ -98,21 +104,30 @@ export function survey(path: string, tty: PooledTty | undefined): Place | PlaceP
     stat = statSync(path);
     accessSync(path, tty ? constants.R_OK | constants.W_OK : constants.R_OK);
   } catch (error) {
-    return { path, text: `${path}: ${problemOf(path, tty ? 'tty' : 'file', error)}` };
+    const what = tty ? 'tty' : 'file';
+    const { problem, cure } = whyUnusable(path, what, errnoCode(error) ?? reasonOf(error));
+    return { blame: 'hardware', path, text: `${path}: ${problem}; ${cure}` };
   }
-  if (tty && !stat.isCharacterDevice()) {
-    return { path, text: `${path}: expected a tty, found another kind of file; correct the devices config` };
-  }
+  if (tty && !stat.isCharacterDevice())
+    return { blame: 'config', path, text: `${path}: ${NO_TTY}; correct the devices config` };
   return { path, name: nameOf(stat), dev: stat.dev, ino: stat.ino, rdev: stat.rdev, tty };
 }
 
-function problemOf(path: string, what: 'tty' | 'file', error: unknown): string {
-  const code = errnoCode(error);
+/** What a system error says of a path, and what to do. */
+export function whyUnusable(
+  path: string,
+  what: 'tty' | 'file',
+  code: string,
+  login?: Login,
+  files?: HostFiles,
+): { readonly problem: string; readonly cure: string } {
   if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') {
-    return `no such ${what}; plug the board in, or correct the config`;
+    return { problem: `no such ${what}`, cure: 'plug the board in, or correct the config' };
   }
-  if (code === 'EACCES' || code === 'EPERM') return `no permission; ${permissionCure(path, what)}`;
-  return `cannot be used: ${code ?? reasonOf(error)}; correct the config`;
+  if (code === 'EACCES' || code === 'EPERM') {
+    return { problem: 'no permission', cure: permissionCure(path, what, login, files) };
+  }
+  return { problem: `cannot be used: ${code}`, cure: 'correct the config' };
 }
 
 function nameOf(stat: Stats): string {

@@ -87,8 +87,8 @@ export async function loadPool(path: string): Promise<PooledDevice[]> {
 /** The devices, and a line for each thing that keeps the config from being used. @throws {RigError} when it cannot be read */
 export async function readPool(path: string): Promise<{ devices: PooledDevice[]; errors: string[] }> {
   const config = parseAll(DevicePool, await readConfigFile(path), path);
-  if ('problems' in config) return { devices: [], errors: [...config.problems] };
-  const errors: string[] = [];
+  const errors = 'problems' in config ? [...config.problems] : [];
+  if (!config.output) return { devices: [], errors };
   const devices = config.output.devices.map((device, index) => {
     return fillIn(device, `${path}: devices.${index}`, (text) => errors.push(text));
   });

@@ -46,7 +46,8 @@ export async function scanForDevices(
     for (const remark of remarks) diagnostics.say(`${what}: ${remark}`);
   }
   const devices = found.map(({ entry }) => entry).filter((entry) => entry !== undefined);
-  if (devices.length > 0) print(`${JSON.stringify({ devices }, null, 2)}\n`);
+  // Also without any, so that a file it is written to is a config.
+  print(`${JSON.stringify({ devices }, null, 2)}\n`);
   return 0;
 }
 

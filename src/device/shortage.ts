@@ -11,7 +11,7 @@ import { describeWants, unservedWants, type Want } from './want.ts';
 /** Of one want; the rest are counted. */
 const MAX_SHOWN = 3;
 
-/** @throws {RigError} blame `hardware` when a want cannot be served, however long one waits */
+/** @throws {RigError} blame `hardware`, or `config`, when a want cannot be served, however long one waits */
 export function refuseUnusable(wants: readonly Want[], sights: readonly Sight[]): void {
   const isThere = (device: Sight['device']): boolean =>
     sights.some((sight) => sight.device === device && sight.view.state !== 'missing');
@@ -20,12 +20,14 @@ export function refuseUnusable(wants: readonly Want[], sights: readonly Sight[])
   const missing = sights
     .filter(({ device }) => unserved.devices.includes(device))
     .flatMap(({ device, view }) =>
-      view.state === 'missing' ? [`${device.name}: ${view.problem.text}`] : [],
+      view.state === 'missing'
+        ? [{ blame: view.problem.blame, text: `${device.name}: ${view.problem.text}` }]
+        : [],
     );
   const [first] = missing;
   if (first === undefined) return;
   const others = missing.length > 1 ? ` (and ${missing.length - 1} more of type ${unserved.type} alike)` : '';
-  throw new RigError('hardware', `${first}${others}`);
+  throw new RigError(first.blame, `${first.text}${others}`);
 }
 
 /** `uno1 is held by pid 812 (…) of ann since 12:03:04; uno2 …`, of every want that lacks a device. */

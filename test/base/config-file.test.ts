@@ -19,14 +19,42 @@ test.each([
   ],
   ['a hash and tab inside a string', '{"a": "x # y\\t", # c\n}', { a: 'x # y\t' }],
   ['an empty array', '[]', []],
+  [
+    'a key in several objects',
+    '{"a": {"a": [{"a": "a"}, {"a": "\\"a\\": 1"}]}}',
+    { a: { a: [{ a: 'a' }, { a: '"a": 1' }] } },
+  ],
+  ['keys without quotes', '{devices: [], # none\n}', { devices: [] }],
 ])('%s is read', async (_name, text, value) => {
   expect(await readConfigFile(configFile(text))).toEqual(value);
 });
 
 test.each([
-  ['a missing comma', '{\n  "a": 1\n  "b": 2\n}', /conf:\d+:\d+: expected JSON: /],
-  ['a missing brace', '{"a": [1, 2}', /conf:\d+:\d+: expected JSON: /],
-  ['the same key twice', '{"a": 1, "a": 2, }', /conf:1:\d+: expected JSON: Map keys must be unique/],
+  [
+    'a missing comma',
+    '{\n  "a": 1\n  "b": 2\n}',
+    /conf:3:3: expected JSON: expected ',' or '}' after property value$/,
+  ],
+  [
+    'a missing comma after a comment',
+    '{ # a, b\n  "a": [{}\n  {}]\n}',
+    /conf:3:3: expected JSON: expected ',' or ']' after array element$/,
+  ],
+  ['a missing bracket', '{"a": [1, 2}', /conf:1:12: expected JSON: expected ',' or ']' after array element$/],
+  ['an end too soon', '{"a": [\n', /conf:2:1: expected JSON: unexpected end$/],
+  ['a value that is missing', '{"a": {"b": }]}', /conf:1:\d+: expected JSON: unexpected }$/],
+  ['the same key twice', '{"a": 1,\n "a" : 2}', /conf:2:2: expected each key once, got "a" again$/],
+  [
+    'a key in two spellings',
+    '{"b": [{"a": {}, "\\u0061": 2}]}',
+    /conf:1:18: expected each key once, got "\\u0061" again$/,
+  ],
+  [
+    'the same key twice, relaxed',
+    '{"a": 1, # "a":\n "a": 2, }',
+    /conf:2:2: expected each key once, got "a" again$/,
+  ],
+  ['the same key twice without quotes', '{a: 1,\n a: 2}', /conf:2:2: expected each key once, got a again$/],
   ['YAML that is not JSON', 'devices: []', /conf: expected JSON, got /],
   ['an alias of YAML that leads nowhere', '{"a": *x}', /conf: expected JSON: Unresolved alias/],
   ['an empty file', '', /conf: expected JSON, got /],

@@ -26,7 +26,9 @@ test.each([
     'conf: devices.0.ttys.0: unknown key "baud"',
   ],
   [{ devices: [{ ...device, ttys: [5] }] }, 'conf: devices.0.ttys.0: expected (string | object), got 5'],
-  [[], 'conf: devices: expected a value, got nothing'],
+  [[], 'conf: expected an object with "devices", got an array'],
+  [[device], 'conf: expected an object with "devices", got an array'],
+  [{ devices: [[]] }, 'conf: devices.0: expected an object with "name" and "type", got an array'],
   ['x', 'conf: expected an object, got "x"'],
 ])('%j is refused by naming path, expected and found', (value, message) => {
   expect(() => parse(DevicePool, value, 'conf')).toThrow(

@@ -45,6 +45,29 @@ describe('errors:', () => {
     ]);
   });
 
+  test('each unknown key of an object is said, and what is missing without them', async () => {
+    const { errors } = await examine([
+      { name: 'a', type: 'uno', tys: ['x'], wat: 1 },
+      { name: 'b', type: 'uno', ttys: [{ tty: '/dev/x', baud: 1, names: 'con' }] },
+    ]);
+    expect(errors).toEqual([
+      'devices.0: unknown key "tys" (did you mean "ttys"?)',
+      'devices.1.ttys.0: unknown key "baud"',
+      'devices.0: unknown key "wat" (did you mean "wait"?)',
+      'devices.1.ttys.0: unknown key "names" (did you mean "name"?)',
+      'devices.0: expected at least one tty or one entry in locks, got nothing to lock',
+    ]);
+    const both = await examine([{ typ: 'uno', wat: 1, ttys: [{ tty: 7, rate: 'x' }] }]);
+    expect(both.errors).toEqual([
+      'devices.0: unknown key "typ" (did you mean "type"?)',
+      'devices.0: unknown key "wat" (did you mean "wait"?)',
+      'devices.0.name: expected a value, got nothing',
+      'devices.0.type: expected a value, got nothing',
+      'devices.0.ttys.0.tty: expected string, got 7',
+      'devices.0.ttys.0.rate: expected number, got "x"',
+    ]);
+  });
+
   test('all that stands in the way of another device is said', async () => {
     const { errors } = await examine([
       { ...GOOD, maxLease: '1000h' },

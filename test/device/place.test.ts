@@ -53,6 +53,7 @@ test('a tty of the machine is named after the hardware behind it, a file after i
 test('a path that is not there is a problem with a cure, and so is one behind a file', () => {
   const missing = join(folder, 'ttyUSB9');
   expect(surveyPlaces(pooledUno([pathOf(0), missing])).problem).toEqual({
+    blame: 'hardware',
     path: missing,
     text: `${missing}: no such tty; plug the board in, or correct the config`,
   });

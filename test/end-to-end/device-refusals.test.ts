@@ -5,8 +5,10 @@ import {
   closeSync,
   copyFileSync,
   existsSync,
+  mkdirSync,
   openSync,
   readFileSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { describe, expect, test } from 'vitest';
@@ -32,7 +34,16 @@ const RAN = ['echo', 'ran'];
 describe('refused at once, with one line:', () => {
   test.each<[string, string[], string]>([
     ['nothing at all', [], 'expected a device type and a command, got neither; see sai-device --help'],
-    ['a type alone', ['uno'], 'expected a command after type uno, got none; see sai-device --help'],
+    [
+      'a type alone',
+      ['uno'],
+      'expected a command after type uno, got none; a type goes before the command; see sai-device --help',
+    ],
+    [
+      'two ways of waiting',
+      ['--wait', '1s', '--no-wait', 'uno', ...RAN],
+      'expected one of --wait and --no-wait, got both; see sai-device --help',
+    ],
     ['an alias alone', ['uno', 'P=0'], 'expected a command after the alias, got none; see sai-device --help'],
     [
       'an option after the type',
@@ -47,14 +58,18 @@ describe('refused at once, with one line:', () => {
     [
       'a duration without a unit',
       ['--wait', '10', 'uno', ...RAN],
-      '--wait: expected a duration such as 300ms, 2s, 5m or 8h, got "10"',
+      '--wait: expected a duration such as 300ms, 2s, 5m or 8h, got "10"; see sai-device --help',
     ],
     [
       'an index that is none',
       ['uno', 'P=x', ...RAN],
       'P=x: expected the index of a tty, such as P=0; see sai-device --help',
     ],
-    ['an index too high', ['uno', 'P=1', ...RAN], 'P=1: expected the index of a tty, found 1 ttys'],
+    [
+      'an index too high',
+      ['uno', 'P=1', ...RAN],
+      'P=1: expected the index of a tty, counted from 0, found 1 tty',
+    ],
     [
       'an alias of ours',
       ['uno', 'PATH=0', ...RAN],
@@ -142,14 +157,48 @@ describe('refused at once, with one line:', () => {
     });
   });
 
-  test('a device whose tty is not a tty (74)', async () => {
+  test('a device whose tty is another kind of file (78), as --check says it', async () => {
     await using bench = new Bench();
     const tty = bench.file('plain');
     writeFileSync(tty, '');
     bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys: [tty] }] });
     expect(await refusal(bench, ['uno', ...RAN])).toMatchObject({
-      status: 74,
+      status: 78,
       evidence: `uno1: ${tty}: expected a tty, found another kind of file; correct the devices config`,
+    });
+    const { status, stderr } = await bench.run(['--check']);
+    expect({ status, stderr }).toEqual({
+      status: 78,
+      stderr: expect.stringContaining(
+        `${bench.config}: devices.0.ttys.0: ${tty}: expected a tty, found another kind of file\n`,
+      ),
+    });
+  });
+
+  test('a tty in a folder that the user may not enter (74), as --doctor and --check say it', async (context) => {
+    needsRoot(context, 'to become a user who has none');
+    needsProgram(context, 'setpriv');
+    await using bench = new Bench();
+    const folder = bench.file('private');
+    mkdirSync(folder, { mode: 0o700 });
+    const tty = `${folder}/tty`;
+    symlinkSync(bench.board.ttyPath, tty);
+    bench.configure({ devices: [{ name: 'uno1', type: 'uno', ttys: [tty] }] });
+    chmodSync(bench.folder, 0o777);
+    const program = reachableSaiDevice();
+    const asNobody = (...args: string[]): { status: number | null; stdout: string; stderr: string } => {
+      const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, program, ...args];
+      return spawnSync('setpriv', nobody, { env: bench.env, encoding: 'utf8' });
+    };
+    const cure = 'make its folder accessible to this user';
+    expect(asNobody('uno', ...RAN)).toMatchObject({
+      status: 74,
+      stderr: `sai-device: uno1: ${tty}: no permission; ${cure}\n`,
+    });
+    expect(asNobody('--doctor').stdout).toContain(`problem: uno1: ${tty}: no permission; cure: ${cure}\n`);
+    expect(asNobody('--check')).toMatchObject({
+      status: 0,
+      stderr: `sai-device: advice: ${bench.config}: devices.0.ttys.0: ${tty}: no permission; ${cure}\n`,
     });
   });
 
@@ -252,6 +301,14 @@ describe('refused at once, with one line:', () => {
 test('one device of two that is not there does not keep the other from being used', async () => {
   await using bench = new Bench({ ttys: ['/dev/no-such-tty'] }, {});
   expect((await bench.run(['uno', 'sh', '-c', 'echo $SAI_DEVICE_NAME'])).stdout).toBe('uno2\n');
+});
+
+test('--version shows that of the package', async () => {
+  await using bench = new Bench();
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  expect(await bench.run(['--version'])).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: '' });
 });
 
 test('--help shows examples on stdout, with status 0', async () => {
