@@ -154,7 +154,7 @@ describe('a pid namespace', () => {
     const script = `set -e
       "$@" & holder=$!
       while ! [ -e ${bench.file('up')} ]; do sleep 0.02; done
-      guard=$(grep -l SAI_DEVICE_GUARD= /proc/[0-9]*/environ | cut -d/ -f3)
+      guard=$(grep -ls SAI_DEVICE_GUARD= /proc/[0-9]*/environ | cut -d/ -f3)
       kill -STOP $guard; kill -KILL $holder $guard; wait $holder 2> /dev/null || true
       echo $((holder - 1)) > /proc/sys/kernel/ns_last_pid
       sleep 1000 & echo "same pid $(($! - holder))"
