@@ -77,7 +77,7 @@ async function parseRelaxed(path: string, text: string, jsonReason: string): Pro
 
 /** The same with blanks for comments and trailing commas, so that each place in it stays where it is. */
 function asStrict(text: string): string {
-  return text.replaceAll(/"(?:[^"\\\n]|\\.)*"|#[^\n]*|,(?=(?:\s|#[^\n]*)*[}\]])/g, (part) =>
+  return text.replaceAll(/"[^"\\\n]*(?:\\.[^"\\\n]*)*"?|#[^\n]*|,(?=(?:\s|#[^\n]*\n)*[}\]])/g, (part) =>
     part.startsWith('"') ? part : ' '.repeat(part.length),
   );
 }
@@ -152,11 +152,16 @@ function countColons(json: string): number {
   return count;
 }
 
+/** Without recursion: a file may nest deeper than the stack is. */
 function countKeys(value: unknown): number {
-  if (typeof value !== 'object' || value === null) return 0;
-  const values = Object.values(value);
-  let count = Array.isArray(value) ? 0 : values.length;
-  for (const each of values) if (typeof each === 'object') count += countKeys(each);
+  let count = 0;
+  const rest = [value];
+  for (let each = rest.pop(); each !== undefined; each = rest.pop()) {
+    if (typeof each !== 'object' || each === null) continue;
+    const values: unknown[] = Object.values(each);
+    if (!Array.isArray(each)) count += values.length;
+    for (const inner of values) if (typeof inner === 'object' && inner !== null) rest.push(inner);
+  }
   return count;
 }
 

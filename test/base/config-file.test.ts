@@ -24,6 +24,7 @@ test.each([
     '{"a": {"a": [{"a": "a"}, {"a": "\\"a\\": 1"}]}}',
     { a: { a: [{ a: 'a' }, { a: '"a": 1' }] } },
   ],
+  ['a comment of many hashes after a comma', `[1, ${'# '.repeat(200)}\n 2]`, [1, 2]],
   ['keys without quotes', '{devices: [], # none\n}', { devices: [] }],
 ])('%s is read', async (_name, text, value) => {
   expect(await readConfigFile(configFile(text))).toEqual(value);
