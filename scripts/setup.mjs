@@ -2,7 +2,7 @@
 // Makes a machine ready: npm packages, Debian packages, the built commands. Does only what is still missing.
 //
 //   node scripts/setup.mjs            what the commands, the demo and most tests need
-//   node scripts/setup.mjs --heavy    also what the last tests need (an AVR compiler, systemd-tmpfiles, boards in QEMU),
+//   node scripts/setup.mjs --heavy    also what the last tests need (an AVR compiler, systemd-tmpfiles, boards in QEMU, a guest with GPIO),
 //                                     and what benchmarks compare with
 
 import { spawn, spawnSync } from 'node:child_process';
@@ -13,6 +13,7 @@ import { constants } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from './build.mjs';
+import { prepareGpioGuest } from './gpio-guest.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const OLDEST_NODE = [20, 19];
@@ -51,6 +52,16 @@ const HEAVY = [
     file: '/usr/share/firmware-microbit-micropython/firmware.hex',
     debianPackage: 'firmware-microbit-micropython',
   },
+  // The guest with real GPIO: QEMU, and what its kernel is unpacked and its modules are built with.
+  { program: 'qemu-system-x86_64', debianPackage: 'qemu-system-x86' },
+  { file: '/usr/share/seabios/bios-256k.bin', debianPackage: 'seabios' },
+  { file: '/bin/busybox', debianPackage: 'busybox-static' },
+  { file: '/sbin/depmod', debianPackage: 'kmod' },
+  { program: 'gcc', debianPackage: 'gcc' },
+  { program: 'make', debianPackage: 'make' },
+  { program: 'objcopy', debianPackage: 'binutils' },
+  { program: 'xz', debianPackage: 'xz-utils' },
+  { program: 'gpioinfo', debianPackage: 'gpiod' },
   // Those that bench/expect.ts compares with.
   { program: 'expect', debianPackage: 'expect' },
   { file: '/usr/lib/python3/dist-packages/pexpect/__init__.py', debianPackage: 'python3-pexpect' },
@@ -69,7 +80,11 @@ export async function setUp(purpose) {
   await installNpmPackages();
   await installDebianPackages({ demo: DEMO, tests: TESTS, heavy: HEAVY }[purpose], purpose);
   if (await build()) say('built the commands into dist/');
-  if (purpose === 'heavy') prepareLinuxBoard();
+  if (purpose !== 'heavy') return;
+  prepareLinuxBoard();
+  await prepareGpioGuest(say).catch((error) =>
+    say(`the guest for GPIO tests could not be made: ${error.message}`),
+  );
 }
 
 /** Without it the tests skip what needs it, and say so. */

@@ -5,8 +5,11 @@ import { boardType } from '../../src/virtual-lab/board-types.ts';
 
 /** Skips the test, with the reason, where the machine lacks a program. */
 export function needsProgram(context: TestContext, name: string): void {
-  const { status } = spawnSync('sh', ['-c', `command -v ${name}`]);
-  context.skip(status !== 0, `needs the program ${name}`);
+  context.skip(!hasProgram(name), `needs the program ${name}`);
+}
+
+export function hasProgram(name: string): boolean {
+  return spawnSync('sh', ['-c', `command -v ${name}`]).status === 0;
 }
 
 /** Skips the test, with the reason, for everybody but root. */

@@ -1,0 +1,280 @@
+/**
+ * A virtual machine with Debian's own kernel, gpio-sim chips, USB serial adapters and 16550 ports; the host's files,
+ * read only, are its own. What it needs is made by `scripts/setup.mjs --heavy`. One a test file: it takes seconds.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+import type { TestContext } from 'vitest';
+import { gpioGuest } from '../../scripts/gpio-guest.mjs';
+import { hasProgram } from './needs.ts';
+import { ROOT } from './running-lab.ts';
+
+const QEMU = 'qemu-system-x86_64';
+const AGENT_HOST = '10.0.2.2'; // what QEMU's user network calls the host
+/** Where a daemon inside must listen to be reached from the host. */
+export const GUEST_HTTP_PORT = 8080;
+/** Of what the machine says on its console, so much goes into the message when it fails. */
+const CONSOLE_TAIL = 4000;
+
+export interface Outcome {
+  readonly status: number | NodeJS.Signals;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A program that runs in the guest. */
+export interface GuestProcess {
+  readonly outcome: Promise<Outcome>;
+  /** Resolves with the first line of stdout or stderr that matches. @throws when it ends without one */
+  line(pattern: RegExp): Promise<string>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly input?: string;
+}
+
+export interface GpioGuestOptions {
+  /** More of QEMU's arguments: serial adapters, what they are traced with. */
+  readonly devices?: readonly string[];
+}
+
+/** Why the guest cannot be started here; undefined when it can. */
+export function whyNoGpioGuest(): string | undefined {
+  if (!hasProgram(QEMU)) return `needs the program ${QEMU}`;
+  return gpioGuest() ? undefined : 'needs the guest that scripts/setup.mjs --heavy makes';
+}
+
+/** Skips the test, with the reason, where the guest cannot be started. */
+export function needsGpioGuest(context: TestContext): void {
+  const why = whyNoGpioGuest();
+  context.skip(why !== undefined, why);
+}
+
+export class GpioGuest implements AsyncDisposable {
+  /** On the host's loopback; leads to {@link GUEST_HTTP_PORT} inside. */
+  readonly httpPort: number;
+  readonly #qemu: ChildProcess;
+  readonly #ended: Promise<unknown>;
+  readonly #agent: Socket;
+  readonly #qmp: Qmp;
+  readonly #running = new Map<number, (message: Message) => void>();
+  #lastId = 0;
+
+  /** Resolves once programs can be run in it. @throws with the end of its console when it does not come up */
+  static async start({ devices = [] }: GpioGuestOptions = {}): Promise<GpioGuest> {
+    const files = gpioGuest();
+    if (!files) throw new Error('expected the guest to be made; run: node scripts/setup.mjs --heavy');
+    const server = createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as { port: number };
+    const qemu = spawn(QEMU, [...machine(files, port), ...devices], {
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+      detached: true, // Ctrl-C is for the test, which ends it
+    });
+    let console = '';
+    for (const stream of [qemu.stdout, qemu.stderr]) {
+      stream?.on('data', (chunk: Buffer) => {
+        console = (console + chunk.toString()).slice(-CONSOLE_TAIL);
+      });
+    }
+    const ended = once(qemu, 'close');
+    try {
+      const connected = once(server, 'connection') as Promise<[Socket]>;
+      const first = await Promise.race([connected, ended.then(() => undefined)]);
+      if (!first) throw new Error(`the guest ended before it was up:\n${console}`);
+      const qmp = new Qmp(qemu.stdio[3] as Socket);
+      await qmp.execute('qmp_capabilities');
+      const info = (await qmp.execute('human-monitor-command', { 'command-line': 'info usernet' })) as string;
+      const httpPort = Number(/HOST_FORWARD\S*\s+\d+\s+127\.0\.0\.1\s+(\d+)/.exec(info)?.[1]);
+      return new GpioGuest({ qemu, ended, agent: first[0], qmp, httpPort });
+    } catch (error) {
+      qemu.kill('SIGKILL');
+      await ended;
+      throw error;
+    } finally {
+      server.close();
+    }
+  }
+
+  private constructor(parts: {
+    qemu: ChildProcess;
+    ended: Promise<unknown>;
+    agent: Socket;
+    qmp: Qmp;
+    httpPort: number;
+  }) {
+    this.#qemu = parts.qemu;
+    this.#ended = parts.ended;
+    this.#agent = parts.agent;
+    this.#qmp = parts.qmp;
+    this.httpPort = parts.httpPort;
+    createInterface(this.#agent).on('line', (line) => {
+      const message = JSON.parse(line) as Message;
+      this.#running.get(message.id)?.(message);
+    });
+    this.#agent.on('error', () => {}); // the machine has ended
+  }
+
+  /** Starts a program of the host's files inside. */
+  start(program: string, args: readonly string[] = [], { env, cwd, input }: RunOptions = {}): GuestProcess {
+    this.#lastId += 1;
+    const id = this.#lastId;
+    const said = { stdout: '', stderr: '' };
+    const listeners = new Set<() => void>();
+    const outcome = new Promise<Outcome>((resolve, reject) => {
+      void this.#ended.then(() => reject(new Error(`${program}: the guest has ended`)));
+      this.#running.set(id, (message) => {
+        said.stdout += decoded(message.stdout);
+        said.stderr += decoded(message.stderr);
+        for (const listener of listeners) listener();
+        if (message.status === undefined) return;
+        this.#running.delete(id);
+        resolve({ status: message.signal ?? message.status ?? 0, ...said });
+      });
+    });
+    outcome.catch(() => {}); // told to whoever waits for it
+    this.#ask({ id, run: program, args, env, cwd: cwd ?? ROOT });
+    if (input !== undefined) this.#ask({ id, input: Buffer.from(input).toString('base64') });
+    const line = async (pattern: RegExp): Promise<string> => {
+      const found = new Promise<string>((resolve) => {
+        const look = (): void => {
+          const lines = `${said.stdout}\n${said.stderr}`.split('\n');
+          const match = lines.find((each) => pattern.test(each));
+          if (match === undefined) return;
+          listeners.delete(look);
+          resolve(match);
+        };
+        listeners.add(look);
+        look();
+      });
+      const over = outcome.then((end) => {
+        throw new Error(`${program}: expected a line ${pattern}, got ${JSON.stringify(end)}`);
+      });
+      return await Promise.race([found, over]);
+    };
+    return { outcome, line, kill: (signal) => this.#ask({ id, signal }) };
+  }
+
+  /** Runs a program to its end. */
+  async run(program: string, args: readonly string[] = [], options?: RunOptions): Promise<Outcome> {
+    return await this.start(program, args, options).outcome;
+  }
+
+  /** What a shell line prints. @throws when it fails */
+  async shell(line: string): Promise<string> {
+    const { status, stdout, stderr } = await this.run('/bin/sh', ['-ec', line]);
+    if (status !== 0) throw new Error(`${line}: ${status}: ${stderr}`);
+    return stdout;
+  }
+
+  /** A gpio-sim chip with named lines, live. Its files are in the folder that comes back. */
+  async addChip(label: string, lines: readonly string[]): Promise<SimChip> {
+    const config = `/sys/kernel/config/gpio-sim/${label}`;
+    const named = lines.map((name, n) => `mkdir bank/line${n}; echo ${name} > bank/line${n}/name;`);
+    const printed = await this.shell(
+      `mkdir ${config}; cd ${config}; mkdir bank; echo ${label} > bank/label;
+       echo ${lines.length} > bank/num_lines; ${named.join(' ')} echo 1 > live; cat dev_name bank/chip_name`,
+    );
+    const [device = '', chip = ''] = printed.trim().split('\n');
+    return { config, sysfs: `/sys/devices/platform/${device}/${chip}`, path: `/dev/${chip}` };
+  }
+
+  /** What QEMU is told: devices that come and go, a break on a wire. @throws with its reason when it refuses */
+  async monitor(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown> {
+    return await this.#qmp.execute(command, args);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#agent.destroy();
+    this.#qemu.kill('SIGKILL');
+    await this.#ended;
+  }
+
+  #ask(message: object): void {
+    this.#agent.write(`${JSON.stringify(message)}\n`);
+  }
+}
+
+export interface SimChip {
+  /** In configfs: 0 in its `live` takes it away under whoever holds it. */
+  readonly config: string;
+  /** In sysfs: `sim_gpioN/value` is the level, `sim_gpioN/pull` what the board does. */
+  readonly sysfs: string;
+  /** Device node. */
+  readonly path: string;
+}
+
+interface Message {
+  readonly id: number;
+  readonly stdout?: string;
+  readonly stderr?: string;
+  readonly status?: number | null;
+  readonly signal?: NodeJS.Signals | null;
+}
+
+function decoded(text: string | undefined): string {
+  return Buffer.from(text ?? '', 'base64').toString();
+}
+
+/** Emulated throughout: a /dev/kvm that is there need not be one that works. */
+function machine({ kernel, initramfs }: { kernel: string; initramfs: string }, agentPort: number): string[] {
+  const spaced = (text: string): string => text.replaceAll(' ', '%20');
+  const words = [
+    ...['console=ttyS0', 'quiet', 'panic=-1', 'reboot=t'],
+    ...[`sai.node=${spaced(process.execPath)}`, `sai.repo=${spaced(ROOT)}`],
+    `sai.host=${AGENT_HOST}:${agentPort}`,
+  ];
+  const share = (path: string, tag: string): string =>
+    `local,path=${path.replaceAll(',', ',,')},mount_tag=${tag},security_model=none,readonly=on,multidevs=remap`;
+  return [
+    ...[
+      '-accel',
+      'tcg',
+      '-M',
+      'pc',
+      '-m',
+      '768',
+      '-nodefaults',
+      '-no-user-config',
+      '-display',
+      'none',
+      '-no-reboot',
+    ],
+    ...['-kernel', kernel, '-initrd', initramfs, '-append', words.join(' ')],
+    ...['-serial', 'stdio', '-device', 'isa-debug-exit,iobase=0xf4,iosize=0x04', '-device', 'virtio-rng-pci'],
+    ...['-virtfs', share('/', 'host'), '-virtfs', share(ROOT, 'repo')],
+    ...['-netdev', `user,id=net,hostfwd=tcp:127.0.0.1:0-:${GUEST_HTTP_PORT}`],
+    ...['-device', 'virtio-net-pci,netdev=net,romfile='],
+    ...['-chardev', 'socket,id=qmp,fd=3', '-mon', 'chardev=qmp,mode=control'],
+  ];
+}
+
+/** Orders to QEMU, one after the other. */
+class Qmp {
+  readonly #link: Socket;
+  readonly #waiting: { resolve: (value: unknown) => void; reject: (reason: Error) => void }[] = [];
+
+  constructor(link: Socket) {
+    this.#link = link;
+    link.on('error', () => {}); // the machine has ended
+    createInterface(link).on('line', (line) => {
+      const message = JSON.parse(line) as { return?: unknown; error?: { desc: string } };
+      if (message.error) this.#waiting.shift()?.reject(new Error(message.error.desc));
+      else if ('return' in message) this.#waiting.shift()?.resolve(message.return);
+    });
+  }
+
+  execute(command: string, args: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      this.#link.write(`${JSON.stringify({ execute: command, arguments: args })}\n`);
+    });
+  }
+}
