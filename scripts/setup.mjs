@@ -2,7 +2,7 @@
 // Makes a machine ready: npm packages, Debian packages, the built commands. Does only what is still missing.
 //
 //   node scripts/setup.mjs            what the commands, the demo and most tests need
-//   node scripts/setup.mjs --heavy    also what the last tests need (an AVR compiler, systemd-tmpfiles, boards in QEMU, a guest with GPIO),
+//   node scripts/setup.mjs --heavy    also what the last tests need (an AVR and a device tree compiler, systemd, boards in QEMU, a guest with GPIO),
 //                                     and what benchmarks compare with
 
 import { spawn, spawnSync } from 'node:child_process';
@@ -42,7 +42,11 @@ const TESTS = [
 const HEAVY = [
   ...TESTS,
   { program: 'avr-gcc', debianPackage: 'gcc-avr' },
-  { program: 'systemd-tmpfiles', debianPackage: 'systemd-standalone-tmpfiles' },
+  // One package: the standalone ones of tmpfiles and sysusers exclude it.
+  { program: 'systemd-tmpfiles', debianPackage: 'systemd' },
+  { program: 'systemd-sysusers', debianPackage: 'systemd' },
+  { program: 'systemd-analyze', debianPackage: 'systemd' },
+  { program: 'dtc', debianPackage: 'device-tree-compiler' },
   { file: '/usr/lib/avr/include/avr/io.h', debianPackage: 'avr-libc' },
   { program: 'sb', debianPackage: 'lrzsz' },
   { program: 'cpio', debianPackage: 'cpio' },

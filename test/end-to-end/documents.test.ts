@@ -76,7 +76,7 @@ test.for(documents)(
   async (document, context) => {
     const blocks = blocksOf(document).filter((block) => !boardOf(block) && block.commands !== '');
     if (blocks.length === 0) return;
-    for (const program of ['cmake', 'curl']) {
+    for (const program of ['cmake', 'curl', 'dtc']) {
       if (blocks.some(({ commands }) => commands.includes(program))) needsProgram(context, program);
     }
     await runAll(blocks, await startLab(NEEDS_JIG.has(document) ? 'held by a jig' : 'free'));

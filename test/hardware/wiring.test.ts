@@ -1,0 +1,159 @@
+import { spawnSync } from 'node:child_process';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { tempFolder } from '../temp-folder.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const WIRING = join(ROOT, 'hardware/wiring');
+const NAMES = readdirSync(WIRING)
+  .filter((file) => file.endsWith('.jig.json'))
+  .map((file) => file.replace('.jig.json', ''));
+
+/** Source: Raspberry Pi documentation, GPIO, voltage specifications: the worst of BCM2711 and BCM2835/2837. */
+const PI = { supplyVolts: 3.3, pullOhmsMin: 33_000, lowOhmsMax: 0.4 / 0.004, inputHighMinVolts: 2.0 };
+/** Source: the same page: the greatest drive strength of BCM2711. */
+const GREATEST_MILLIAMPERES = 8;
+
+interface Parts {
+  readonly circuit: string;
+  readonly seriesOhms: number;
+  readonly pullOhms: number;
+  readonly boardPullOhms?: number;
+  readonly lowMaxVolts?: number;
+  readonly highMinVolts?: number;
+  readonly source?: string;
+}
+
+function linesOf(name: string): [string, Parts][] {
+  const { lines } = JSON.parse(readFileSync(join(WIRING, `${name}.wiring.json`), 'utf8')) as {
+    lines: Record<string, Parts>;
+  };
+  return Object.entries(lines);
+}
+
+const allLines = NAMES.flatMap((name) => linesOf(name).map(([line, parts]) => ({ name, line, parts })));
+
+/** Volts of a node between resistors to a source each. */
+function node(...branches: readonly { readonly volts: number; readonly ohms: number }[]): number {
+  const current = branches.reduce((sum, { volts, ohms }) => sum + volts / ohms, 0);
+  return current / branches.reduce((sum, { ohms }) => sum + 1 / ohms, 0);
+}
+
+function run(program: string, ...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
+  return { status, stdout, stderr };
+}
+
+function draw(...args: string[]) {
+  return run(process.execPath, join(ROOT, 'scripts/draw-wiring.mjs'), ...args);
+}
+
+/** A copy of the wiring folder in which one text of one file is another. */
+function folderWith(file: string, text: string, other: string): string {
+  const folder = join(tempFolder(), 'wiring');
+  cpSync(WIRING, folder, { recursive: true });
+  const path = join(folder, file);
+  const before = readFileSync(path, 'utf8');
+  expect(before).toContain(text);
+  writeFileSync(path, before.replace(text, other));
+  return folder;
+}
+
+test.each(NAMES)('sai-jig takes the config of %s', (name) => {
+  const config = join(WIRING, `${name}.jig.json`);
+  const { status, stdout, stderr } = run(join(ROOT, 'bin/sai-jig'), '--config', config, '--check', '--json');
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  const { targets } = JSON.parse(stdout) as { targets: { lines: { name: string }[] }[] };
+  const lines = targets.flatMap((target) => target.lines.map((line) => line.name));
+  expect(lines.sort()).toEqual(
+    linesOf(name)
+      .map(([line]) => line)
+      .sort(),
+  );
+});
+
+test('every config has its parts and its drawing, and nothing else is there', () => {
+  const expected = NAMES.flatMap((name) => [`${name}.jig.json`, `${name}.svg`, `${name}.wiring.json`]);
+  expect(readdirSync(WIRING).sort()).toEqual([...expected, 'README.md', 'pin-map.svg'].sort());
+});
+
+test('the committed drawings are what is drawn', () => {
+  expect(draw('--check')).toEqual({ status: 0, stdout: '', stderr: '' });
+});
+
+test.each([
+  ['stale', 'esp32.wiring.json', '"seriesOhms": 470', '"seriesOhms": 471', /esp32\.svg: not what/],
+  ['of a pin used twice', 'nrf52.jig.json', '"offset": 13', '"offset": 22', /GPIO22 once, found/],
+  ['that is unsafe let go', 'stm32.jig.json', '"safe": 0', '"safe": 1', /reset\.safe: expected 0, found 1/],
+  ['whose pin starts pulled up', 'imx.jig.json', '"offset": 16', '"offset": 7', /reset\.offset: expected/],
+  ['of the serial console', 'power.jig.json', '"offset": 11', '"offset": 14', /expected a free GPIO/],
+  ['without a resistor', 'rp2040.wiring.json', '"pullOhms": 10000', '"pullOhms": 0', /expected a resistor/],
+  [
+    'with texts on each other',
+    'imx.wiring.json',
+    '"title": "i.MX 6',
+    `"title": "${'wide '.repeat(50)}`,
+    /text/,
+  ],
+])('a drawing %s is refused', (_what, file, text, other, said) => {
+  const { status, stderr } = draw('--check', folderWith(file, text, other));
+  expect(status).toBe(1);
+  expect(stderr).toMatch(said);
+});
+
+test.each(allLines.filter(({ parts }) => parts.circuit === 'open-drain'))(
+  'pulled low, $name/$line is low, and let go it is high, whatever the Pi pulls',
+  ({ parts }) => {
+    const { supplyVolts, pullOhmsMin, lowOhmsMax } = PI;
+    const board = parts.boardPullOhms ? [{ volts: supplyVolts, ohms: parts.boardPullOhms }] : [];
+    const up = [{ volts: supplyVolts, ohms: parts.pullOhms }, ...board];
+    const low = node({ volts: 0, ohms: parts.seriesOhms + lowOhmsMax }, ...up);
+    // Without the board's own: not every board has it.
+    const high = node(
+      { volts: 0, ohms: parts.seriesOhms + pullOhmsMin },
+      { volts: supplyVolts, ohms: parts.pullOhms },
+    );
+    expect(low).toBeLessThanOrEqual(parts.lowMaxVolts ?? 0.5);
+    expect(high).toBeGreaterThanOrEqual(Math.max(parts.highMinVolts ?? 0, 0.8 * supplyVolts));
+  },
+);
+
+test.each(allLines.filter(({ parts }) => parts.circuit === 'open-source'))(
+  'driven, $name/$line is high, against a resistor of the board as well',
+  ({ parts: { seriesOhms, pullOhms, boardPullOhms = Number.POSITIVE_INFINITY } }) => {
+    const driven = node(
+      { volts: PI.supplyVolts, ohms: seriesOhms + PI.lowOhmsMax },
+      { volts: 0, ohms: pullOhms },
+      { volts: 0, ohms: boardPullOhms },
+    );
+    expect(driven).toBeGreaterThanOrEqual(0.7 * PI.supplyVolts);
+  },
+);
+
+test.each(allLines.filter(({ parts }) => parts.circuit === 'input'))(
+  'the board, on, makes $name/$line high, with what protects the pin in the way',
+  ({ parts: { seriesOhms, pullOhms } }) => {
+    const seen = node(
+      { volts: PI.supplyVolts, ohms: seriesOhms },
+      { volts: 0, ohms: pullOhms },
+      { volts: 0, ohms: PI.pullOhmsMin },
+    );
+    expect(seen).toBeGreaterThanOrEqual(PI.inputHighMinVolts);
+  },
+);
+
+test.each(allLines.filter(({ parts }) => /^(?:open-|input)/.test(parts.circuit)))(
+  'a pin of the Pi that fights the board over $name/$line survives it',
+  ({ parts: { seriesOhms } }) => {
+    expect((1000 * PI.supplyVolts) / seriesOhms).toBeLessThan(GREATEST_MILLIAMPERES);
+  },
+);
+
+test('a limit of a board says where it comes from', () => {
+  for (const { parts } of allLines) {
+    const hasLimit = parts.lowMaxVolts !== undefined || parts.highMinVolts !== undefined;
+    expect(hasLimit).toBe(parts.source !== undefined);
+  }
+});
