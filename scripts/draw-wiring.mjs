@@ -37,7 +37,7 @@ const LEFT_ALONE = new Map([
   [14, 'UART TX'],
   [15, 'UART RX'],
 ]);
-/** From here on a pin is pulled down until something drives it. Source: BCM2711 ARM Peripherals, 5.3, column Pull. */
+/** From here on a pin is pulled down until something drives it. Source: hardware/wiring/README.md, 3. */
 const FIRST_PULLED_DOWN = 9;
 
 /** For each circuit: what the jig has to do with its line, so that a line that nobody drives is safe. */
