@@ -355,7 +355,7 @@ function tell(error: RigError, { diagnostics }: Invocation, told: Told): void {
   told.log?.remark(error.message);
   diagnostics.fail(error.message);
   if (!(error instanceof ExpectationError)) return;
-  const lines = told.request?.onFail === 'everything' ? told.session?.transcript.lines() : undefined;
+  const lines = told.request?.onFail === 'everything' ? told.session?.transcript.tail().lines : undefined;
   for (const line of lines ?? error.tail) diagnostics.fail(`  | ${line}`);
 }
 
