@@ -1,8 +1,8 @@
 import { type Console, ExpectationError, openConsole, RigError } from 'sai-rig/expect';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { tryFlock } from '../../src/native/flock.ts';
-import { DutOnPty } from '../peers/dut-on-pty.ts';
-import { said, Workplace } from '../peers/expect-command.ts';
+import type { DutOnPty } from '../peers/dut-on-pty.ts';
+import { said, type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 import { ROOT, runCommand, startLab } from '../peers/running-lab.ts';
 
 let place: Workplace;
@@ -10,15 +10,10 @@ let dut: DutOnPty;
 let env: NodeJS.ProcessEnv;
 
 beforeEach(() => {
-  place = new Workplace();
-  dut = new DutOnPty();
+  place = workplaceOfTest();
+  dut = place.newDut();
   const folder = place.lease(dut.ttyPath);
   env = { SAI_DEVICE_LEASE: folder, SAI_DEVICE_TTY0: dut.ttyPath, SAI_RUN_DIR: place.runDir };
-});
-
-afterEach(async () => {
-  await dut[Symbol.asyncDispose]();
-  await place[Symbol.asyncDispose]();
 });
 
 const open = (options: Parameters<typeof openConsole>[1] = {}): Promise<Console> =>

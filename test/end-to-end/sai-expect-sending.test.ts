@@ -1,22 +1,17 @@
 /** The built `sai-expect` with ports, paces and echoes, on a pty that stands for a board. */
 
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { readLineSettings } from '../../src/native/termios.ts';
-import { DutOnPty } from '../peers/dut-on-pty.ts';
-import { Workplace } from '../peers/expect-command.ts';
+import type { DutOnPty } from '../peers/dut-on-pty.ts';
+import { type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 
 let place: Workplace;
 let dut: DutOnPty;
 
 beforeEach(() => {
-  place = new Workplace();
-  dut = new DutOnPty();
+  place = workplaceOfTest();
+  dut = place.newDut();
   place.lease(dut.ttyPath);
-});
-
-afterEach(async () => {
-  await dut[Symbol.asyncDispose]();
-  await place[Symbol.asyncDispose]();
 });
 
 const label = (): string => `sai-expect: tty0 (${dut.ttyPath})`;
