@@ -1,6 +1,8 @@
 import { oneLine } from '../base/one-line.ts';
+import { Stopped } from '../base/run-main.ts';
+import { findingOf } from '../findings/findings-file.ts';
 import { failureOf, type Interruption, ResultsCollector } from '../results/results-collector.ts';
-import { ResultsReport } from '../results/results-report.ts';
+import { ResultsReport, type RunVerdict } from '../results/results-report.ts';
 import { tableOf } from '../results/results-table.ts';
 import type { ResultsRequest } from './request.ts';
 import type { SessionResults } from './session-tests.ts';
@@ -39,7 +41,8 @@ export class ResultsOfSession implements SessionResults {
   finish(failure: unknown): void {
     const summary = this.#collector.end(failure === undefined ? undefined : interruptionBy(failure));
     for (const line of tableOf(summary)) this.#say(line);
-    this.#report.finish(summary, failure === undefined ? undefined : messageOf(failure));
+    if (failure === undefined) this.#report.finish(summary, 'pass', undefined);
+    else this.#report.finish(summary, verdictOf(failure), messageOf(failure));
   }
 }
 
@@ -47,6 +50,10 @@ export class ResultsOfSession implements SessionResults {
 function interruptionBy(failure: unknown): Interruption {
   const isCrash = failure instanceof ExpectationError && failure.crash !== undefined;
   return { status: isCrash ? 'crash' : 'missing', message: messageOf(failure) };
+}
+
+function verdictOf(failure: unknown): RunVerdict {
+  return failure instanceof Stopped ? 'cancelled' : findingOf('sai-expect', failure).verdict;
 }
 
 function messageOf(failure: unknown): string {

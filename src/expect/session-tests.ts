@@ -53,8 +53,14 @@ export class SessionTests {
     this.#grace?.cancel();
   }
 
+  /** Unless another run has begun meanwhile: of a suite that is repeated, or of the next program. */
+  #graceOver(): void {
+    this.#grace = undefined;
+    if (this.#results?.isComplete) this.#onEnd();
+  }
+
   #look(): void {
     if (this.#hasDoneSteps && this.#endsSession && this.#results?.isComplete)
-      this.#grace ??= this.#clock.after(GRACE_MS, this.#onEnd);
+      this.#grace ??= this.#clock.after(GRACE_MS, () => this.#clock.onceRead(() => this.#graceOver()));
   }
 }
