@@ -240,7 +240,7 @@ export class StreamWatch {
   /** A step that matched within the line, or past it, has dealt with it; and a board may start. */
   #isCrash(match: Match): boolean {
     if (match.start < this.#position) return false;
-    return this.#boots.isCrash(this.#armed.crash[match.index], match.index);
+    return this.#boots.isCrash(this.#armed.crash[match.index], () => this.#textOf(match));
   }
 
   #stepDone(match: Match): WatchEvent {
@@ -267,11 +267,15 @@ export class StreamWatch {
   }
 
   #crashed(match: Match): WatchEvent {
-    const text = Buffer.from(this.#backlog.view(match.start, match.end)).toString('latin1');
-    const line = text.replace(/[\r\n]+$/, '');
+    const line = this.#textOf(match);
     this.#position = match.end;
     this.#mode = 'over';
     return { kind: 'crash', family: this.#armed.crash[match.index]?.family ?? 'device', line };
+  }
+
+  #textOf({ start, end }: Match): string {
+    const text = Buffer.from(this.#backlog.view(start, end)).toString('latin1');
+    return text.replace(/[\r\n]+$/, '');
   }
 
   #startAfresh(): void {
