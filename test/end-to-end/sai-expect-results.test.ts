@@ -177,5 +177,19 @@ test('a tty that cannot be opened is in the files as well', async () => {
   const ended = await place.run('--tty', '/dev/nonexistent', '--line', 'x', ...FILES);
   expect(ended.status).toBe(74);
   expect(junit()).toContain('/dev/nonexistent');
-  expect(events().at(-1)).toMatchObject({ event: 'end', verdict: 'fail' });
+  expect(events().at(-1)).toMatchObject({ event: 'end', verdict: 'infra' });
+});
+
+test('that it was told to stop is in the files as well', async () => {
+  dut = place.newDut();
+  dut.on('selftest\n', '1..2\r\nok 1 - led\r\n');
+  const started = place.start(['--tty', dut.ttyPath, '--line', 'selftest', ...FILES]);
+  await until(
+    () => existsSync(join(place.folder, 'r.jsonl')) && events().length > 0,
+    'the first result is in the file',
+  );
+  started.child.kill('SIGTERM');
+  expect((await started.ended).status).toBe(128 + 15);
+  expect(events().at(-1)).toMatchObject({ event: 'end', verdict: 'cancelled', passed: 1 });
+  expect(junit()).toContain('told to stop by SIGTERM');
 });

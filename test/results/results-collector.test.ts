@@ -37,6 +37,7 @@ const FOREIGN = [
   '[   12.345678][   T42] brcmfmac: firmware\r\n[   12.345679] second line\r\n',
   '[00:00:01.250,000] <wrn> net: link is down\r\n',
   'W (1234) wifi: lost the beacon\r\n',
+  'W (1234) wifi: ends its lines the wrong way round\n\r',
 ];
 
 /** Where the line of that offset stands does not matter; its order in the results does not either, once it is put together. */
