@@ -69,12 +69,21 @@ export class SessionProgress {
     });
   }
 
-  late({ timeoutMs }: TimeUp, account: ByteAccount): ExpectationError {
+  /** `known`: what is the firmware's doing whatever was lost. */
+  late(
+    { timeoutMs }: TimeUp,
+    account: ByteAccount,
+    known: 'a test failed' | 'nothing failed',
+  ): ExpectationError {
     const hasLost = lostBytes(account) > 0;
     const late = `expected ${this.#waitedFor()} within ${formatDuration(timeoutMs)}`;
     return this.failure(
       // Neither a silent jig nor what was lost on the way is the firmware's doing.
-      this.#current?.kind === 'jig' ? 'unavailable' : hasLost ? 'hardware' : 'verdict',
+      this.#current?.kind === 'jig'
+        ? 'unavailable'
+        : hasLost && known === 'nothing failed'
+          ? 'hardware'
+          : 'verdict',
       hasLost ? `${late}, but ${describeAccount(account)}` : late,
     );
   }

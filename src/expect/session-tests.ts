@@ -4,12 +4,21 @@ import { isFresh, type Script, stepsIn } from './script.ts';
 /** After the last line of the tests, what still belongs to them arrives. */
 const GRACE_MS = 200;
 
+export interface TestsProblem {
+  /** One line. */
+  readonly text: string;
+  /** No test failed: what is missing may have been lost on the way. */
+  readonly mayBeLost: boolean;
+}
+
 /** Test results in the board's output, which have a say in the verdict. */
 export interface SessionResults {
   push(chunk: Uint8Array): void;
   readonly isComplete: boolean;
-  /** Nothing more will come: why the tests are no pass, one line; undefined when they are. */
-  conclude(): string | undefined;
+  /** Whether any test failed so far. */
+  readonly hasFailed: boolean;
+  /** Nothing more will come: why the tests are no pass; undefined when they are. */
+  conclude(): TestsProblem | undefined;
 }
 
 /** Lets the tests see what is theirs, and end the session where no pattern does. */

@@ -305,8 +305,9 @@ export class Session {
     if (this.#ending.concludeCrash()) return;
     this.#output.look(() => this.#watch.crashInUnfinishedLine());
     if (this.#ending.concludeCrash()) return;
+    const known = this.#parts.results?.hasFailed ? 'a test failed' : 'nothing failed';
     // Of several ttys, the one that is waited for tells what it waits for.
-    this.#finish(this.#progress.isBystander ? reason : this.#progress.late(reason, this.#account));
+    this.#finish(this.#progress.isBystander ? reason : this.#progress.late(reason, this.#account, known));
   }
 
   /** The first call decides; `undefined` is a pass. */
@@ -317,8 +318,12 @@ export class Session {
     this.#settle?.(failure);
   }
 
-  #problem({ text, crash }: Problem): ExpectationError {
-    return this.#progress.failure('verdict', text, crash ? { crash } : { isWaiting: false });
+  #problem({ text, crash, mayBeLost = false }: Problem): ExpectationError {
+    const { overruns = 0 } = this.#account;
+    if (!mayBeLost || overruns === 0)
+      return this.#progress.failure('verdict', text, crash ? { crash } : { isWaiting: false });
+    const what = `${text}, but ${describeAccount(this.#account)}`;
+    return this.#progress.failure('hardware', what, { isWaiting: false });
   }
 
   #detail(text: string): void {

@@ -17,7 +17,8 @@ test('a run that begins just after another one is waited for as well', () => {
     get isComplete() {
       return collector.isComplete;
     },
-    conclude: () => failureOf(collector.end()),
+    hasFailed: false,
+    conclude: () => undefined,
   };
   const script = { steps: [], pass: [], fail: [], crash: 'auto' } as unknown as Script;
   const tests = new SessionTests(results, script, clock, () => {
@@ -39,5 +40,5 @@ test('a run that begins just after another one is waited for as well', () => {
   atMs(1000, ITERATION.slice(60));
   passTo(2000);
   expect(ends).toBe(1);
-  expect(results.conclude()).toBeUndefined();
+  expect(failureOf(collector.end())).toBeUndefined();
 });

@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 import { RigError } from '../../src/base/errors.ts';
 import type { Script, Step } from '../../src/expect/script.ts';
 import { Session } from '../../src/expect/session.ts';
+import { ResultsOfSession } from '../../src/expect/session-results.ts';
+import type { SessionResults } from '../../src/expect/session-tests.ts';
 import { NoUnreadBytes } from '../../src/expect/unread-bytes.ts';
 import { type ExpectationError, TimeUp } from '../../src/expect/verdict.ts';
 import type { Console } from '../../src/tty/console.ts';
@@ -32,7 +34,7 @@ interface Outcome {
   readonly losses: readonly RigError[];
 }
 
-async function run(console: Console, text: string): Promise<Outcome> {
+async function run(console: Console, text: string, results?: SessionResults): Promise<Outcome> {
   const step: Step = {
     kind: 'expect',
     text: `--expect "${text}"`,
@@ -47,11 +49,13 @@ async function run(console: Console, text: string): Promise<Outcome> {
     console,
     script,
     unread: new NoUnreadBytes(),
-    onBytes: () => setImmediate(() => deadline.abort(new TimeUp(50))),
+    // What is complete ends by itself.
+    onBytes: () => setImmediate(() => results?.isComplete || deadline.abort(new TimeUp(50))),
     runJig: async () => undefined,
     detail: (detail) => details.push(detail),
     logGapBytes: () => 7,
     onLoss: (loss) => losses.push(loss),
+    results,
   });
   const failure = await session.run(deadline.signal).then(
     () => undefined,
@@ -92,4 +96,19 @@ test('silence is a verdict where nothing is known to be lost', async () => {
   const { failure, details } = await run(countingConsole('o', undefined), 'ok');
   expect(failure).toMatchObject({ blame: 'verdict' });
   expect(details.at(-1)).toContain('0 bytes lost (this tty does not count overruns)');
+});
+
+const ENDED = '2 Tests 0 Failures 0 Ignored\nOK\n';
+
+test.each<[string, string, number, string, string]>([
+  ['missing, and nothing was lost', `a.c:1:t:PASS\n${ENDED}`, 0, 'verdict', '2 tests were planned'],
+  ['missing, and the kernel lost bytes', `a.c:1:t:PASS\n${ENDED}`, 1, 'hardware', ', but '],
+  ['failed, and the kernel lost bytes', `a.c:1:t:FAIL\n${ENDED}`, 1, 'verdict', '2 tests were planned'],
+  ['failed before silence, and the kernel lost bytes', 'a.c:1:t:FAIL\n', 1, 'verdict', 'within 50 ms'],
+  ['silent, and the kernel lost bytes', 'a.c:1:t:PASS\n', 1, 'hardware', 'within 50 ms'],
+])('a test that is %s is blamed on who did it', async (_name, said, overruns, blame, told) => {
+  const request = { format: 'unity', junit: undefined, json: undefined } as const;
+  const results = new ResultsOfSession(request, 'board', () => {});
+  const { failure } = await run(countingConsole(said, overruns), 'a.c', results);
+  expect(failure).toMatchObject({ blame, message: expect.stringContaining(told) });
 });
