@@ -5,8 +5,8 @@ const BEGIN = /^\[==========\] Running (\d+) tests? from \d+ (?:test suite|test 
 const RUN = /^\[ RUN {6}\] (\S+)$/;
 const RESULT = /^\[ {2}(?: {5}OK|FAILED |SKIPPED) \] ([^\s,]+)(?:, where .*)? \((\d+) ms\)$/;
 /** With `--gtest_print_time=0`; one that failed looks like {@link LISTED}, then. */
-const PASSED_TEST = /^\[ {7}OK \] ([^\s,]+\.[^\s,]+)$/;
-const LISTED = /^\[ {2}(?:FAILED |SKIPPED) \] ([^\s,]*\.[^\s,]+)(?:, where .*)?$/;
+const PASSED_TEST = /^\[ {7}OK \] ([^\s,.]+\.[^\s,]+)$/;
+const LISTED = /^\[ {2}(?:FAILED |SKIPPED) \] ([^\s,.]*\.[^\s,]+)(?:, where .*)?$/;
 const PASSED = /^\[ {2}PASSED {2}\] (\d+) tests?\.$/;
 const RAN = /^\[==========\] (\d+) tests? from \d+ (?:test suite|test case)s? ran\.(?: \(\d+ ms total\))?$/;
 const FAILED_TESTS = /^ ?(\d+) FAILED TESTS?$/;

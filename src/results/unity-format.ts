@@ -1,7 +1,7 @@
 import type { ResultFormat, TestResult } from './test-result.ts';
 
 /** Source: ThrowTheSwitch/Unity, src/unity.c: UnityTestResultsBegin, UnityConcludeTest, UnityEnd. */
-const RESULT = /^([^:]+(?::(?!\d+:)[^:]+)*):(\d+):(.*?):(PASS|FAIL|IGNORE)(?::\s?(.*?))?(?: \((\d+) ms\))?$/;
+const RESULT = /^([^:]+(?::(?!\d+:)[^:]+)*):(\d+):(.*?):(PASS|FAIL|IGNORE)(?::\s?(.*?))?(?: \((\d+) ms\))?$/s;
 /** Source: Unity, extras/fixture/src/unity_fixture.c, with `-v`. */
 const FIXTURE = /^(?:TEST\((\w+), (\w+)\) PASS(?: \((\d+) ms\))?|IGNORE_TEST\((\w+), (\w+)\))$/;
 /** It prints the name first, and where a check fails goes on in the same line. */

@@ -238,6 +238,24 @@ test('work grows with the number of tests, not with its square', () => {
   expect(junitOf('board', summary, undefined)).toContain(`tests="${count}" failures="0"`);
 });
 
+test('a line that almost says something takes no time', () => {
+  const long = (text: string): string => text.repeat(Math.ceil(8000 / text.length));
+  const hostile = [
+    `[  FAILED  ] ${long('.')} x`,
+    `[       OK ] ${long('.')} x`,
+    `a:1:${long(':PASS:')}\u2028`,
+    `ok 1 ${long(' ')}x`,
+    `ok 1 - ${long('# ')}`,
+    `Assertion failed at ${long(':1')}`,
+    long('W (1'),
+    long('\x1b[0;'),
+  ];
+  const collector = new ResultsCollector('auto', () => {});
+  // With the square of their length these are minutes.
+  for (let i = 0; i < 100; i++) collector.push(Buffer.from(`${hostile.join('\n')}\n`));
+  expect(collector.end().tests.every(({ name }) => name !== '')).toBe(true);
+});
+
 test('a board that announces tests for ever, or tells of more than can be kept, is bounded', () => {
   const endless = new ResultsCollector('ztest', () => {});
   endless.push(Buffer.from('Running TESTSUITE s\nSTART - test_a\nSTART - test_b\n'));
