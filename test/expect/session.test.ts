@@ -1,30 +1,14 @@
 import { expect, test } from 'vitest';
 import { RigError } from '../../src/base/errors.ts';
-import type { Script, Step } from '../../src/expect/script.ts';
-import { Session } from '../../src/expect/session.ts';
+import type { Step } from '../../src/expect/script.ts';
+import { Session, type SessionParts } from '../../src/expect/session.ts';
 import { NoUnreadBytes } from '../../src/expect/unread-bytes.ts';
 import { type ExpectationError, TimeUp } from '../../src/expect/verdict.ts';
 import type { Console } from '../../src/tty/console.ts';
-
-/** A tty whose driver counts overruns, as no pty does. */
-function countingConsole(said: string, overruns: number | undefined): Console {
-  let release = (): void => {};
-  const released = new Promise<void>((resolve) => {
-    release = resolve;
-  });
-  return {
-    label: 'tty0',
-    overruns,
-    bytes: (async function* () {
-      yield Buffer.from(said);
-      await released;
-    })(),
-    send: async () => {},
-    sendBreak: async () => {},
-    drive: () => {},
-    [Symbol.asyncDispose]: async () => release(),
-  };
-}
+import { openTtyConsole } from '../../src/tty/tty-console.ts';
+import { countingConsole } from '../peers/counting-console.ts';
+import { DutOnPty } from '../peers/dut-on-pty.ts';
+import { holdUp } from '../peers/hold-up.ts';
 
 interface Outcome {
   readonly failure: ExpectationError | undefined;
@@ -32,25 +16,36 @@ interface Outcome {
   readonly losses: readonly RigError[];
 }
 
-async function run(console: Console, text: string): Promise<Outcome> {
-  const step: Step = {
+function expectation(text: string): Step {
+  return {
     kind: 'expect',
     text: `--expect "${text}"`,
     choice: [{ kind: 'literal', bytes: Buffer.from(text) }],
     shown: `"${text}"`,
   };
-  const script: Script = { steps: [step], pass: [], fail: [], crash: 'none', escapeSequences: 'seen' };
+}
+
+function partsFor(console: Console, step: Step): SessionParts {
+  return {
+    console,
+    script: { steps: [step], pass: [], fail: [], crash: 'none', escapeSequences: 'seen' },
+    unread: new NoUnreadBytes(),
+    onBytes: () => {},
+    runJig: async () => undefined,
+    detail: () => {},
+    logGapBytes: () => 7,
+    onLoss: () => {},
+  };
+}
+
+async function run(console: Console, text: string): Promise<Outcome> {
   const details: string[] = [];
   const losses: RigError[] = [];
   const deadline = new AbortController();
   const session = new Session({
-    console,
-    script,
-    unread: new NoUnreadBytes(),
+    ...partsFor(console, expectation(text)),
     onBytes: () => setImmediate(() => deadline.abort(new TimeUp(50))),
-    runJig: async () => undefined,
     detail: (detail) => details.push(detail),
-    logGapBytes: () => 7,
     onLoss: (loss) => losses.push(loss),
   });
   const failure = await session.run(deadline.signal).then(
@@ -92,4 +87,18 @@ test('silence is a verdict where nothing is known to be lost', async () => {
   const { failure, details } = await run(countingConsole('o', undefined), 'ok');
   expect(failure).toMatchObject({ blame: 'verdict' });
   expect(details.at(-1)).toContain('0 bytes lost (this tty does not count overruns)');
+});
+
+test('what came while this process was held up past the time of a step is no silence', async () => {
+  await using dut = new DutOnPty();
+  await using console = await openTtyConsole(dut.ttyPath, {
+    label: 'tty0',
+    baudRate: 115_200,
+    hangUpOnClose: 'off',
+  });
+  const session = new Session(partsFor(console, { ...expectation('ready'), withinMs: 100 }));
+  const running = session.run(new AbortController().signal);
+  dut.say('ready');
+  await holdUp(300);
+  await running;
 });
