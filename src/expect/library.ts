@@ -3,6 +3,7 @@
  * it shares the console with that command: its lock, its speed, and what either has read and not used.
  */
 
+import { LONGEST_MS } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
 import { LinkedSignal } from '../base/linked-signal.ts';
 import type { FlowControl, LineFormat } from '../native/termios.ts';
@@ -56,7 +57,7 @@ export interface ConsoleOptions extends WaitOptions {
   readonly escapeSequences?: 'seen' | 'ignored';
   /** Told, while somebody else reads the console: who. */
   readonly onWait?: (text: string) => void;
-  /** Told what is amiss besides, such as a log that lacks bytes. */
+  /** Told what is amiss besides: bytes that were lost on the way from the board, or that the log lacks. */
   readonly onRemark?: (text: string) => void;
   /** Instead of `process.env`. */
   readonly env?: NodeJS.ProcessEnv;
@@ -136,9 +137,7 @@ export async function openConsole(tty: string, options: ConsoleOptions = {}): Pr
   const env = options.env ?? process.env;
   const target = resolveTty(tty, env);
   const held: AsyncDisposable[] = [];
-  const release = async (): Promise<void> => {
-    for (const each of held.splice(0).reverse()) await each[Symbol.asyncDispose]();
-  };
+  const release = (): Promise<void> => releaseAll(held.splice(0).reverse());
   try {
     await take(target, { ...options, env }, held);
     const log = await LogProxies.open(env, options.onRemark ?? (() => {}));
@@ -167,25 +166,37 @@ export async function openConsole(tty: string, options: ConsoleOptions = {}): Pr
       runJig: (sequence, signal) =>
         log.jig(jigRunner([{ kind: 'jig', text: `jig ${sequence}`, sequence }], env))(sequence, signal),
       onBytes: (chunk) => ttyLog?.send(chunk),
+      logGapBytes: () => ttyLog?.gapBytes ?? 0,
+      onLoss: (loss) => options.onRemark?.(loss.message),
     });
     held.push(board);
     return new HeldConsole(board, options, release);
   } catch (error) {
-    await release();
+    await release().catch(() => {}); // what came first tells more
     throw error;
+  }
+}
+
+/** All of them, also after one that fails: a lock that stayed held would stop whoever is next. @throws the first error */
+async function releaseAll([first, ...others]: readonly AsyncDisposable[]): Promise<void> {
+  if (!first) return;
+  try {
+    await first[Symbol.asyncDispose]();
+  } finally {
+    await releaseAll(others);
   }
 }
 
 /** The console's lock, and the tty's where no lease has it. */
 async function take(
   tty: TargetTty,
-  { timeoutMs = DEFAULT_TIMEOUT_MS, signal, onWait, env }: ConsoleOptions & { env: NodeJS.ProcessEnv },
+  { timeoutMs: givenMs, signal, onWait, env }: ConsoleOptions & { env: NodeJS.ProcessEnv },
   held: AsyncDisposable[],
 ): Promise<void> {
+  const timeoutMs = checkedTimeoutMs(givenMs);
   const late = new AbortController();
-  const timer = Number.isFinite(timeoutMs)
-    ? setTimeout(() => late.abort(new TimeUp(timeoutMs)), timeoutMs)
-    : undefined;
+  const timer =
+    timeoutMs <= LONGEST_MS ? setTimeout(() => late.abort(new TimeUp(timeoutMs)), timeoutMs) : undefined;
   using until = new LinkedSignal(signal ? [late.signal, signal] : [late.signal]);
   const tell = (holder: string): void => onWait?.(`${tty.label}: waiting for ${holder}`);
   try {
@@ -269,10 +280,16 @@ class HeldConsole implements Console {
 
   #limits({ timeoutMs, signal }: WaitOptions): Limits {
     return {
-      timeoutMs: timeoutMs ?? this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+      timeoutMs: checkedTimeoutMs(timeoutMs ?? this.#options.timeoutMs),
       signal: signal ?? this.#options.signal,
     };
   }
+}
+
+/** @throws {RigError} blame `usage` */
+function checkedTimeoutMs(timeoutMs = DEFAULT_TIMEOUT_MS): number {
+  if (timeoutMs >= 0) return timeoutMs;
+  throw new RigError('usage', `timeoutMs: expected milliseconds or Infinity, got ${timeoutMs}`);
 }
 
 function isPattern(patterns: Pattern | readonly Pattern[]): patterns is Pattern {

@@ -132,13 +132,17 @@ export class SessionSteps {
       send: (bytes, signal) => console.send(bytes, signal),
       onProgress: (progressText) => onProgress?.(progressText),
     });
-    const handedOver = output.handOver((chunk) => running.push(chunk));
     let rest: Uint8Array = new Uint8Array();
+    const endTurn = output.handOver({
+      takes: 'a file',
+      take: (chunk) => running.push(chunk),
+      letGo: () => rest,
+    });
     let failure: string | undefined;
     try {
       ({ failure, rest } = await running.end(over));
     } finally {
-      handedOver.giveBack(rest);
+      endTurn();
     }
     if (failure !== undefined) throw progress.failure('verdict', `${text}: ${failure}`, { isWaiting: false });
   }
