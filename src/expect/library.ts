@@ -9,8 +9,8 @@ import { LinkedSignal } from '../base/linked-signal.ts';
 import type { FlowControl, LineFormat } from '../native/termios.ts';
 import type { DrivenLines } from '../tty/console.ts';
 import { openTtyConsole } from '../tty/tty-console.ts';
+import { literalPattern, regexPattern } from './armed-pattern.ts';
 import { BoardConsole, type Limits } from './board-console.ts';
-import { ByteRegex } from './byte-regex.ts';
 import { lockConsole } from './console-lock.ts';
 import { crashPatterns } from './crash.ts';
 import { jigRunner } from './jig-step.ts';
@@ -19,7 +19,6 @@ import { parseFormat } from './port-flags.ts';
 import type { ArmedPattern } from './script.ts';
 import type { Matched } from './stream-watch.ts';
 import { resolveTty, type TargetTty } from './target-tty.ts';
-import { quoted, visible } from './text.ts';
 import { claimTty } from './tty-claim.ts';
 import { ExpectationError, TimeUp } from './verdict.ts';
 
@@ -227,7 +226,7 @@ class HeldConsole implements Console {
   }
 
   async send(text: string | Uint8Array): Promise<void> {
-    await this.#board.send(typeof text === 'string' ? Buffer.from(text) : text);
+    await this.#board.send(bytesOf(text));
   }
 
   async line(text: string): Promise<void> {
@@ -299,25 +298,21 @@ function isPattern(patterns: Pattern | readonly Pattern[]): patterns is Pattern 
 /** @throws {RigError} blame `usage`, naming `what` */
 function armed(patterns: readonly Pattern[], what: string): ArmedPattern[] {
   return patterns.map((pattern) => {
-    if (pattern instanceof RegExp) return regexPattern(pattern, what);
-    const bytes = typeof pattern === 'string' ? Buffer.from(pattern) : pattern;
-    if (bytes.length === 0)
-      throw new RigError('usage', `${what}: expected at least one byte of text, got none`);
-    return { pattern: { kind: 'literal', bytes }, shown: quoted(bytes) };
+    if (pattern instanceof RegExp) return regexPattern(sourceOf(pattern, what), what);
+    return literalPattern(bytesOf(pattern), what);
   });
 }
 
-function regexPattern({ source, flags }: RegExp, what: string): ArmedPattern {
-  if (flags.replace(/[mu]/g, '') !== '') {
-    throw new RigError(
-      'usage',
-      `${what}: expected a regular expression without flags, got /${source}/${flags}`,
-    );
-  }
-  return {
-    pattern: { kind: 'regex', regex: new ByteRegex(source, what) },
-    shown: `/${visible(Buffer.from(source))}/`,
-  };
+function sourceOf({ source, flags }: RegExp, what: string): string {
+  if (flags.replace(/[mu]/g, '') === '') return source;
+  throw new RigError(
+    'usage',
+    `${what}: expected a regular expression without flags, got /${source}/${flags}`,
+  );
+}
+
+function bytesOf(text: string | Uint8Array): Uint8Array {
+  return typeof text === 'string' ? Buffer.from(text) : text;
 }
 
 function matchOf({ index, bytes, captures }: Matched): Match {
