@@ -235,6 +235,7 @@ class HeldConsole implements Console {
 
   async expect(patterns: Pattern | readonly Pattern[], options: WaitOptions = {}): Promise<Match> {
     const choice = isPattern(patterns) ? [patterns] : patterns;
+    if (choice.length === 0) throw new RigError('usage', 'expect: expected at least one pattern, got none');
     return matchOf(await this.#board.expect(armed(choice, 'expect'), this.#limits(options)));
   }
 

@@ -79,6 +79,14 @@ test('an answer that came while this process was held up is no silence', async (
   expect((await waiting).text).toBe('ready');
 });
 
+test('no pattern at all is refused, and not waited for', async () => {
+  await using console = await open();
+  await expect(console.expect([])).rejects.toMatchObject({
+    blame: 'usage',
+    message: 'expect: expected at least one pattern, got none',
+  });
+});
+
 test.each([Number.NaN, -1])('%s is no time-out', async (timeoutMs) => {
   await expect(open({ timeoutMs })).rejects.toMatchObject({ blame: 'usage' });
   await using console = await open();
