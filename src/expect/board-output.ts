@@ -105,7 +105,11 @@ export class BoardOutput {
     const { clock, watch } = this.#parts;
     watch.discard();
     this.#keepUnread();
-    const limit = clock.after(FRESH_LIMIT_MS, () => clock.onceRead(() => this.#onQuiet()));
+    const limit = clock.after(FRESH_LIMIT_MS, () =>
+      clock.onceRead(() => {
+        if (this.#discarding) this.#onQuiet();
+      }),
+    );
     try {
       await untilDone<void>(over, (done) => {
         this.#discarding = { sizeBytes: 0, done };

@@ -5,7 +5,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { tryFlock } from '../../src/native/flock.ts';
 import type { DutOnPty } from '../peers/dut-on-pty.ts';
 import { said, type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
-import { holdUp } from '../peers/hold-up.ts';
+import { holdUpAfter } from '../peers/hold-up.ts';
 import { ROOT, runCommand, startLab } from '../peers/running-lab.ts';
 
 let place: Workplace;
@@ -74,8 +74,7 @@ test('silence after a fresh start is told from lines that are older', async () =
 test('an answer that came while this process was held up is no silence', async () => {
   await using console = await open();
   const waiting = console.expect('ready', { timeoutMs: 100 });
-  dut.say('ready');
-  await holdUp(300);
+  await holdUpAfter(() => dut.say('ready'), 300);
   expect((await waiting).text).toBe('ready');
 });
 

@@ -8,7 +8,8 @@ import type { Console } from '../../src/tty/console.ts';
 import { openTtyConsole } from '../../src/tty/tty-console.ts';
 import { countingConsole } from '../peers/counting-console.ts';
 import { DutOnPty } from '../peers/dut-on-pty.ts';
-import { holdUp } from '../peers/hold-up.ts';
+import { holdUpAfter } from '../peers/hold-up.ts';
+import { until } from '../until.ts';
 
 interface Outcome {
   readonly failure: ExpectationError | undefined;
@@ -98,7 +99,24 @@ test('what came while this process was held up past the time of a step is no sil
   });
   const session = new Session(partsFor(console, { ...expectation('ready'), withinMs: 100 }));
   const running = session.run(new AbortController().signal);
-  dut.say('ready');
-  await holdUp(300);
+  await holdUpAfter(() => dut.say('ready'), 300);
+  await running;
+});
+
+test('an echo that came while this process was held up past its time is one', async () => {
+  await using dut = new DutOnPty();
+  await using console = await openTtyConsole(dut.ttyPath, {
+    label: 'tty0',
+    baudRate: 115_200,
+    hangUpOnClose: 'off',
+  });
+  const step: Step = { kind: 'send', text: '--line "version"', bytes: Buffer.from('version\n') };
+  const parts = partsFor(console, step);
+  const sending = { paceMs: 0, linePaceMs: 0, echoMs: 100 };
+  const next: Step = { kind: 'pause', text: '--pause 10ms', pauseMs: 10 };
+  const session = new Session({ ...parts, script: { ...parts.script, steps: [step, next], sending } });
+  const running = session.run(new AbortController().signal);
+  await until(() => dut.heard() === 'version\n', 'the board has the line');
+  await holdUpAfter(() => dut.say('version\r\n'), 300);
   await running;
 });
