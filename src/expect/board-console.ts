@@ -1,11 +1,12 @@
 /** One console that a program talks over: the same matching as a script's, a call at a time. */
 
-import { formatDuration } from '../base/duration.ts';
-import { RigError } from '../base/errors.ts';
+import { LONGEST_MS } from '../base/duration.ts';
+import { type Blame, RigError } from '../base/errors.ts';
 import { LinkedSignal } from '../base/linked-signal.ts';
 import type { Console, DrivenLines } from '../tty/console.ts';
-import { BoardOutput } from './board-output.ts';
-import { pause, REAL_CLOCK } from './clock.ts';
+import { BoardOutput, type Taker } from './board-output.ts';
+import { type ByteAccount, lateness, lossOf } from './byte-account.ts';
+import { type ClockTimer, pause, REAL_CLOCK } from './clock.ts';
 import type { CrashPattern } from './crash.ts';
 import type { RunJig } from './jig-step.ts';
 import type { ArmedPattern } from './script.ts';
@@ -25,6 +26,10 @@ export interface BoardConsoleParts {
   readonly runJig: RunJig;
   /** Called with each chunk as it arrives. */
   readonly onBytes: (chunk: Uint8Array) => void;
+  /** Bytes that the log of the console lacks, so far. */
+  readonly logGapBytes: () => number;
+  /** Bytes that no pattern has seen; told in the end, whatever has come of them. */
+  readonly onLoss: (loss: RigError) => void;
 }
 
 /** How long a wait may last. */
@@ -138,11 +143,11 @@ export class BoardConsole implements AsyncDisposable {
     await this.#parts.runJig(sequence, this.#ended.signal);
   }
 
-  /** Hands over what arrives, beginning with what no pattern has used, until given back with what is left of it. */
-  handOver(take: (chunk: Uint8Array) => void): { giveBack(rest: Uint8Array): void } {
+  /** Hands over what arrives, beginning with what no pattern has used, until it is told to end that. */
+  handOver(taker: Taker): () => void {
     this.#throwIfBusy();
     this.#throwIfEnded();
-    return this.#output.handOver(take);
+    return this.#output.handOver(taker);
   }
 
   /** What arrives is waited for by `begin`; every end of the console ends the wait. @throws {ExpectationError} */
@@ -172,6 +177,8 @@ export class BoardConsole implements AsyncDisposable {
     if (!this.#ended.signal.aborted) this.#ended.abort(released);
     this.#wait?.fail(this.#ended.signal.reason);
     await this.#output.release();
+    const loss = lossOf(this.label, this.#account);
+    if (loss) this.#parts.onLoss(loss);
   }
 
   async #fresh(step: string): Promise<void> {
@@ -191,17 +198,17 @@ export class BoardConsole implements AsyncDisposable {
     signal?.throwIfAborted();
     if (this.#ending) throw this.#endedBy(this.#ending, shown);
     using stop = new LinkedSignal(signal ? [signal] : []);
-    let timer: NodeJS.Timeout | undefined;
+    let timer: ClockTimer | undefined;
     try {
       return await new Promise<T>((resolve, reject) => {
         const { begin, take } = prepare(resolve);
         this.#wait = { shown, take, fail: reject };
         stop.signal.addEventListener('abort', () => reject(stop.signal.reason as Error), { once: true });
-        if (Number.isFinite(timeoutMs)) timer = setTimeout(() => reject(this.#late(timeoutMs)), timeoutMs);
+        if (timeoutMs <= LONGEST_MS) timer = REAL_CLOCK.after(timeoutMs, () => reject(this.#late(timeoutMs)));
         this.#output.look(begin);
       });
     } finally {
-      clearTimeout(timer);
+      timer?.cancel();
       this.#wait = undefined;
       this.#output.endWait();
       if (!this.#ended.signal.aborted && !this.#ending && !this.#output.isHandedOver) this.#lookOn();
@@ -240,10 +247,11 @@ export class BoardConsole implements AsyncDisposable {
   #endedBy(event: WatchEvent, shown = this.#wait?.shown): ExpectationError {
     if (event.kind === 'crash') {
       const crash = { family: event.family, line: event.line, evidence: '' };
-      return this.#failure(`${describeCrash(crash)} while waiting for ${shown}`);
+      return this.#failure('verdict', `${describeCrash(crash)} while waiting for ${shown}`);
     }
     const armed = event.kind === 'pass' ? this.#parts.pass : this.#parts.fail;
     return this.#failure(
+      'verdict',
       `the board said ${armed[event.index]?.shown}, a ${event.kind} text, while waiting for ${shown}`,
     );
   }
@@ -254,23 +262,25 @@ export class BoardConsole implements AsyncDisposable {
       this.#ending = crash.kind === 'crash' ? crash : undefined;
       return this.#endedBy(crash);
     }
-    return this.#failure(`expected ${this.#wait?.shown} within ${formatDuration(timeoutMs)}`);
+    const { blame, what } = lateness(this.#wait?.shown ?? '', timeoutMs, this.#account);
+    return this.#failure(blame, what);
+  }
+
+  get #account(): ByteAccount {
+    return { ...this.#output.account, logGapBytes: this.#parts.logGapBytes() };
   }
 
   #gone(error: RigError): ExpectationError {
     const what = error.message.replace(`${this.label}: `, '');
     const waiting = this.#wait ? ` while waiting for ${this.#wait.shown}` : '';
-    return new ExpectationError(error.blame, `${this.label}: ${what}${waiting}`, {
-      step: this.#wait?.shown,
-      tail: this.#output.transcript.tail(TAIL_LINES),
-      cause: error,
-    });
+    return this.#failure(error.blame, `${what}${waiting}`, error);
   }
 
-  #failure(what: string): ExpectationError {
-    return new ExpectationError('verdict', `${this.label}: ${what}`, {
+  #failure(blame: Blame, what: string, cause?: unknown): ExpectationError {
+    return new ExpectationError(blame, `${this.label}: ${what}`, {
       step: this.#wait?.shown,
       tail: this.#output.transcript.tail(TAIL_LINES),
+      cause,
     });
   }
 }

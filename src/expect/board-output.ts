@@ -1,4 +1,5 @@
 import type { Console } from '../tty/console.ts';
+import type { ByteAccount } from './byte-account.ts';
 import type { Clock } from './clock.ts';
 import { QuietTimer } from './quiet-timer.ts';
 import type { StreamWatch, WatchEvent } from './stream-watch.ts';
@@ -33,6 +34,15 @@ export interface OutputParts {
   readonly onQuiet?: (() => void) | undefined;
 }
 
+/** Somebody who takes what arrives in place of the patterns. */
+export interface Taker {
+  /** Text is part of the tail in messages. */
+  readonly takes: 'text' | 'a file';
+  readonly take: (chunk: Uint8Array) => void;
+  /** Called once, when its turn is over: what of it is not used, and for whoever comes next. */
+  readonly letGo: () => Uint8Array;
+}
+
 /**
  * What one board says, from the tty on: each chunk is kept for the next reader first, then shown to the patterns; or
  * let go of, by a fresh step; or handed over to somebody else who takes it.
@@ -45,15 +55,16 @@ export class BoardOutput {
   #bytesRead = 0;
   #isOver = false;
   #discarding: { sizeBytes: number; readonly done: () => void } | undefined;
-  #taker: ((chunk: Uint8Array) => void) | undefined;
+  #taker: Taker | undefined;
 
   constructor(parts: OutputParts) {
     this.#parts = parts;
     this.#quiet = new QuietTimer(parts.clock, () => this.#onQuiet());
   }
 
-  get bytesRead(): number {
-    return this.#bytesRead;
+  get account(): Omit<ByteAccount, 'logGapBytes'> {
+    const { console, watch } = this.#parts;
+    return { bytesRead: this.#bytesRead, overruns: console.overruns, droppedBytes: watch.droppedBytes };
   }
 
   get isDiscarding(): boolean {
@@ -94,7 +105,11 @@ export class BoardOutput {
     const { clock, watch } = this.#parts;
     watch.discard();
     this.#keepUnread();
-    const limit = clock.after(FRESH_LIMIT_MS, () => clock.onceRead(() => this.#onQuiet()));
+    const limit = clock.after(FRESH_LIMIT_MS, () =>
+      clock.onceRead(() => {
+        if (this.#discarding) this.#onQuiet();
+      }),
+    );
     try {
       await untilDone<void>(over, (done) => {
         this.#discarding = { sizeBytes: 0, done };
@@ -111,18 +126,18 @@ export class BoardOutput {
     watch.releaseFresh(passCounts);
   }
 
-  /** What arrives goes to `take`, beginning with what no pattern has used, until given back with what is left of it. */
-  handOver(take: (chunk: Uint8Array) => void): { giveBack(rest: Uint8Array): void } {
+  /**
+   * What arrives goes to `taker`, beginning with what no pattern has used. Returns what ends its turn, which also ends
+   * when the console is released.
+   */
+  handOver(taker: Taker): () => void {
     const early = Uint8Array.from(this.#parts.watch.unread.bytes);
     this.#parts.watch.useUp(Number.POSITIVE_INFINITY);
     this.#keepUnread();
-    this.#taker = take;
-    if (early.length > 0) take(early);
-    return {
-      giveBack: (rest) => {
-        this.#taker = undefined;
-        this.#take(rest);
-      },
+    this.#taker = taker;
+    if (early.length > 0) taker.take(early);
+    return () => {
+      if (this.#taker === taker) this.#takeBack(taker);
     };
   }
 
@@ -138,6 +153,7 @@ export class BoardOutput {
     this.end();
     await this.#parts.console[Symbol.asyncDispose]();
     await this.#reading; // what was read until then is for the next one, too
+    if (this.#taker) this.#takeBack(this.#taker);
     this.#keepUnread();
   }
 
@@ -147,7 +163,8 @@ export class BoardOutput {
       for await (const chunk of console.bytes) {
         this.#bytesRead += chunk.length;
         onBytes(chunk);
-        if (this.#taker) this.#taker(chunk);
+        if (this.#taker?.takes !== 'a file') this.transcript.push(chunk);
+        if (this.#taker) this.#taker.take(chunk);
         else this.#take(chunk);
       }
     } catch (error) {
@@ -155,12 +172,18 @@ export class BoardOutput {
     }
   }
 
+  #takeBack(taker: Taker): void {
+    this.#taker = undefined;
+    const rest = taker.letGo();
+    if (taker.takes === 'a file') this.transcript.push(rest);
+    this.#take(rest);
+  }
+
   #take(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
     const { unread, watch, onLooked } = this.#parts;
     // First, as the kernel has it no more, and this process may be killed at any time.
     const isKept = this.#discarding !== undefined || unread.append(chunk);
-    this.transcript.push(chunk);
     const event = watch.push(chunk);
     if (this.#discarding) this.#discard(this.#discarding, chunk);
     else if (!this.#isOver) onLooked?.(chunk);

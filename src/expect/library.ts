@@ -3,13 +3,14 @@
  * it shares the console with that command: its lock, its speed, and what either has read and not used.
  */
 
+import { LONGEST_MS } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
 import { LinkedSignal } from '../base/linked-signal.ts';
 import type { FlowControl, LineFormat } from '../native/termios.ts';
 import type { DrivenLines } from '../tty/console.ts';
 import { openTtyConsole } from '../tty/tty-console.ts';
+import { literalPattern, regexPattern } from './armed-pattern.ts';
 import { BoardConsole, type Limits } from './board-console.ts';
-import { ByteRegex } from './byte-regex.ts';
 import { lockConsole } from './console-lock.ts';
 import { crashPatterns } from './crash.ts';
 import { jigRunner } from './jig-step.ts';
@@ -18,7 +19,6 @@ import { parseFormat } from './port-flags.ts';
 import type { ArmedPattern } from './script.ts';
 import type { Matched } from './stream-watch.ts';
 import { resolveTty, type TargetTty } from './target-tty.ts';
-import { quoted, visible } from './text.ts';
 import { claimTty } from './tty-claim.ts';
 import { ExpectationError, TimeUp } from './verdict.ts';
 
@@ -56,7 +56,7 @@ export interface ConsoleOptions extends WaitOptions {
   readonly escapeSequences?: 'seen' | 'ignored';
   /** Told, while somebody else reads the console: who. */
   readonly onWait?: (text: string) => void;
-  /** Told what is amiss besides, such as a log that lacks bytes. */
+  /** Told what is amiss besides: bytes that were lost on the way from the board, or that the log lacks. */
   readonly onRemark?: (text: string) => void;
   /** Instead of `process.env`. */
   readonly env?: NodeJS.ProcessEnv;
@@ -136,9 +136,7 @@ export async function openConsole(tty: string, options: ConsoleOptions = {}): Pr
   const env = options.env ?? process.env;
   const target = resolveTty(tty, env);
   const held: AsyncDisposable[] = [];
-  const release = async (): Promise<void> => {
-    for (const each of held.splice(0).reverse()) await each[Symbol.asyncDispose]();
-  };
+  const release = (): Promise<void> => releaseAll(held.splice(0).reverse());
   try {
     await take(target, { ...options, env }, held);
     const log = await LogProxies.open(env, options.onRemark ?? (() => {}));
@@ -167,25 +165,37 @@ export async function openConsole(tty: string, options: ConsoleOptions = {}): Pr
       runJig: (sequence, signal) =>
         log.jig(jigRunner([{ kind: 'jig', text: `jig ${sequence}`, sequence }], env))(sequence, signal),
       onBytes: (chunk) => ttyLog?.send(chunk),
+      logGapBytes: () => ttyLog?.gapBytes ?? 0,
+      onLoss: (loss) => options.onRemark?.(loss.message),
     });
     held.push(board);
     return new HeldConsole(board, options, release);
   } catch (error) {
-    await release();
+    await release().catch(() => {}); // what came first tells more
     throw error;
+  }
+}
+
+/** All of them, also after one that fails: a lock that stayed held would stop whoever is next. @throws the first error */
+async function releaseAll([first, ...others]: readonly AsyncDisposable[]): Promise<void> {
+  if (!first) return;
+  try {
+    await first[Symbol.asyncDispose]();
+  } finally {
+    await releaseAll(others);
   }
 }
 
 /** The console's lock, and the tty's where no lease has it. */
 async function take(
   tty: TargetTty,
-  { timeoutMs = DEFAULT_TIMEOUT_MS, signal, onWait, env }: ConsoleOptions & { env: NodeJS.ProcessEnv },
+  { timeoutMs: givenMs, signal, onWait, env }: ConsoleOptions & { env: NodeJS.ProcessEnv },
   held: AsyncDisposable[],
 ): Promise<void> {
+  const timeoutMs = checkedTimeoutMs(givenMs);
   const late = new AbortController();
-  const timer = Number.isFinite(timeoutMs)
-    ? setTimeout(() => late.abort(new TimeUp(timeoutMs)), timeoutMs)
-    : undefined;
+  const timer =
+    timeoutMs <= LONGEST_MS ? setTimeout(() => late.abort(new TimeUp(timeoutMs)), timeoutMs) : undefined;
   using until = new LinkedSignal(signal ? [late.signal, signal] : [late.signal]);
   const tell = (holder: string): void => onWait?.(`${tty.label}: waiting for ${holder}`);
   try {
@@ -216,7 +226,7 @@ class HeldConsole implements Console {
   }
 
   async send(text: string | Uint8Array): Promise<void> {
-    await this.#board.send(typeof text === 'string' ? Buffer.from(text) : text);
+    await this.#board.send(bytesOf(text));
   }
 
   async line(text: string): Promise<void> {
@@ -225,6 +235,7 @@ class HeldConsole implements Console {
 
   async expect(patterns: Pattern | readonly Pattern[], options: WaitOptions = {}): Promise<Match> {
     const choice = isPattern(patterns) ? [patterns] : patterns;
+    if (choice.length === 0) throw new RigError('usage', 'expect: expected at least one pattern, got none');
     return matchOf(await this.#board.expect(armed(choice, 'expect'), this.#limits(options)));
   }
 
@@ -269,10 +280,16 @@ class HeldConsole implements Console {
 
   #limits({ timeoutMs, signal }: WaitOptions): Limits {
     return {
-      timeoutMs: timeoutMs ?? this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+      timeoutMs: checkedTimeoutMs(timeoutMs ?? this.#options.timeoutMs),
       signal: signal ?? this.#options.signal,
     };
   }
+}
+
+/** @throws {RigError} blame `usage` */
+function checkedTimeoutMs(timeoutMs = DEFAULT_TIMEOUT_MS): number {
+  if (timeoutMs >= 0) return timeoutMs;
+  throw new RigError('usage', `timeoutMs: expected milliseconds or Infinity, got ${timeoutMs}`);
 }
 
 function isPattern(patterns: Pattern | readonly Pattern[]): patterns is Pattern {
@@ -282,25 +299,21 @@ function isPattern(patterns: Pattern | readonly Pattern[]): patterns is Pattern 
 /** @throws {RigError} blame `usage`, naming `what` */
 function armed(patterns: readonly Pattern[], what: string): ArmedPattern[] {
   return patterns.map((pattern) => {
-    if (pattern instanceof RegExp) return regexPattern(pattern, what);
-    const bytes = typeof pattern === 'string' ? Buffer.from(pattern) : pattern;
-    if (bytes.length === 0)
-      throw new RigError('usage', `${what}: expected at least one byte of text, got none`);
-    return { pattern: { kind: 'literal', bytes }, shown: quoted(bytes) };
+    if (pattern instanceof RegExp) return regexPattern(sourceOf(pattern, what), what);
+    return literalPattern(bytesOf(pattern), what);
   });
 }
 
-function regexPattern({ source, flags }: RegExp, what: string): ArmedPattern {
-  if (flags.replace(/[mu]/g, '') !== '') {
-    throw new RigError(
-      'usage',
-      `${what}: expected a regular expression without flags, got /${source}/${flags}`,
-    );
-  }
-  return {
-    pattern: { kind: 'regex', regex: new ByteRegex(source, what) },
-    shown: `/${visible(Buffer.from(source))}/`,
-  };
+function sourceOf({ source, flags }: RegExp, what: string): string {
+  if (flags.replace(/[mu]/g, '') === '') return source;
+  throw new RigError(
+    'usage',
+    `${what}: expected a regular expression without flags, got /${source}/${flags}`,
+  );
+}
+
+function bytesOf(text: string | Uint8Array): Uint8Array {
+  return typeof text === 'string' ? Buffer.from(text) : text;
 }
 
 function matchOf({ index, bytes, captures }: Matched): Match {

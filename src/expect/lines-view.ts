@@ -21,9 +21,17 @@ export async function* linesOf(
   const parser = new ReadlineParser({ delimiter: '\n' });
   let waiting = Buffer.alloc(0);
   let wake: (() => void) | undefined;
-  const turn = console.handOver((chunk) => {
-    waiting = Buffer.concat([waiting, chunk]);
-    wake?.();
+  const endTurn = console.handOver({
+    takes: 'text',
+    take: (chunk) => {
+      waiting = Buffer.concat([waiting, chunk]);
+      wake?.();
+    },
+    letGo: () => {
+      const rest = waiting;
+      waiting = Buffer.alloc(0);
+      return rest;
+    },
   });
   try {
     for (;;) {
@@ -46,6 +54,6 @@ export async function* linesOf(
   } finally {
     wake = undefined;
     parser.destroy();
-    turn.giveBack(waiting);
+    endTurn();
   }
 }

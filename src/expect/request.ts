@@ -5,11 +5,12 @@ import { parseDurationMs } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import type { ResultFormatName } from '../results/test-result.ts';
 import type { ConsoleOptions } from '../tty/console.ts';
-import { ByteRegex, type UnsafeEngine } from './byte-regex.ts';
+import { literalPattern, regexPattern } from './armed-pattern.ts';
+import type { UnsafeEngine } from './byte-regex.ts';
 import { type CrashWish, parseFamilies } from './crash.ts';
 import { type PortFlags, type PortStepFlag, portSettings, portStepOf, sendingOf } from './port-flags.ts';
 import type { ArmedPattern, Script, Step } from './script.ts';
-import { bytesOfText, LINE_ENDS, type LineEnd, quoted, visible } from './text.ts';
+import { bytesOfText, LINE_ENDS, type LineEnd, quoted, someBytes } from './text.ts';
 
 /** What a command line asks for. */
 export interface Request {
@@ -122,7 +123,7 @@ export function requestOf(
     const regexes = flags[`${which}Regex`] ?? [];
     const given = texts.length + regexes.length === 0 && judgesByTexts ? [whenNone] : texts;
     return [
-      ...given.map((text) => literalPattern(text, `--${which}`)),
+      ...given.map((text) => literalPattern(bytesOfText(text, `--${which}`), `--${which}`)),
       ...regexes.map((source) => regexPattern(source, `--${which}-regex`, unsafe)),
     ];
   };
@@ -209,7 +210,7 @@ function stepOf({ flag, value }: RawStep, lineEnd: string, unsafe: UnsafeEngine 
   const text = flag === 'fresh' ? '--fresh' : `--${flag} ${quoted(Buffer.from(value))}`;
   switch (flag) {
     case 'send':
-      return { kind: 'send', text, bytes: someBytes(value, '--send') };
+      return { kind: 'send', text, bytes: someBytes(bytesOfText(value, '--send'), '--send') };
     case 'line':
       return {
         kind: 'send',
@@ -217,7 +218,7 @@ function stepOf({ flag, value }: RawStep, lineEnd: string, unsafe: UnsafeEngine 
         bytes: Buffer.concat([bytesOfText(value, '--line'), Buffer.from(lineEnd)]),
       };
     case 'expect': {
-      const { pattern, shown } = literalPattern(value, '--expect');
+      const { pattern, shown } = literalPattern(bytesOfText(value, '--expect'), '--expect');
       return { kind: 'expect', text, choice: [pattern], shown };
     }
     case 'regex': {
@@ -234,21 +235,4 @@ function stepOf({ flag, value }: RawStep, lineEnd: string, unsafe: UnsafeEngine 
     default:
       return portStepOf(flag, value, text);
   }
-}
-
-function literalPattern(text: string, flag: string): ArmedPattern {
-  const bytes = someBytes(text, flag);
-  return { pattern: { kind: 'literal', bytes }, shown: quoted(bytes) };
-}
-
-function regexPattern(source: string, flag: string, unsafe: UnsafeEngine | undefined): ArmedPattern {
-  const regex = new ByteRegex(source, flag, unsafe);
-  return { pattern: { kind: 'regex', regex }, shown: `/${visible(Buffer.from(source))}/` };
-}
-
-function someBytes(text: string, flag: string): Uint8Array {
-  const bytes = bytesOfText(text, flag);
-  if (bytes.length === 0)
-    throw new RigError('usage', `${flag}: expected at least one byte of text, got none`);
-  return bytes;
 }

@@ -9,6 +9,7 @@ import { openTtyConsole } from '../tty/tty-console.ts';
 import { ENV } from '../wire/env.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
 import { parseCommandLine } from './cli.ts';
+import { REAL_CLOCK } from './clock.ts';
 import { lockConsole } from './console-lock.ts';
 import { Ensemble } from './ensemble.ts';
 import { jigRunner, type RunJig } from './jig-step.ts';
@@ -122,7 +123,9 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
   const deadline = new AbortController();
   const { timeoutMs } = request;
   const timer =
-    timeoutMs === 'never' ? undefined : setTimeout(() => deadline.abort(new TimeUp(timeoutMs)), timeoutMs);
+    timeoutMs === 'never'
+      ? undefined
+      : REAL_CLOCK.after(timeoutMs, () => deadline.abort(new TimeUp(timeoutMs)));
   const oneIsDone = new AbortController();
   const until = AbortSignal.any([invocation.stop, deadline.signal, oneIsDone.signal]);
   await using echo = openEcho(request, invocation);
@@ -145,7 +148,7 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
     recorder?.end(error);
     throw error;
   } finally {
-    clearTimeout(timer);
+    timer?.cancel();
     const loss = recorder?.close();
     if (loss) {
       invocation.diagnostics.say(loss.message);

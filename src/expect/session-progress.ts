@@ -1,6 +1,6 @@
 import { formatDuration } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
-import { type ByteAccount, describeAccount, lostBytes } from './byte-account.ts';
+import { type ByteAccount, lateness } from './byte-account.ts';
 import type { Script, Step } from './script.ts';
 import type { Transcript } from './transcript.ts';
 import { type CrashReport, ExpectationError, type TimeUp } from './verdict.ts';
@@ -75,17 +75,10 @@ export class SessionProgress {
     account: ByteAccount,
     known: 'a test failed' | 'nothing failed',
   ): ExpectationError {
-    const hasLost = lostBytes(account) > 0;
-    const late = `expected ${this.#waitedFor()} within ${formatDuration(timeoutMs)}`;
-    return this.failure(
-      // Neither a silent jig nor what was lost on the way is the firmware's doing.
-      this.#current?.kind === 'jig'
-        ? 'unavailable'
-        : hasLost && known === 'nothing failed'
-          ? 'hardware'
-          : 'verdict',
-      hasLost ? `${late}, but ${describeAccount(account)}` : late,
-    );
+    const { blame, what } = lateness(this.#waitedFor(), timeoutMs, account);
+    const ownBlame = known === 'a test failed' ? 'verdict' : blame;
+    // A silent jig is not the firmware's doing either.
+    return this.failure(this.#current?.kind === 'jig' ? 'unavailable' : ownBlame, what);
   }
 
   /** What is to be told of `error`: with the tail, where it is the tty's. */

@@ -110,8 +110,10 @@ export class SessionSteps {
     });
     echoed.catch(() => {}); // told below, or by what ended the session
     await send();
+    let isWaiting = true;
     const limit = clock.after(withinMs, () =>
       clock.onceRead(() => {
+        if (!isWaiting) return; // it was among what has just been read
         const found = shownInstead(watch.unread.bytes);
         const what = `expected the echo of ${quoted(line)} within ${formatDuration(withinMs)}, got ${found}`;
         fail(progress.failure('verdict', what));
@@ -120,6 +122,7 @@ export class SessionSteps {
     try {
       await echoed;
     } finally {
+      isWaiting = false;
       limit.cancel();
     }
     await this.#idle();
@@ -132,13 +135,17 @@ export class SessionSteps {
       send: (bytes, signal) => console.send(bytes, signal),
       onProgress: (progressText) => onProgress?.(progressText),
     });
-    const handedOver = output.handOver((chunk) => running.push(chunk));
     let rest: Uint8Array = new Uint8Array();
+    const endTurn = output.handOver({
+      takes: 'a file',
+      take: (chunk) => running.push(chunk),
+      letGo: () => rest,
+    });
     let failure: string | undefined;
     try {
       ({ failure, rest } = await running.end(over));
     } finally {
-      handedOver.giveBack(rest);
+      endTurn();
     }
     if (failure !== undefined) throw progress.failure('verdict', `${text}: ${failure}`, { isWaiting: false });
   }

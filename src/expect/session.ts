@@ -331,12 +331,7 @@ export class Session {
   }
 
   get #account(): ByteAccount {
-    return {
-      bytesRead: this.#output.bytesRead,
-      overruns: this.#parts.console.overruns,
-      droppedBytes: this.#watch.droppedBytes,
-      logGapBytes: this.#parts.logGapBytes(),
-    };
+    return { ...this.#output.account, logGapBytes: this.#parts.logGapBytes() };
   }
 
   #tellAccount(): void {

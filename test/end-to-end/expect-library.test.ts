@@ -1,8 +1,11 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Console, ExpectationError, openConsole, RigError } from 'sai-rig/expect';
 import { beforeEach, expect, test } from 'vitest';
 import { tryFlock } from '../../src/native/flock.ts';
 import type { DutOnPty } from '../peers/dut-on-pty.ts';
 import { said, type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
+import { holdUpAfter } from '../peers/hold-up.ts';
 import { ROOT, runCommand, startLab } from '../peers/running-lab.ts';
 
 let place: Workplace;
@@ -66,6 +69,38 @@ test('silence after a fresh start is told from lines that are older', async () =
     message: `tty0 (${dut.ttyPath}): expected "ready" within 300 ms; nothing arrived since break(); last lines:`,
     tail: ['[before break()] booting'],
   });
+});
+
+test('an answer that came while this process was held up is no silence', async () => {
+  await using console = await open();
+  const waiting = console.expect('ready', { timeoutMs: 100 });
+  await holdUpAfter(() => dut.say('ready'), 300);
+  expect((await waiting).text).toBe('ready');
+});
+
+test('no pattern at all is refused, and not waited for', async () => {
+  await using console = await open();
+  await expect(console.expect([])).rejects.toMatchObject({
+    blame: 'usage',
+    message: 'expect: expected at least one pattern, got none',
+  });
+});
+
+test.each([Number.NaN, -1])('%s is no time-out', async (timeoutMs) => {
+  await expect(open({ timeoutMs })).rejects.toMatchObject({ blame: 'usage' });
+  await using console = await open();
+  await expect(console.expect('x', { timeoutMs })).rejects.toMatchObject({
+    blame: 'usage',
+    message: `timeoutMs: expected milliseconds or Infinity, got ${timeoutMs}`,
+  });
+});
+
+test('a time-out that is longer than any timer waits for ever', async () => {
+  await using console = await open({ timeoutMs: Number.MAX_SAFE_INTEGER });
+  const waiting = console.expect('ready');
+  await console.pause(10);
+  dut.say('ready');
+  await waiting;
 });
 
 test('an aborted wait rejects with the reason, and uses nothing up', async () => {
@@ -144,6 +179,30 @@ test('lines come whole, and what follows the last one taken is for the next wait
   await console.expect('rest> ');
 });
 
+test('lines that nobody has asked for when the console is released are for the next one', async () => {
+  dut.say('one\r\ntwo\r\nthr');
+  const console = await open();
+  const lines = console.lines()[Symbol.asyncIterator]();
+  expect(await lines.next()).toEqual({ done: false, value: 'one' });
+  await console.release();
+  await expect(lines.next()).rejects.toThrow('this console has been released');
+  await using next = await open();
+  expect((await next.expect(['one', 'two\r\nthr'])).index).toBe(1);
+});
+
+test('the lines that were taken are the last lines in what is told of silence', async () => {
+  dut.say('one\r\ntwo\r\nthr');
+  await using console = await open();
+  await console.expect('one');
+  const lines = console.lines({ timeoutMs: 300 })[Symbol.asyncIterator]();
+  for (const value of ['', 'two']) expect(await lines.next()).toEqual({ done: false, value });
+  dut.say('ee');
+  await expect(lines.next()).rejects.toMatchObject({ tail: ['one', 'two', 'three'] });
+  await expect(console.expect('four', { timeoutMs: 100 })).rejects.toMatchObject({
+    tail: ['one', 'two', 'three'],
+  });
+});
+
 test('a line without an end is refused before it costs memory, and silence rejects', async () => {
   await using console = await open();
   dut.say('x'.repeat(100));
@@ -165,6 +224,16 @@ test('a tty that goes away rejects every call with hardware as its blame', async
   await expect(console.line('x')).rejects.toMatchObject({ blame: 'hardware' });
   await expect(console.lines()[Symbol.asyncIterator]().next()).rejects.toMatchObject({ blame: 'hardware' });
   await console.release();
+});
+
+test('a console lets go of its lock also when what it has not used cannot be kept', async () => {
+  const console = await open();
+  dut.say('left over');
+  await console.expect('left');
+  mkdirSync(join(place.folder, 'lease', 'console-0.unread.new'));
+  await expect(console.release()).rejects.toMatchObject({ blame: 'unavailable' });
+  rmSync(join(place.folder, 'lease', 'console-0.unread.new'), { recursive: true });
+  expect(await place.run('--expect', ' over')).toMatchObject({ status: 0, stderr: [] });
 });
 
 test('a path without a lease is locked while it is open', async () => {
