@@ -1,8 +1,8 @@
 import { type Console, ExpectationError, openConsole, RigError } from 'sai-rig/expect';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { tryFlock } from '../../src/native/flock.ts';
-import { DutOnPty } from '../peers/dut-on-pty.ts';
-import { said, Workplace } from '../peers/expect-command.ts';
+import type { DutOnPty } from '../peers/dut-on-pty.ts';
+import { said, type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 import { ROOT, runCommand, startLab } from '../peers/running-lab.ts';
 
 let place: Workplace;
@@ -10,15 +10,10 @@ let dut: DutOnPty;
 let env: NodeJS.ProcessEnv;
 
 beforeEach(() => {
-  place = new Workplace();
-  dut = new DutOnPty();
+  place = workplaceOfTest();
+  dut = place.newDut();
   const folder = place.lease(dut.ttyPath);
   env = { SAI_DEVICE_LEASE: folder, SAI_DEVICE_TTY0: dut.ttyPath, SAI_RUN_DIR: place.runDir };
-});
-
-afterEach(async () => {
-  await dut[Symbol.asyncDispose]();
-  await place[Symbol.asyncDispose]();
 });
 
 const open = (options: Parameters<typeof openConsole>[1] = {}): Promise<Console> =>
@@ -60,6 +55,17 @@ test('silence rejects with the last lines, and the console goes on', async () =>
   dut.say('ready');
   await console.expect('booting');
   await console.expect('ready');
+});
+
+test('silence after a fresh start is told from lines that are older', async () => {
+  dut.say('booting\r\n');
+  await using console = await open();
+  await console.expect('booting');
+  await console.break(1);
+  await expect(console.expect('ready', { timeoutMs: 300 })).rejects.toMatchObject({
+    message: `tty0 (${dut.ttyPath}): expected "ready" within 300 ms; nothing arrived since break(); last lines:`,
+    tail: ['[before break()] booting'],
+  });
 });
 
 test('an aborted wait rejects with the reason, and uses nothing up', async () => {

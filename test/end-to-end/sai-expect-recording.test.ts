@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { CHUNKINGS, DutOnPty } from '../peers/dut-on-pty.ts';
-import { type Ended, Workplace } from '../peers/expect-command.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { CHUNKINGS, type DutOnPty } from '../peers/dut-on-pty.ts';
+import { type Ended, type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 import { runCommand, startLab } from '../peers/running-lab.ts';
 import { seededRandom } from '../peers/seeded-random.ts';
 import { until } from '../until.ts';
@@ -11,14 +11,8 @@ let place: Workplace;
 let dut: DutOnPty;
 
 beforeEach(() => {
-  place = new Workplace();
-  dut = new DutOnPty();
-});
-
-afterEach(async () => {
-  await dut[Symbol.asyncDispose]();
-  expect(place.leftovers()).toEqual([]);
-  await place[Symbol.asyncDispose]();
+  place = workplaceOfTest();
+  dut = place.newDut();
 });
 
 const recording = (): string => join(place.folder, 'x.rec');
@@ -36,9 +30,8 @@ async function bothWays(...args: readonly string[]): Promise<{ live: Ended; repl
 }
 
 describe.each(CHUNKINGS)('what a board said in %s', (chunking) => {
-  beforeEach(async () => {
-    await dut[Symbol.asyncDispose]();
-    dut = new DutOnPty(chunking);
+  beforeEach(() => {
+    dut = place.newDut(chunking);
   });
 
   test('is recorded both ways, and passes again', async () => {
@@ -198,7 +191,7 @@ test('a recording is readable whenever its writer is killed, up to its last whol
 });
 
 test('both ttys of a session without steps are in one recording', async () => {
-  await using other = new DutOnPty();
+  const other = place.newDut();
   place.lease(dut.ttyPath, other.ttyPath);
   dut.say('booting\r\n');
   const started = place.start(['--record', recording()]);

@@ -1,23 +1,18 @@
 import { once } from 'node:events';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { DutOnPty } from '../peers/dut-on-pty.ts';
-import { Workplace } from '../peers/expect-command.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { DutOnPty } from '../peers/dut-on-pty.ts';
+import { type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 
 let place: Workplace;
 let dut: DutOnPty;
 
 beforeEach(() => {
-  place = new Workplace();
-});
-
-afterEach(async () => {
-  await dut?.[Symbol.asyncDispose]();
-  await place[Symbol.asyncDispose]();
+  place = workplaceOfTest();
 });
 
 describe('a reader of stdout that has stopped', () => {
   const talkingDut = (): DutOnPty =>
-    new DutOnPty().on('go', (board) => void board.sayAll('x'.repeat(2_000_000)));
+    place.newDut().on('go', (board) => void board.sayAll('x'.repeat(2_000_000)));
 
   test.each([
     ['stdout alone', []],
@@ -34,7 +29,7 @@ describe('a reader of stdout that has stopped', () => {
   });
 
   test('does not hold up the verdict, and is told of what it has missed', async () => {
-    dut = new DutOnPty().on('go', (board) => void board.sayAll(`${'x'.repeat(2_000_000)}the end`));
+    dut = place.newDut().on('go', (board) => void board.sayAll(`${'x'.repeat(2_000_000)}the end`));
     const { child, ended } = place.start([
       '--echo',
       '--tty',

@@ -5,8 +5,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
-import { Workplace } from '../peers/expect-command.ts';
+import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 import { needsProgram } from '../peers/needs.ts';
 import { until } from '../until.ts';
 
@@ -15,11 +15,7 @@ let place: Workplace;
 beforeEach((context) => {
   needsProgram(context, 'socat');
   needsProgram(context, 'rb');
-  place = new Workplace();
-});
-
-afterEach(async () => {
-  await place[Symbol.asyncDispose]();
+  place = workplaceOfTest();
 });
 
 const passed = { status: 0, signal: null, stdout: '', stderr: [] };

@@ -5,8 +5,10 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished } from 'vitest';
 import { readFindings } from '../../src/findings/findings-file.ts';
 import type { Finding } from '../../src/wire/finding.ts';
+import { type Chunking, DutOnPty } from './dut-on-pty.ts';
 
 const COMMAND = fileURLToPath(new URL('../../bin/sai-expect', import.meta.url));
 
@@ -24,12 +26,26 @@ export interface Started {
   readonly ended: Promise<Ended>;
 }
 
+/** Goes with the test that runs, at whose end no command may have left anything behind. */
+export function workplaceOfTest(): Workplace {
+  const place = new Workplace();
+  onTestFinished(async () => {
+    try {
+      expect(place.leftovers()).toEqual([]);
+    } finally {
+      await place[Symbol.asyncDispose]();
+    }
+  });
+  return place;
+}
+
 /** A folder for one test: findings, run folder, and a lease's folder when asked for. */
 export class Workplace implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'sx-'));
   readonly runDir = join(this.folder, 'run');
   readonly findingsFile = join(this.folder, 'findings');
   readonly #children: ChildProcessWithoutNullStreams[] = [];
+  readonly #duts: DutOnPty[] = [];
   #env: Record<string, string> = {};
 
   constructor() {
@@ -38,6 +54,13 @@ export class Workplace implements AsyncDisposable {
 
   get findings(): Finding[] {
     return readFindings(this.findingsFile);
+  }
+
+  /** A board that goes with the place. */
+  newDut(chunking?: Chunking): DutOnPty {
+    const dut = new DutOnPty(chunking);
+    this.#duts.push(dut);
+    return dut;
   }
 
   /** From now on, commands run as under a lease of these ttys. */
@@ -109,6 +132,7 @@ export class Workplace implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const dut of this.#duts) await dut[Symbol.asyncDispose]();
     for (const child of this.#children) {
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
     }
