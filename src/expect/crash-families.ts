@@ -236,7 +236,11 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       line('Panic ', '^', String.raw`[^ \r\n]+:\d+ `),
     ],
     last: () => /^<<<stack<<</,
-    evidence: () => [/\bepc1=(?<pc>0x[0-9a-f]{8})/, /\bexcvaddr=(?<address>0x[0-9a-f]{8})/, /^ctx: (?<task>\w+)/m],
+    evidence: () => [
+      /\bepc1=(?<pc>0x[0-9a-f]{8})/,
+      /\bexcvaddr=(?<address>0x[0-9a-f]{8})/,
+      /^ctx: (?<task>\w+)/m,
+    ],
   },
   {
     // Source: Rust, library/std/src/panicking.rs; esp-backtrace, src/lib.rs.
@@ -260,7 +264,10 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
     family: 'go',
     starts: [line('panic: runtime error'), line('fatal error: all goroutines are asleep - deadlock!')],
     last: () => /^exit status \d+/,
-    evidence: () => [/runtime error at (?<pc>0x[0-9a-f]+)/, /\baddr=(?<address>0x[0-9a-f]+) pc=(?<pc>0x[0-9a-f]+)/],
+    evidence: () => [
+      /runtime error at (?<pc>0x[0-9a-f]+)/,
+      /\baddr=(?<address>0x[0-9a-f]+) pc=(?<pc>0x[0-9a-f]+)/,
+    ],
   },
   {
     // Source: LLVM, compiler-rt/lib/asan/asan_report.cpp, lib/ubsan/ubsan_diag.cpp.

@@ -20,9 +20,11 @@ export async function* linesOf(
   // It keeps what has no end yet, and looks at all of it again with each chunk: so it is given whole lines only.
   const parser = new ReadlineParser({ delimiter: '\n' });
   let waiting = Buffer.alloc(0);
+  // Joined when they are looked at: whoever is slow to take lines has many of them by then.
+  let arrived: Uint8Array[] = [];
   let wake: (() => void) | undefined;
   const turn = console.handOver((chunk) => {
-    waiting = Buffer.concat([waiting, chunk]);
+    arrived.push(chunk);
     wake?.();
   });
   try {
@@ -32,6 +34,9 @@ export async function* linesOf(
         parser.write(waiting.subarray(0, newline + 1));
         waiting = waiting.subarray(newline + 1);
         yield String(parser.read() ?? '').replace(/\r$/, '');
+      } else if (newline < 0 && arrived.length > 0 && waiting.length <= maxBytes) {
+        waiting = Buffer.concat([waiting, ...arrived]);
+        arrived = [];
       } else if (waiting.length > maxBytes) {
         throw new RigError(
           'protocol',
@@ -46,6 +51,6 @@ export async function* linesOf(
   } finally {
     wake = undefined;
     parser.destroy();
-    turn.giveBack(waiting);
+    turn.giveBack(Buffer.concat([waiting, ...arrived]));
   }
 }
