@@ -21,12 +21,11 @@ export class Scan {
 
   /** Looks at what it has not seen, up to `until`; offsets are the stream's. */
   advance(backlog: ByteBacklog, until: number): Match | undefined {
-    for (;;) {
-      const from = this.#start + this.matcher.scanned;
-      if (from >= until) return undefined;
+    for (let from = this.#start + this.matcher.scanned; from < until; from += PIECE_BYTES) {
       const match = backlog.read(from, Math.min(until, from + PIECE_BYTES), this.#push);
       if (match) return this.#placed(match);
     }
+    return undefined;
   }
 
   quiet(): Match | undefined {
