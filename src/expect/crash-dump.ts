@@ -33,7 +33,7 @@ export class CrashDump {
 
   constructor(family: CrashFamily | 'device') {
     const known = CRASH_KNOWLEDGE.find((each) => each.family === family);
-    this.#last = known?.last;
+    this.#last = known?.last?.();
   }
 
   /** Whether its last line has come, or the next start of the board, or too much. */
@@ -74,7 +74,7 @@ export class CrashDump {
 /** What a dump says beyond its first line: `pc 0x400d1234, address 0x00000000`. `text` may hold what came before it. */
 export function evidenceIn(family: CrashFamily | 'device', firstLine: string, text: string): string {
   const facts = new Map<Fact, string>();
-  for (const regex of CRASH_KNOWLEDGE.find((each) => each.family === family)?.evidence ?? []) {
+  for (const regex of CRASH_KNOWLEDGE.find((each) => each.family === family)?.evidence() ?? []) {
     const groups = regex.exec(text)?.groups ?? {};
     for (const fact of FACTS) {
       const value = groups[fact];

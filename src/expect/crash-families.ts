@@ -10,13 +10,14 @@ export interface CrashStart {
   readonly source: string;
 }
 
+/** Regular expressions are made when there is a crash: those that there are would be a twentieth of every start. */
 export interface CrashKnowledge {
   readonly family: CrashFamily;
   readonly starts: readonly CrashStart[];
   /** The dump's last line. Without one, or when it does not come, the dump ends with quiet. */
-  readonly last?: RegExp;
+  readonly last?: () => RegExp;
   /** What is told beside the first line: `pc`, `address`, `task`, `reason`. The first match of each name counts. */
-  readonly evidence: readonly RegExp[];
+  readonly evidence: () => readonly RegExp[];
 }
 
 /**
@@ -52,7 +53,7 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
     // Source: the firmware of the virtual lab's Uno.
     family: 'sai-uno',
     starts: [line('*** PANIC: ')],
-    evidence: [],
+    evidence: () => [],
   },
   {
     // Source: ESP-IDF, components/esp_system/panic.c, port/panic_handler.c, task_wdt/task_wdt.c, port/brownout.c;
@@ -73,8 +74,8 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       ),
       line('task_wdt: Task watchdog got triggered', ESP_LOG),
     ],
-    last: /^Rebooting\.\.\.|^CPU halted\./,
-    evidence: [
+    last: () => /^Rebooting\.\.\.|^CPU halted\./,
+    evidence: () => [
       /^(?:PC|MEPC) +: (?<pc>0x[0-9a-f]{8})/m,
       /^Backtrace: ?(?<pc>0x[0-9a-f]{8}):/m,
       /(?:EXCVADDR|MTVAL) *: (?<address>0x[0-9a-f]{8})/,
@@ -89,8 +90,8 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       line('>>> ZEPHYR FATAL ERROR ', ZEPHYR, String.raw`\d+: `),
       line('ASSERTION FAIL [', ZEPHYR, String.raw`[^\r\n]*\] @ `),
     ],
-    last: /Halting system|Resetting system/,
-    evidence: [
+    last: () => /Halting system|Resetting system/,
+    evidence: () => [
       /Faulting instruction address \(r15\/pc\): (?<pc>0x[0-9a-f]+)/,
       /mepc: (?<pc>0x[0-9a-f]+|[0-9a-f]{8,16})/,
       /(?:MMFAR|BFAR) Address: (?<address>0x[0-9a-f]+)/,
@@ -121,8 +122,8 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       line('watchdog: BUG: soft lockup - CPU#', `${PRINTK}(?:NMI )?`),
       line('watchdog: Watchdog detected hard LOCKUP on cpu ', `${PRINTK}(?:NMI )?`),
     ],
-    last: /---\[ end Kernel panic - not syncing/,
-    evidence: [
+    last: () => /---\[ end Kernel panic - not syncing/,
+    evidence: () => [
       /\bRIP: \w+:(?<pc>\S+)/,
       /\bpc : (?<pc>\S+)/,
       /\bPC is at (?<pc>\S+)/,
@@ -143,8 +144,8 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       line('Unhandled exception: ', '^', '(?:Instruction|Illegal|Breakpoint|Load|Store|Environment)'),
       line('### ERROR ### Please RESET the board ###'),
     ],
-    last: /^### ERROR ### Please RESET the board ###|^resetting \.\.\./m,
-    evidence: [
+    last: () => /^### ERROR ### Please RESET the board ###|^resetting \.\.\./m,
+    evidence: () => [
       /^elr: [0-9a-f]+ lr : [0-9a-f]+ \(reloc\)\s+^elr: (?<pc>[0-9a-f]{8,16})/m,
       /^elr: (?<pc>[0-9a-f]{8,16})/m,
       /^pc : \[<(?<pc>[0-9a-f]{8})>\]/m,
@@ -161,7 +162,7 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       line('PANIC in EL3.'),
       whole('ASSERT: ', '^', String.raw`[^ :\r\n]+\.[chS]:\d+(?::[^\r\n]*)?`),
     ],
-    evidence: [
+    evidence: () => [
       /PANIC at PC : (?<pc>0x[0-9a-f]+)/,
       /^elr_el3 += (?<pc>0x[0-9a-f]+)/m,
       /^x30 += (?<pc>0x[0-9a-f]+)/m,
@@ -171,8 +172,8 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
     // Source: Mbed OS, platform/source/TARGET_CORTEX_M/mbed_fault_handler.c, platform/source/mbed_error.c.
     family: 'mbed',
     starts: [line('++ MbedOS Fault Handler ++'), line('++ MbedOS Error Info ++')],
-    last: /^-- MbedOS Error Info --/m,
-    evidence: [
+    last: () => /^-- MbedOS Error Info --/m,
+    evidence: () => [
       /^PC +: (?<pc>[0-9A-F]{8})/m,
       /^Location: (?<pc>0x[0-9A-F]+)/m,
       /^(?:MMFAR|BFAR) +: (?<address>[0-9A-F]{8})/m,
@@ -189,7 +190,7 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       line('vAssertCalled( ', '^', String.raw`[^ \r\n]+, \d+`),
       line('ASSERT! Line ', '^', String.raw`\d+, file `),
     ],
-    evidence: [],
+    evidence: () => [],
   },
   {
     // Source: J. Yiu, The Definitive Guide to the ARM Cortex-M3, hard_fault_handler_c; nRF5 SDK,
@@ -201,7 +202,7 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       line('Fault on ', '^', String.raw`(?:interrupt or bare metal\(|thread )`),
       line('Wrong parameters value: file ', '^', String.raw`[^\r\n]+ on line \d+`),
     ],
-    evidence: [/^PC(?: \[R15\])? *= *(?<pc>[0-9a-fA-Fx]+)/m, /HARD FAULT at (?<pc>0x[0-9A-Fa-f]+)/],
+    evidence: () => [/^PC(?: \[R15\])? *= *(?<pc>[0-9a-fA-Fx]+)/m, /HARD FAULT at (?<pc>0x[0-9A-Fa-f]+)/],
   },
   {
     // Source: NuttX, sched/misc/assert.c; arch/arm/src/armv7-m/arm_hardfault.c, arch/risc-v/src/common/riscv_exception.c.
@@ -214,7 +215,7 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       ),
       line('PANIC!!! ', String.raw`${NUTTX}\w+: `),
     ],
-    evidence: [
+    evidence: () => [
       /EPC: (?<pc>[0-9a-f]{8,16})/,
       /\bPC: (?<pc>[0-9a-f]{8})/,
       /MTVAL: (?<address>[0-9a-f]{8,16})/,
@@ -225,8 +226,8 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
     // Source: RIOT, core/lib/panic.c; core/lib/assert.c.
     family: 'riot',
     starts: [line('*** RIOT kernel panic:', String.raw`^(?:[^ \r\n]+:\d+ => )?`)],
-    last: /^\*\*\* (?:halted|rebooting)\./m,
-    evidence: [
+    last: () => /^\*\*\* (?:halted|rebooting)\./m,
+    evidence: () => [
       /RIOT kernel panic:\s+(?<reason>\S.*?) *$/m,
       /^ *pc: (?<pc>0x[0-9a-f]+)/m,
       /^(?<pc>0x[0-9a-f]{6,16})\s+^\*\*\* RIOT/m,
@@ -236,7 +237,7 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
     // Source: pico-sdk, src/rp2_common/pico_platform_panic/panic.c.
     family: 'pico',
     starts: [{ word: '*** PANIC ***', source: String.raw`^\*\*\* PANIC \*\*\*\r?$` }],
-    evidence: [/\*\*\* PANIC \*\*\*\s+(?<reason>\S.*?) *$/m],
+    evidence: () => [/\*\*\* PANIC \*\*\*\s+(?<reason>\S.*?) *$/m],
   },
   {
     // Source: MicroPython, ports/stm32/stm32_it.c, ports/*/main.c: nlr_jump_fail; CircuitPython, supervisor/shared/safe_mode.c.
@@ -249,7 +250,7 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       line('You are in safe mode because:'),
       line('Hard fault: memory access or instruction error.'),
     ],
-    evidence: [
+    evidence: () => [
       /^PC +(?<pc>[0-9a-f]{8})/m,
       /safe mode because:\s+(?<reason>\S.*?) *$/m,
       /^FATAL ERROR:\s+(?<reason>\S.*?) *$/m,
@@ -264,8 +265,8 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
         source: String.raw`^Traceback \(most recent call last\):\r?$`,
       },
     ],
-    last: /^(?!Traceback)[A-Za-z_][\w.]*(?:: .*)?$/,
-    evidence: [
+    last: () => /^(?!Traceback)[A-Za-z_][\w.]*(?:: .*)?$/,
+    evidence: () => [
       /^(?<reason>(?!Traceback)[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Iteration)\b.*?) *$/m,
     ],
   },
@@ -281,8 +282,12 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       line('User exception (panic/abort/assert)'),
       line('Panic ', '^', String.raw`[^ \r\n]+:\d+ `),
     ],
-    last: /^<<<stack<<</,
-    evidence: [/\bepc1=(?<pc>0x[0-9a-f]{8})/, /\bexcvaddr=(?<address>0x[0-9a-f]{8})/, /^ctx: (?<task>\w+)/m],
+    last: () => /^<<<stack<<</,
+    evidence: () => [
+      /\bepc1=(?<pc>0x[0-9a-f]{8})/,
+      /\bexcvaddr=(?<address>0x[0-9a-f]{8})/,
+      /^ctx: (?<task>\w+)/m,
+    ],
   },
   {
     // Source: Rust, library/std/src/panicking.rs; esp-backtrace, src/lib.rs.
@@ -297,7 +302,7 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       line("Exception '", '^', String.raw`[A-Z][^'\r\n]*' mepc=0x`),
       line(' PANIC ======', '^=+'),
     ],
-    evidence: [
+    evidence: () => [
       /panicked at [^'\r\n]+:\d+:\d+:\s+(?<reason>\S.*?) *$/m,
       /panicked at '(?<reason>[^\r\n]*?)',/,
     ],
@@ -309,8 +314,11 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       line('panic: runtime error', '^', '(?:: | at 0x)'),
       line('fatal error: all goroutines are asleep - deadlock!'),
     ],
-    last: /^exit status \d+/,
-    evidence: [/runtime error at (?<pc>0x[0-9a-f]+)/, /\baddr=(?<address>0x[0-9a-f]+) pc=(?<pc>0x[0-9a-f]+)/],
+    last: () => /^exit status \d+/,
+    evidence: () => [
+      /runtime error at (?<pc>0x[0-9a-f]+)/,
+      /\baddr=(?<address>0x[0-9a-f]+) pc=(?<pc>0x[0-9a-f]+)/,
+    ],
   },
   {
     // Source: LLVM, compiler-rt/lib/asan/asan_report.cpp, lib/ubsan/ubsan_diag.cpp.
@@ -319,8 +327,8 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       line('Sanitizer: ', String.raw`^=+\d+==(?:ERROR|WARNING): (?:Address|Leak|Memory|Thread|HWAddress)`),
       line(': runtime error: ', String.raw`^[^ :\r\n]+:\d+:\d+`),
     ],
-    last: /^=+\d+==ABORTING/,
-    evidence: [/\bat pc (?<pc>0x[0-9a-f]+)/, /\bon (?:unknown )?address (?<address>0x[0-9a-f]+)/],
+    last: () => /^=+\d+==ABORTING/,
+    evidence: () => [/\bat pc (?<pc>0x[0-9a-f]+)/, /\bon (?:unknown )?address (?<address>0x[0-9a-f]+)/],
   },
   {
     // Source: glibc, debug/fortify_fail.c, malloc/malloc.c: malloc_printerr, assert/assert.c; libstdc++, vterminate.cc.
@@ -345,14 +353,14 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       line("terminate called after throwing an instance of '"),
       whole('Segmentation fault', '^', String.raw`(?: \(core dumped\))?`),
     ],
-    last: /^Aborted/,
-    evidence: [/^ +what\(\): +(?<reason>.+?) *$/m],
+    last: () => /^Aborted/,
+    evidence: () => [/^ +what\(\): +(?<reason>.+?) *$/m],
   },
   {
     // Source: QEMU, target/arm/helper.c, cpu-target.c: cpu_abort, linux-user/signal.c.
     family: 'qemu',
     starts: [line('qemu: fatal: '), line('qemu: uncaught target signal ')],
-    evidence: [/\bR15=(?<pc>[0-9a-f]{8})/, /\bpc=(?<pc>[0-9a-f]{8,16})/i],
+    evidence: () => [/\bR15=(?<pc>[0-9a-f]{8})/, /\bpc=(?<pc>[0-9a-f]{8,16})/i],
   },
 ];
 

@@ -1,3 +1,4 @@
+import { ByteBacklog } from './byte-backlog.ts';
 import { visible } from './text.ts';
 
 /** Longest line of a tail that is shown; the rest of it is cut. */
@@ -11,42 +12,39 @@ export interface Tail {
   readonly silentSince: string | undefined;
 }
 
-/** The last of what a board said, for messages. */
+/** The last of what a board said, for messages. A copy: a flood's chunks are done with once they have been looked at. */
 export class Transcript {
   readonly #limitBytes: number;
-  #chunks: Uint8Array[] = [];
-  #sizeBytes = 0;
-  /** The last fresh step, and how much has come since. */
-  #fresh: { readonly step: string; sizeBytes: number } | undefined;
+  readonly #backlog = new ByteBacklog();
+  /** The last fresh step, and what had come by then. */
+  #fresh: { readonly step: string; readonly end: number } | undefined;
 
   constructor(limitBytes = 256 * 1024) {
     this.#limitBytes = limitBytes;
   }
 
   push(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
-    this.#sizeBytes += chunk.length;
-    if (this.#fresh) this.#fresh.sizeBytes += chunk.length;
-    // Rarely, and then by half: many boards send one byte at a time.
-    if (this.#sizeBytes > 2 * this.#limitBytes || this.#chunks.length > 8192) this.#compact();
+    this.#backlog.append(chunk);
+    // Rarely, and then by half, so that each byte moves once.
+    if (this.#backlog.end - this.#backlog.start > 2 * this.#limitBytes) this.#kept();
   }
 
   /** What has come by now is from before `step`. */
   markFresh(step: string): void {
-    this.#fresh = { step, sizeBytes: 0 };
+    this.#fresh = { step, end: this.#backlog.end };
   }
 
   /** The lines that hold anything, oldest first, with control bytes made visible. */
   lines(): string[] {
-    return shownLines(this.#compact());
+    return shownLines(this.#kept());
   }
 
   /** The last of the lines. */
   tail(limit = Number.POSITIVE_INFINITY): Tail {
-    const all = this.#compact();
+    const all = this.#kept();
     if (!this.#fresh) return { lines: lastOf(shownLines(all), limit), silentSince: undefined };
-    const { step, sizeBytes } = this.#fresh;
-    const freshAt = Math.max(0, all.length - sizeBytes);
+    const { step, end } = this.#fresh;
+    const freshAt = Math.max(0, end - this.#backlog.start);
     const older = shownLines(all.subarray(0, freshAt)).map((line) => `[before ${step}] ${line}`);
     const fresh = shownLines(all.subarray(freshAt));
     return {
@@ -55,12 +53,9 @@ export class Transcript {
     };
   }
 
-  #compact(): Buffer {
-    const all = Buffer.concat(this.#chunks);
-    const kept = all.subarray(Math.max(0, all.length - this.#limitBytes));
-    this.#chunks = [kept];
-    this.#sizeBytes = kept.length;
-    return kept;
+  #kept(): Buffer {
+    this.#backlog.forgetBefore(this.#backlog.end - this.#limitBytes);
+    return this.#backlog.view(this.#backlog.start);
   }
 }
 
