@@ -321,8 +321,8 @@ async function driverOf(name: Request['driver']): Promise<OpenConsole> {
 
 function openEcho(request: Request, { diagnostics }: Invocation): PatientOutput | undefined {
   if (request.echo === 'on a terminal' && !isatty(STDOUT)) return undefined;
-  return new PatientOutput(STDOUT, (lostBytes) => {
-    diagnostics.say(`${lostBytes} bytes of the board are not shown: stdout is not read`);
+  return new PatientOutput(STDOUT, (lostBytes, why) => {
+    diagnostics.say(`${lostBytes} bytes of the board are not shown on stdout: ${why}`);
   });
 }
 
