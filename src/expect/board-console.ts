@@ -121,13 +121,12 @@ export class BoardConsole implements AsyncDisposable {
     this.#throwIfEnded();
     this.#watch.discard();
     let limit: NodeJS.Timeout | undefined;
+    using ended = new LinkedSignal([this.#ended.signal]);
     try {
       await new Promise<void>((resolve, reject) => {
         this.#discarding = resolve;
         limit = setTimeout(resolve, FRESH_LIMIT_MS);
-        this.#ended.signal.addEventListener('abort', () => reject(this.#ended.signal.reason as Error), {
-          once: true,
-        });
+        ended.signal.addEventListener('abort', () => reject(ended.signal.reason as Error), { once: true });
         this.#quiet.restart();
       });
     } finally {

@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * `sai-rig/expect`: talks to a board from a test of yours, with the matching of the command `sai-expect`. Under a lease
  * it shares the console with that command: its lock, its speed, and what either has read and not used.
@@ -136,9 +137,7 @@ export async function openConsole(tty: string, options: ConsoleOptions = {}): Pr
   const env = options.env ?? process.env;
   const target = resolveTty(tty, env);
   const held: AsyncDisposable[] = [];
-  const release = async (): Promise<void> => {
-    for (const each of held.splice(0).reverse()) await each[Symbol.asyncDispose]();
-  };
+  const release = (): Promise<void> => disposeAll(held.splice(0).reverse());
   try {
     await take(target, { ...options, env }, held);
     const log = await LogProxies.open(env, options.onRemark ?? (() => {}));
@@ -171,9 +170,22 @@ export async function openConsole(tty: string, options: ConsoleOptions = {}): Pr
     held.push(board);
     return new HeldConsole(board, options, release);
   } catch (error) {
-    await release();
+    await release().catch(() => {}); // what came first is told
     throw error;
   }
+}
+
+/** Of one that cannot, the others are let go of all the same. @throws what the first of those threw */
+async function disposeAll(held: readonly AsyncDisposable[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const each of held) {
+    try {
+      await each[Symbol.asyncDispose]();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 /** The console's lock, and the tty's where no lease has it. */

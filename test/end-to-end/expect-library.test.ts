@@ -1,3 +1,4 @@
+import { readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { type Console, ExpectationError, openConsole, RigError } from 'sai-rig/expect';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { tryFlock } from '../../src/native/flock.ts';
@@ -72,6 +73,45 @@ test('an aborted wait rejects with the reason, and uses nothing up', async () =>
   await expect(waiting).rejects.toBe(reason);
   await console.expect('ready');
 });
+
+test('any number of opens, waits, sends and fresh starts leaves nothing behind', async () => {
+  const warnings: string[] = [];
+  const onWarning = ({ name }: Error): void => void warnings.push(name);
+  process.on('warning', onWarning);
+  const countFiles = (): number => readdirSync('/proc/self/fd').length;
+  const { signal } = new AbortController();
+  await (await open({ signal })).release();
+  const before = countFiles();
+  for (let times = 0; times < 1000; times++) await (await open({ signal })).release();
+  expect(countFiles()).toBe(before);
+  await using console = await open({ signal });
+  for (let times = 0; times < 20; times++) {
+    await console.fresh();
+    await console.send('x');
+    await console.expect('never', { timeoutMs: 0 }).catch(() => {});
+  }
+  await new Promise((resolve) => setImmediate(resolve)); // by when Node.js warns
+  process.off('warning', onWarning);
+  expect(warnings).toEqual([]);
+});
+
+test('a lease that ended meanwhile keeps nobody else from the tty', async () => {
+  const console = await open();
+  dut.say('used unread');
+  await console.expect('used');
+  rmSync(env['SAI_DEVICE_LEASE'] ?? '', { recursive: true });
+  await expect(console.release()).rejects.toMatchObject({ blame: 'unavailable' });
+  const isOurs = (fd: string): boolean => readlinkIfThere(`/proc/self/fd/${fd}`).includes(place.folder);
+  expect(readdirSync('/proc/self/fd').filter(isOurs)).toEqual([]); // neither the console's lock nor the unread bytes
+});
+
+function readlinkIfThere(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return ''; // the descriptor of the listing itself
+  }
+}
 
 test('two waits at a time are refused', async () => {
   await using console = await open();
