@@ -3,13 +3,13 @@ import type { Verbosity } from '../base/diagnostics.ts';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { RESULT_FORMATS, type ResultFormatName } from '../results/test-result.ts';
-import type { ConsoleOptions } from '../tty/console.ts';
 import { ByteRegex, type UnsafeEngine } from './byte-regex.ts';
 import { EXPLANATION } from './cli-explanation.ts';
 import { type CrashWish, parseFamilies } from './crash.ts';
 import {
   ECHO_TIME,
   type PortFlags,
+  type PortSettings,
   type PortStepFlag,
   portSettings,
   portStepOf,
@@ -26,7 +26,7 @@ export interface Request {
   /** As given; undefined for the default ttys. */
   readonly tty: string | undefined;
   readonly baudRate: number | undefined;
-  readonly port: Pick<ConsoleOptions, 'format' | 'flow'>;
+  readonly port: PortSettings;
   readonly timeoutMs: number | 'never';
   readonly driver: 'tty' | 'serialport';
   readonly echo: 'always' | 'on a terminal';
@@ -221,6 +221,10 @@ function describe(steps: RawStep[]): Command {
     )
     .addOption(
       new Option('--flow <control>', 'flow control').choices(['none', 'rtscts', 'xonxoff']).default('none'),
+    )
+    .option(
+      '--no-follow',
+      'fail as soon as the tty goes away, though the device may come back (its reappear)',
     )
     .addOption(
       new Option('--eol <end>', 'end of line of --line (default: lf)').choices(Object.keys(LINE_ENDS)),

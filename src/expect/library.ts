@@ -7,7 +7,8 @@
 import { type Blame, RigError } from '../base/errors.ts';
 import { LinkedSignal } from '../base/linked-signal.ts';
 import type { FlowControl, LineFormat } from '../native/termios.ts';
-import type { DrivenLines } from '../tty/console.ts';
+import type { DrivenLines, OpenConsole } from '../tty/console.ts';
+import { following } from '../tty/followed-console.ts';
 import { openTtyConsole } from '../tty/tty-console.ts';
 import { BoardConsole, type Limits } from './board-console.ts';
 import { ByteRegex } from './byte-regex.ts';
@@ -45,6 +46,8 @@ export interface ConsoleOptions extends WaitOptions {
   readonly format?: LineFormat;
   /** Else `none`. */
   readonly flow?: FlowControl;
+  /** `never`: a tty that goes away is gone, also where the device may come back (its `reappear`); else `as leased`. */
+  readonly follow?: 'as leased' | 'never';
   /** What ends a `line`; else `\n`. */
   readonly lineEnd?: string;
   /** End every wait; {@link Console.verdict} waits for them. */
@@ -148,7 +151,7 @@ export async function openConsole(tty: string, options: ConsoleOptions = {}): Pr
       },
     });
     const ttyLog = await log.tty(target.label, target.logIndex);
-    const console = await openTtyConsole(target.path, {
+    const console = await openerOf(target, options)(target.path, {
       label: target.label,
       baudRate: options.baudRate ?? target.baudRate,
       hangUpOnClose: target.hangUpOnClose,
@@ -186,6 +189,12 @@ async function disposeAll(held: readonly AsyncDisposable[]): Promise<void> {
     }
   }
   if (failures.length > 0) throw failures[0];
+}
+
+function openerOf({ follow }: TargetTty, { follow: wish, signal, onRemark }: ConsoleOptions): OpenConsole {
+  if (!follow || wish === 'never') return openTtyConsole;
+  const onChange = (text: string): void => onRemark?.(text);
+  return following(openTtyConsole, { ...follow, onChange, ...(signal ? { until: signal } : {}) });
 }
 
 /** The console's lock, and the tty's where no lease has it. */

@@ -499,10 +499,12 @@ export class Session {
   #late(reason: TimeUp): ExpectationError {
     const account = this.#account;
     const lost = lostBytes(account);
+    const isAway = this.#parts.console.isAway === true;
+    const but = isAway ? ', but its tty is away' : lost > 0 ? `, but ${describeAccount(account)}` : '';
     return this.#failure(
       // Neither a silent jig nor what was lost on the way is the firmware's doing.
-      this.#current?.kind === 'jig' ? 'unavailable' : lost > 0 ? 'hardware' : 'verdict',
-      `expected ${this.#waitedFor()} within ${formatDuration(reason.timeoutMs)}${lost > 0 ? `, but ${describeAccount(account)}` : ''}`,
+      this.#current?.kind === 'jig' ? 'unavailable' : lost > 0 || isAway ? 'hardware' : 'verdict',
+      `expected ${this.#waitedFor()} within ${formatDuration(reason.timeoutMs)}${but}`,
     );
   }
 
