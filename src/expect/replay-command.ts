@@ -2,9 +2,9 @@ import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { castOf } from './cast.ts';
-import type { Request } from './cli.ts';
 import { type Recording, readRecording } from './recording-file.ts';
 import { Replay, recordedEarly } from './replay.ts';
+import type { Request } from './request.ts';
 import { Session, type SessionParts } from './session.ts';
 import { TimeUp } from './verdict.ts';
 

@@ -1,12 +1,15 @@
 /** A console whose tty may go away and come back: that of a board with USB of its own does so at every reset. */
 
+import { closeSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { formatDuration } from '../base/duration.ts';
 import { errnoCode, RigError } from '../base/errors.ts';
 import { LinkedSignal } from '../base/linked-signal.ts';
 import { readFlocks } from '../base/proc-locks.ts';
 import { statIfVisible } from '../base/visible-file.ts';
+import { readTtySettings } from '../native/termios.ts';
 import type { Console, ConsoleOptions, DrivenLines, OpenConsole } from './console.ts';
+import { TTY_OPEN_FLAGS } from './tty-console.ts';
 import { consoleReleased } from './tty-errors.ts';
 
 /** Boards need half a second and more; what they say meanwhile waits in their own buffers. */
@@ -174,7 +177,21 @@ async function untilBack(
 function stateOf(path: string, lockedBy: FollowOptions['lockedBy']): 'missing' | 'unlocked' | 'ready' {
   const node = statIfVisible(path);
   if (!node) return 'missing';
-  return lockedBy === 'nobody' || readFlocks().holderOf(node) !== undefined ? 'ready' : 'unlocked';
+  if (lockedBy === 'nobody') return 'ready';
+  return readFlocks().holderOf(node) !== undefined && isSet(path) ? 'ready' : 'unlocked';
+}
+
+/** Who has locked it sets it next, to a speed that may not be ours: not after we have. */
+function isSet(path: string): boolean {
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, TTY_OPEN_FLAGS);
+    return readTtySettings(fd).raw;
+  } catch {
+    return false; // gone again, or not yet given to our group
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
 }
 
 /** Of a board that is not there now. */
