@@ -1,10 +1,11 @@
 /** One console that a program talks over: the same matching as a script's, a call at a time. */
 
 import { formatDuration } from '../base/duration.ts';
-import { RigError } from '../base/errors.ts';
+import { type Blame, RigError } from '../base/errors.ts';
 import { LinkedSignal } from '../base/linked-signal.ts';
 import type { Console, DrivenLines } from '../tty/console.ts';
-import { BoardOutput } from './board-output.ts';
+import { BoardOutput, type Taker } from './board-output.ts';
+import { type ByteAccount, excuseFor } from './byte-account.ts';
 import { pause, REAL_CLOCK } from './clock.ts';
 import type { CrashPattern } from './crash.ts';
 import type { RunJig } from './jig-step.ts';
@@ -80,6 +81,16 @@ export class BoardConsole implements AsyncDisposable {
     return this.#parts.console.label;
   }
 
+  /** What was read and lost so far. */
+  get account(): ByteAccount {
+    return {
+      bytesRead: this.#output.bytesRead,
+      overruns: this.#parts.console.overruns,
+      droppedBytes: this.#watch.droppedBytes,
+      logGapBytes: 0, // the log tells of its own
+    };
+  }
+
   async send(bytes: Uint8Array): Promise<void> {
     this.#throwIfEnded();
     await this.#parts.console.send(bytes, this.#ended.signal);
@@ -102,6 +113,7 @@ export class BoardConsole implements AsyncDisposable {
   async verdict(limits: Limits): Promise<Matched> {
     const { pass } = this.#parts;
     if (pass.length === 0) throw new RigError('usage', `${this.label}: expected a pass text, none is armed`);
+    if (this.#disposing) this.#throwIfEnded();
     if (this.#ending?.kind === 'pass') return this.#ending;
     this.#throwIfBusy();
     const shown = pass.map((each) => each.shown).join(' or ');
@@ -139,10 +151,10 @@ export class BoardConsole implements AsyncDisposable {
   }
 
   /** Hands over what arrives, beginning with what no pattern has used, until given back with what is left of it. */
-  handOver(take: (chunk: Uint8Array) => void): { giveBack(rest: Uint8Array): void } {
+  handOver(taker: Taker): { giveBack(rest: Uint8Array): void } {
     this.#throwIfBusy();
     this.#throwIfEnded();
-    return this.#output.handOver(take);
+    return this.#output.handOver(taker);
   }
 
   /** What arrives is waited for by `begin`; every end of the console ends the wait. @throws {ExpectationError} */
@@ -254,7 +266,9 @@ export class BoardConsole implements AsyncDisposable {
       this.#ending = crash.kind === 'crash' ? crash : undefined;
       return this.#endedBy(crash);
     }
-    return this.#failure(`expected ${this.#wait?.shown} within ${formatDuration(timeoutMs)}`);
+    const late = `expected ${this.#wait?.shown} within ${formatDuration(timeoutMs)}`;
+    const but = excuseFor(this.account, this.#parts.console.isAway ? 'away' : 'there');
+    return but ? this.#failure(`${late}, but ${but}`, 'hardware') : this.#failure(late);
   }
 
   #gone(error: RigError): ExpectationError {
@@ -267,8 +281,8 @@ export class BoardConsole implements AsyncDisposable {
     });
   }
 
-  #failure(what: string): ExpectationError {
-    return new ExpectationError('verdict', `${this.label}: ${what}`, {
+  #failure(what: string, blame: Blame = 'verdict'): ExpectationError {
+    return new ExpectationError(blame, `${this.label}: ${what}`, {
       step: this.#wait?.shown,
       tail: this.#output.transcript.tail(TAIL_LINES),
     });

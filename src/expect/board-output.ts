@@ -12,6 +12,17 @@ const FRESH_LIMIT_BYTES = 1024 * 1024;
 /** A board that never pauses: by then all that had arrived before has long been read. */
 const FRESH_LIMIT_MS = 500;
 
+/** Somebody who takes what a board says in place of the patterns. */
+export interface Taker {
+  /** Nothing more is read before it resolves. */
+  readonly take: (chunk: Uint8Array) => Promise<void> | undefined;
+  /**
+   * Gives back what it has taken and not used, as the console is released under it. Absent where it always gives back
+   * before that.
+   */
+  readonly rest?: () => Uint8Array;
+}
+
 /** What it is given; it opens nothing itself. */
 export interface OutputParts {
   readonly console: Console;
@@ -45,7 +56,7 @@ export class BoardOutput {
   #bytesRead = 0;
   #isOver = false;
   #discarding: { sizeBytes: number; readonly done: () => void } | undefined;
-  #taker: ((chunk: Uint8Array) => void) | undefined;
+  #taker: Taker | undefined;
 
   constructor(parts: OutputParts) {
     this.#parts = parts;
@@ -111,15 +122,16 @@ export class BoardOutput {
     watch.releaseFresh(passCounts);
   }
 
-  /** What arrives goes to `take`, beginning with what no pattern has used, until given back with what is left of it. */
-  handOver(take: (chunk: Uint8Array) => void): { giveBack(rest: Uint8Array): void } {
+  /** What arrives goes to `taker`, beginning with what no pattern has used, until it is given back. */
+  handOver(taker: Taker): { giveBack(rest: Uint8Array): void } {
     const early = Uint8Array.from(this.#parts.watch.unread.bytes);
     this.#parts.watch.useUp(Number.POSITIVE_INFINITY);
     this.#keepUnread();
-    this.#taker = take;
-    if (early.length > 0) take(early);
+    this.#taker = taker;
+    if (early.length > 0) void taker.take(early); // more than it wants at a time: then the next is held up
     return {
       giveBack: (rest) => {
+        if (this.#taker !== taker) return; // released meanwhile
         this.#taker = undefined;
         this.#take(rest);
       },
@@ -136,6 +148,11 @@ export class BoardOutput {
   /** Ends it, releases the console, and leaves what no pattern has used for the next reader. */
   async release(): Promise<void> {
     this.end();
+    const rest = this.#taker?.rest?.();
+    if (rest) {
+      this.#taker = undefined;
+      this.#take(rest);
+    }
     await this.#parts.console[Symbol.asyncDispose]();
     await this.#reading; // what was read until then is for the next one, too
     this.#keepUnread();
@@ -147,8 +164,10 @@ export class BoardOutput {
       for await (const chunk of console.bytes) {
         this.#bytesRead += chunk.length;
         onBytes(chunk);
-        if (this.#taker) this.#taker(chunk);
-        else this.#take(chunk);
+        if (this.#taker) {
+          const heldUp = this.#taker.take(chunk);
+          if (heldUp) await heldUp;
+        } else this.#take(chunk);
       }
     } catch (error) {
       onFailure(error);

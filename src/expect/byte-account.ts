@@ -12,8 +12,14 @@ export interface ByteAccount {
 }
 
 /** Bytes that patterns have not seen, at least. */
-export function lostBytes({ overruns = 0, droppedBytes }: ByteAccount): number {
+function lostBytes({ overruns = 0, droppedBytes }: ByteAccount): number {
   return overruns + droppedBytes;
+}
+
+/** Why silence is not the board's own doing; empty when it is. */
+export function excuseFor(account: ByteAccount, tty: 'there' | 'away'): string {
+  if (tty === 'away') return 'its tty is away';
+  return lostBytes(account) > 0 ? describeAccount(account) : '';
 }
 
 /** For `-v` and the log: `1234 bytes read, 0 bytes lost`. */

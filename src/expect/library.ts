@@ -11,6 +11,7 @@ import type { DrivenLines, OpenConsole } from '../tty/console.ts';
 import { following } from '../tty/followed-console.ts';
 import { openTtyConsole } from '../tty/tty-console.ts';
 import { BoardConsole, type Limits } from './board-console.ts';
+import { lossOf } from './byte-account.ts';
 import { ByteRegex } from './byte-regex.ts';
 import { lockConsole } from './console-lock.ts';
 import { crashPatterns } from './crash.ts';
@@ -60,7 +61,7 @@ export interface ConsoleOptions extends WaitOptions {
   readonly escapeSequences?: 'seen' | 'ignored';
   /** Told, while somebody else reads the console: who. */
   readonly onWait?: (text: string) => void;
-  /** Told what is amiss besides, such as a log that lacks bytes. */
+  /** Told what is amiss besides: a tty that goes away and comes back, bytes that came and were lost, or that the log lacks. */
   readonly onRemark?: (text: string) => void;
   /** Instead of `process.env`. */
   readonly env?: NodeJS.ProcessEnv;
@@ -170,7 +171,13 @@ export async function openConsole(tty: string, options: ConsoleOptions = {}): Pr
         log.jig(jigRunner([{ kind: 'jig', text: `jig ${sequence}`, sequence }], env))(sequence, signal),
       onBytes: (chunk) => ttyLog?.send(chunk),
     });
-    held.push(board);
+    held.push({
+      [Symbol.asyncDispose]: async () => {
+        await board[Symbol.asyncDispose]();
+        const loss = lossOf(board.label, board.account);
+        if (loss) options.onRemark?.(loss.message);
+      },
+    });
     return new HeldConsole(board, options, release);
   } catch (error) {
     await release().catch(() => {}); // what came first is told

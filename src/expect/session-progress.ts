@@ -1,6 +1,6 @@
 import { formatDuration } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
-import { type ByteAccount, describeAccount, lostBytes } from './byte-account.ts';
+import { type ByteAccount, excuseFor } from './byte-account.ts';
 import type { Script, Step } from './script.ts';
 import type { Transcript } from './transcript.ts';
 import { type CrashReport, ExpectationError, type TimeUp } from './verdict.ts';
@@ -70,7 +70,7 @@ export class SessionProgress {
   }
 
   late({ timeoutMs }: TimeUp, account: ByteAccount, tty: 'there' | 'away'): ExpectationError {
-    const but = tty === 'away' ? 'its tty is away' : lostBytes(account) > 0 ? describeAccount(account) : '';
+    const but = excuseFor(account, tty);
     const late = `expected ${this.#waitedFor()} within ${formatDuration(timeoutMs)}`;
     return this.failure(
       // Neither a silent jig nor what was lost on the way is the firmware's doing.

@@ -132,7 +132,12 @@ export class SessionSteps {
       send: (bytes, signal) => console.send(bytes, signal),
       onProgress: (progressText) => onProgress?.(progressText),
     });
-    const handedOver = output.handOver((chunk) => running.push(chunk));
+    const handedOver = output.handOver({
+      take: (chunk) => {
+        running.push(chunk);
+        return undefined;
+      },
+    });
     let rest: Uint8Array = new Uint8Array();
     let failure: string | undefined;
     try {

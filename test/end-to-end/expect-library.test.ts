@@ -1,9 +1,11 @@
 import { readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Console, ExpectationError, openConsole, RigError } from 'sai-rig/expect';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { tryFlock } from '../../src/native/flock.ts';
 import { DutOnPty } from '../peers/dut-on-pty.ts';
 import { said, Workplace } from '../peers/expect-command.ts';
+import { Port } from '../peers/port.ts';
 import { ROOT, runCommand, startLab } from '../peers/running-lab.ts';
 
 let place: Workplace;
@@ -187,6 +189,108 @@ test('lines come whole, and what follows the last one taken is for the next wait
   }
   expect(taken).toEqual(['old', 'a=1', 'b=2', '']);
   await console.expect('rest> ');
+});
+
+test('lines that nobody takes hold up the board, and not the release, which loses none of them', async () => {
+  const line = `${'x'.repeat(99)}\n`;
+  let saidBytes = 0;
+  const sayOn = async (): Promise<void> => {
+    for (; saidBytes < 40_000_000; saidBytes += 100_000) await dut.sayAll(line.repeat(1000));
+  };
+  dut.on('go\n', () => void sayOn());
+  const console = await open();
+  const lines = console.lines()[Symbol.asyncIterator]();
+  await console.line('go');
+  await lines.next();
+  let before = -1;
+  await expect
+    .poll(
+      () => {
+        const hasStopped = saidBytes === before;
+        before = saidBytes;
+        return hasStopped;
+      },
+      { interval: 300, timeout: 20_000 },
+    )
+    .toBe(true);
+  expect(saidBytes).toBeLessThan(20_000_000); // ours, the driver's 16 MiB, and the kernel's
+  for (let times = 0; times < 20_000; times++) expect((await lines.next()).value).toBe('x'.repeat(99));
+  await console.release();
+  await expect(lines.next()).rejects.toThrow('released');
+});
+
+test('what was read for lines that nobody took is there for the next console', async () => {
+  dut.say('one\ntwo\nthree> ');
+  const console = await open();
+  const lines = console.lines()[Symbol.asyncIterator]();
+  expect((await lines.next()).value).toBe('one');
+  await console.release();
+  await expect(lines.next()).rejects.toThrow('released');
+  await using next = await open();
+  expect((await next.expect(/^two\nthree> $/)).text).toBe('two\nthree> ');
+});
+
+test('after the release nothing is answered, not even a pass that has come', async () => {
+  const console = await open({ pass: ['PASS'] });
+  dut.say('PASS');
+  await console.verdict();
+  await console.release();
+  const calls = {
+    send: () => console.send('x'),
+    line: () => console.line('x'),
+    expect: () => console.expect('x'),
+    verdict: () => console.verdict(),
+    fresh: () => console.fresh(),
+    pause: () => console.pause(1),
+    break: () => console.break(1),
+    drive: () => console.drive({ dtr: 'on' }),
+    jig: () => console.jig('reset'),
+    lines: () => console.lines()[Symbol.asyncIterator]().next(),
+  };
+  for (const [name, call] of Object.entries(calls))
+    await expect(call(), name).rejects.toThrow(`${console.label}: this console has been released`);
+});
+
+test('a tty that its lease lets come back is followed, and blamed for silence while it is away', async () => {
+  const remarks: string[] = [];
+  using port = new Port(join(place.folder, 'port'));
+  place.leaseOf([port.path], { reappearMs: 60_000 });
+  env['SAI_DEVICE_TTY0'] = port.path;
+  await using console = await open({ onRemark: (text) => remarks.push(text) });
+  port.unplug();
+  await expect.poll(() => remarks.length).toBe(1);
+  await expect(console.expect('ready', { timeoutMs: 10 })).rejects.toMatchObject({
+    blame: 'hardware',
+    message: `${console.label}: expected "ready" within 10 ms, but its tty is away; nothing arrived`,
+  });
+  port.plugIn();
+  port.say('ready');
+  await console.expect('ready');
+  expect(remarks).toEqual([expect.stringContaining('the tty went away'), `${console.label}: is back`]);
+});
+
+test('what came while nobody waited and was too much to keep is told, and blamed for silence', async () => {
+  const remarks: string[] = [];
+  const console = await open({ onRemark: (text) => remarks.push(text) });
+  let hasSaid = false;
+  dut.on('go\n', (board) => {
+    void board.sayAll(`${'x'.repeat(20_000_000)}done`).then(() => {
+      hasSaid = true;
+    });
+  });
+  await console.line('go');
+  await console.pause(1);
+  await expect.poll(() => hasSaid, { timeout: 20_000 }).toBe(true);
+  await expect(console.expect('never', { timeoutMs: 200 })).rejects.toMatchObject({
+    blame: 'hardware',
+    message: expect.stringMatching(
+      /expected "never" within 200 ms, but 20000004 bytes read, \d+ bytes lost/,
+    ) as string,
+  });
+  await console.release();
+  expect(remarks).toEqual([
+    expect.stringMatching(/\d+ bytes came during a pause or a send, too many to keep/),
+  ]);
 });
 
 test('a line without an end is refused before it costs memory, and silence rejects', async () => {
