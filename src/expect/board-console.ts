@@ -9,6 +9,7 @@ import { type ByteAccount, excuseFor } from './byte-account.ts';
 import { pause, REAL_CLOCK } from './clock.ts';
 import type { CrashPattern } from './crash.ts';
 import type { RunJig } from './jig-step.ts';
+import type { Limits } from './limits.ts';
 import type { ArmedPattern } from './script.ts';
 import { TAIL_LINES } from './session-progress.ts';
 import { type Matched, StreamWatch, type WatchEvent } from './stream-watch.ts';
@@ -26,12 +27,6 @@ export interface BoardConsoleParts {
   readonly runJig: RunJig;
   /** Called with each chunk as it arrives. */
   readonly onBytes: (chunk: Uint8Array) => void;
-}
-
-/** How long a wait may last. */
-export interface Limits {
-  readonly timeoutMs: number;
-  readonly signal: AbortSignal | undefined;
 }
 
 /** Something that somebody waits for. */
@@ -91,9 +86,9 @@ export class BoardConsole implements AsyncDisposable {
     };
   }
 
-  async send(bytes: Uint8Array): Promise<void> {
-    this.#throwIfEnded();
-    await this.#parts.console.send(bytes, this.#ended.signal);
+  async send(bytes: Uint8Array, limits: Limits): Promise<void> {
+    const shown = `the tty to take ${bytes.length} bytes`;
+    await this.#inTime(shown, 'verdict', limits, (until) => this.#parts.console.send(bytes, until));
   }
 
   /** The first of them to match, from where the last match ended. @throws {ExpectationError} */
@@ -131,13 +126,15 @@ export class BoardConsole implements AsyncDisposable {
     await this.#fresh('fresh()');
   }
 
-  async pause(pauseMs: number): Promise<void> {
-    await pause(REAL_CLOCK, pauseMs, this.#ended.signal);
+  async pause(pauseMs: number, { signal }: Limits): Promise<void> {
+    const limits = { timeoutMs: Number.POSITIVE_INFINITY, signal };
+    await this.#inTime('', 'verdict', limits, (until) => pause(REAL_CLOCK, pauseMs, until));
   }
 
-  async sendBreak(breakMs: number): Promise<void> {
+  async sendBreak(breakMs: number, limits: Limits): Promise<void> {
     await this.#fresh('break()');
-    await this.#parts.console.sendBreak(breakMs, this.#ended.signal);
+    const shown = 'the tty to send what it has, and a break';
+    await this.#inTime(shown, 'verdict', limits, (until) => this.#parts.console.sendBreak(breakMs, until));
   }
 
   async drive(lines: DrivenLines): Promise<void> {
@@ -145,9 +142,12 @@ export class BoardConsole implements AsyncDisposable {
     this.#parts.console.drive(lines);
   }
 
-  async jig(sequence: string): Promise<void> {
-    await this.#fresh(`jig(${JSON.stringify(sequence)})`);
-    await this.#parts.runJig(sequence, this.#ended.signal);
+  async jig(sequence: string, limits: Limits): Promise<void> {
+    const shown = `jig(${JSON.stringify(sequence)})`;
+    await this.#fresh(shown);
+    await this.#inTime(`${shown} to end`, 'unavailable', limits, async (until) => {
+      await this.#parts.runJig(sequence, until);
+    });
   }
 
   /** Hands over what arrives, beginning with what no pattern has used, until given back with what is left of it. */
@@ -184,6 +184,27 @@ export class BoardConsole implements AsyncDisposable {
     if (!this.#ended.signal.aborted) this.#ended.abort(released);
     this.#wait?.fail(this.#ended.signal.reason);
     await this.#output.release();
+  }
+
+  /** Something that is done, and not waited for on the console. @throws {ExpectationError} when it takes too long */
+  async #inTime(
+    shown: string,
+    blame: Blame,
+    { timeoutMs, signal }: Limits,
+    work: (until: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    this.#throwIfEnded();
+    signal?.throwIfAborted();
+    const late = new AbortController();
+    const tooLate = (): void =>
+      late.abort(this.#failure(`expected ${shown} within ${formatDuration(timeoutMs)}`, blame));
+    const timer = Number.isFinite(timeoutMs) ? setTimeout(tooLate, timeoutMs) : undefined;
+    using until = new LinkedSignal([this.#ended.signal, late.signal, ...(signal ? [signal] : [])]);
+    try {
+      await work(until.signal);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async #fresh(step: string): Promise<void> {

@@ -10,12 +10,13 @@ import type { FlowControl, LineFormat } from '../native/termios.ts';
 import type { DrivenLines, OpenConsole } from '../tty/console.ts';
 import { following } from '../tty/followed-console.ts';
 import { openTtyConsole } from '../tty/tty-console.ts';
-import { BoardConsole, type Limits } from './board-console.ts';
+import { BoardConsole } from './board-console.ts';
 import { lossOf } from './byte-account.ts';
 import { ByteRegex } from './byte-regex.ts';
 import { lockConsole } from './console-lock.ts';
 import { crashPatterns } from './crash.ts';
 import { jigRunner } from './jig-step.ts';
+import { checkCount, checkMs, type Limits } from './limits.ts';
 import { LogProxies, withSendsLogged } from './log-proxies.ts';
 import { parseFormat } from './port-flags.ts';
 import type { ArmedPattern } from './script.ts';
@@ -94,10 +95,14 @@ export interface LineOptions extends WaitOptions {
 export interface Console extends AsyncDisposable {
   /** As messages name it: `tty0 (/dev/ttyUSB0)`. */
   readonly label: string;
-  /** Resolves once the kernel has taken all of it. Text is UTF-8. */
-  send(text: string | Uint8Array): Promise<void>;
+  /**
+   * Resolves once the kernel has taken all of it. Text is UTF-8.
+   *
+   * @throws {ExpectationError} flow control, or a tty that is away, held it up for too long
+   */
+  send(text: string | Uint8Array, options?: WaitOptions): Promise<void>;
   /** Sends it and the end of line. */
-  line(text: string): Promise<void>;
+  line(text: string, options?: WaitOptions): Promise<void>;
   /**
    * The first of the patterns to come after what the last match used.
    *
@@ -108,13 +113,13 @@ export interface Console extends AsyncDisposable {
   verdict(options?: WaitOptions): Promise<Match>;
   /** Only what arrives from now on can match. */
   fresh(): Promise<void>;
-  pause(pauseMs: number): Promise<void>;
+  pause(pauseMs: number, options?: Pick<WaitOptions, 'signal'>): Promise<void>;
   /** A break of that length, fresh from just before it. A pty takes it and does nothing. */
-  break(breakMs: number): Promise<void>;
+  break(breakMs: number, options?: WaitOptions): Promise<void>;
   /** DTR and RTS, fresh from just before. @throws {RigError} blame `hardware` where there are none, as on a pty */
   drive(lines: DrivenLines): Promise<void>;
   /** Has the device's jig run a sequence to its end, fresh from just before it. @throws {RigError} */
-  jig(sequence: string): Promise<void>;
+  jig(sequence: string, options?: WaitOptions): Promise<void>;
   /**
    * Whole lines, for boards that speak in nothing else: prompts have no end of line and are for `expect`. Armed
    * patterns do not look meanwhile. What comes after the last line taken is there for the next wait.
@@ -138,6 +143,9 @@ const DEFAULT_MAX_LINE_BYTES = 4096;
  * @throws the reason of `signal`
  */
 export async function openConsole(tty: string, options: ConsoleOptions = {}): Promise<Console> {
+  options.signal?.throwIfAborted();
+  checkMs(options.timeoutMs ?? DEFAULT_TIMEOUT_MS, 'timeoutMs', 'be Infinity');
+  if (options.baudRate !== undefined) checkCount(options.baudRate, 'baudRate');
   const env = options.env ?? process.env;
   const target = resolveTty(tty, env);
   const held: AsyncDisposable[] = [];
@@ -243,12 +251,12 @@ class HeldConsole implements Console {
     return this.#board.label;
   }
 
-  async send(text: string | Uint8Array): Promise<void> {
-    await this.#board.send(typeof text === 'string' ? Buffer.from(text) : text);
+  async send(text: string | Uint8Array, options: WaitOptions = {}): Promise<void> {
+    await this.#board.send(typeof text === 'string' ? Buffer.from(text) : text, this.#limits(options));
   }
 
-  async line(text: string): Promise<void> {
-    await this.send(`${text}${this.#options.lineEnd ?? '\n'}`);
+  async line(text: string, options: WaitOptions = {}): Promise<void> {
+    await this.send(`${text}${this.#options.lineEnd ?? '\n'}`, options);
   }
 
   async expect(patterns: Pattern | readonly Pattern[], options: WaitOptions = {}): Promise<Match> {
@@ -264,26 +272,27 @@ class HeldConsole implements Console {
     await this.#board.fresh();
   }
 
-  async pause(pauseMs: number): Promise<void> {
-    await this.#board.pause(pauseMs);
+  async pause(pauseMs: number, options: Pick<WaitOptions, 'signal'> = {}): Promise<void> {
+    await this.#board.pause(checkMs(pauseMs, 'pause', 'end only'), this.#limits(options));
   }
 
-  async break(breakMs: number): Promise<void> {
-    await this.#board.sendBreak(breakMs);
+  async break(breakMs: number, options: WaitOptions = {}): Promise<void> {
+    await this.#board.sendBreak(checkMs(breakMs, 'break', 'end only'), this.#limits(options));
   }
 
   async drive(lines: DrivenLines): Promise<void> {
     await this.#board.drive(lines);
   }
 
-  async jig(sequence: string): Promise<void> {
-    await this.#board.jig(sequence);
+  async jig(sequence: string, options: WaitOptions = {}): Promise<void> {
+    await this.#board.jig(sequence, this.#limits(options));
   }
 
   async *lines(options: LineOptions = {}): AsyncGenerator<string, void, undefined> {
     // Loaded for those who ask for it.
     const { linesOf } = await import('./lines-view.ts');
-    yield* linesOf(this.#board, options.maxBytes ?? DEFAULT_MAX_LINE_BYTES, this.#limits(options));
+    const maxBytes = checkCount(options.maxBytes ?? DEFAULT_MAX_LINE_BYTES, 'maxBytes');
+    yield* linesOf(this.#board, maxBytes, this.#limits(options));
   }
 
   release(): Promise<void> {
@@ -297,7 +306,11 @@ class HeldConsole implements Console {
 
   #limits({ timeoutMs, signal }: WaitOptions): Limits {
     return {
-      timeoutMs: timeoutMs ?? this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+      timeoutMs: checkMs(
+        timeoutMs ?? this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+        'timeoutMs',
+        'be Infinity',
+      ),
       signal: signal ?? this.#options.signal,
     };
   }

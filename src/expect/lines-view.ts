@@ -2,7 +2,8 @@
 
 import { ReadlineParser } from '@serialport/parser-readline';
 import { RigError } from '../base/errors.ts';
-import type { BoardConsole, Limits } from './board-console.ts';
+import type { BoardConsole } from './board-console.ts';
+import type { Limits } from './limits.ts';
 
 const LF = 0x0a;
 

@@ -126,6 +126,49 @@ function readlinkIfThere(path: string): string {
   }
 }
 
+test('a board that takes nothing holds up a send for as long as any wait, or until that is aborted', async () => {
+  await using console = await open({ timeoutMs: 200 });
+  await expect(console.send(Buffer.alloc(100_000))).rejects.toMatchObject({
+    blame: 'verdict',
+    message: `${console.label}: expected the tty to take 100000 bytes within 200 ms; nothing arrived`,
+  });
+  const stopper = new AbortController();
+  const sending = console.send(Buffer.alloc(100_000), { timeoutMs: Infinity, signal: stopper.signal });
+  stopper.abort(new Error('enough'));
+  await expect(sending).rejects.toThrow('enough');
+  await expect(console.pause(60_000, { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow(
+    'enough',
+  );
+});
+
+test('an open that was aborted before opens nothing', async () => {
+  await expect(open({ signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough');
+});
+
+test.each([
+  ['timeoutMs', { timeoutMs: Number.NaN }],
+  ['timeoutMs', { timeoutMs: -1 }],
+  ['timeoutMs', { timeoutMs: 2 ** 31 }], // Node.js would fire at once
+  ['baudRate', { baudRate: 0 }],
+  ['baudRate', { baudRate: 9600.5 }],
+])('a %s that cannot be is refused: %j', async (what, options) => {
+  await expect(open(options)).rejects.toMatchObject({
+    blame: 'usage',
+    message: expect.stringMatching(new RegExp(`^${what}: expected .*, got `)) as string,
+  });
+});
+
+test('two consoles at once are two', async () => {
+  await using other = new DutOnPty();
+  dut.on('a\n', 'A');
+  other.on('b\n', 'B');
+  await using first = await open();
+  await using second = await openConsole(other.ttyPath, { env: { SAI_RUN_DIR: place.runDir } });
+  const waiting = [first.expect('A'), second.expect('B')];
+  await Promise.all([first.line('a'), second.line('b')]);
+  expect((await Promise.all(waiting)).map(({ text }) => text)).toEqual(['A', 'B']);
+});
+
 test('two waits at a time are refused', async () => {
   await using console = await open();
   const first = console.expect('ready');

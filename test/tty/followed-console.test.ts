@@ -5,7 +5,7 @@ import { openSerialConsole } from '../../src/tty/serial-console.ts';
 import { openTtyConsole } from '../../src/tty/tty-console.ts';
 import { Port } from '../peers/port.ts';
 import { tempFolder } from '../temp-folder.ts';
-import { consoleContract } from './console-contract.ts';
+import { consoleContract, readUntilEnd } from './console-contract.ts';
 
 describe('a tty that may be away for no time at all', () => {
   const open = following(openTtyConsole, { withinMs: 0, lockedBy: 'nobody', onChange: () => {} });
@@ -34,7 +34,7 @@ describe.each([
 
   test('is read on, with what it said before it was opened, and sent to again', async () => {
     await using console = await openIt();
-    const heard = listen(console);
+    const heard = readUntilEnd(console);
     port.say('one ');
     await expect.poll(heard.text).toBe('one ');
     port.unplug();
@@ -50,7 +50,7 @@ describe.each([
 
   test('may go and come any number of times', async () => {
     await using console = await openIt();
-    const heard = listen(console);
+    const heard = readUntilEnd(console);
     for (let times = 1; times <= 5; times++) {
       port.say('x');
       await expect.poll(heard.text).toBe('x'.repeat(times));
@@ -61,7 +61,7 @@ describe.each([
 
   test('is gone when it does not, for who reads and who sends', async () => {
     await using console = await openIt(100);
-    const heard = listen(console);
+    const heard = readUntilEnd(console);
     port.unplug();
     await expect.poll(() => console.isAway).toBe(true);
     const why = {
@@ -76,7 +76,7 @@ describe.each([
 
   test('is not touched before its lease has locked it', async () => {
     await using console = await openIt(100, 'the lease');
-    const heard = listen(console);
+    const heard = readUntilEnd(console);
     port.unplug();
     await expect.poll(() => console.isAway).toBe(true);
     port.plugIn();
@@ -91,7 +91,7 @@ describe.each([
     await expect.poll(() => changes.length).toBe(1);
     port.plugIn();
     await using console = await opening;
-    const heard = listen(console);
+    const heard = readUntilEnd(console);
     port.say('hello');
     await expect.poll(heard.text).toBe('hello');
   });
@@ -99,7 +99,7 @@ describe.each([
   test('a release while it is away, or comes back, ends the reading and the sending', async () => {
     for (const state of ['away', 'coming']) {
       const console = await openIt();
-      const heard = listen(console);
+      const heard = readUntilEnd(console);
       port.unplug();
       await expect.poll(() => console.isAway).toBe(true);
       const sent = console.send(Buffer.from('x')).catch((error: unknown) => String(error));
@@ -114,7 +114,7 @@ describe.each([
 
   test('a send is given up at once while it is away', async () => {
     await using console = await openIt();
-    listen(console);
+    readUntilEnd(console);
     port.unplug();
     await expect.poll(() => console.isAway).toBe(true);
     const stopper = new AbortController();
@@ -123,16 +123,3 @@ describe.each([
     await expect(sending).rejects.toThrow('enough');
   });
 });
-
-function listen(console: Console): { readonly text: () => string; readonly ended: Promise<unknown> } {
-  let text = '';
-  const read = async (): Promise<unknown> => {
-    try {
-      for await (const chunk of console.bytes) text += Buffer.from(chunk).toString('latin1');
-      return undefined;
-    } catch (error) {
-      return error;
-    }
-  };
-  return { text: () => text, ended: read() };
-}
