@@ -1,6 +1,6 @@
 /** One console that a program talks over: the same matching as a script's, a call at a time. */
 
-import { LONGEST_MS } from '../base/duration.ts';
+import { formatDuration, LONGEST_MS } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
 import { LinkedSignal } from '../base/linked-signal.ts';
 import type { Console, DrivenLines } from '../tty/console.ts';
@@ -9,6 +9,7 @@ import { type ByteAccount, lateness, lossOf } from './byte-account.ts';
 import { type ClockTimer, pause, REAL_CLOCK } from './clock.ts';
 import type { CrashPattern } from './crash.ts';
 import type { RunJig } from './jig-step.ts';
+import type { Limits } from './limits.ts';
 import type { ArmedPattern } from './script.ts';
 import { TAIL_LINES } from './session-progress.ts';
 import { type Matched, StreamWatch, type WatchEvent } from './stream-watch.ts';
@@ -30,12 +31,6 @@ export interface BoardConsoleParts {
   readonly logGapBytes: () => number;
   /** Bytes that no pattern has seen; told in the end, whatever has come of them. */
   readonly onLoss: (loss: RigError) => void;
-}
-
-/** How long a wait may last. */
-export interface Limits {
-  readonly timeoutMs: number;
-  readonly signal: AbortSignal | undefined;
 }
 
 /** Something that somebody waits for. */
@@ -85,9 +80,9 @@ export class BoardConsole implements AsyncDisposable {
     return this.#parts.console.label;
   }
 
-  async send(bytes: Uint8Array): Promise<void> {
-    this.#throwIfEnded();
-    await this.#parts.console.send(bytes, this.#ended.signal);
+  async send(bytes: Uint8Array, limits: Limits): Promise<void> {
+    const shown = `the tty to take ${bytes.length} bytes`;
+    await this.#inTime(shown, 'verdict', limits, (until) => this.#parts.console.send(bytes, until));
   }
 
   /** The first of them to match, from where the last match ended. @throws {ExpectationError} */
@@ -107,6 +102,7 @@ export class BoardConsole implements AsyncDisposable {
   async verdict(limits: Limits): Promise<Matched> {
     const { pass } = this.#parts;
     if (pass.length === 0) throw new RigError('usage', `${this.label}: expected a pass text, none is armed`);
+    if (this.#disposing) this.#throwIfEnded();
     if (this.#ending?.kind === 'pass') return this.#ending;
     this.#throwIfBusy();
     const shown = pass.map((each) => each.shown).join(' or ');
@@ -124,13 +120,15 @@ export class BoardConsole implements AsyncDisposable {
     await this.#fresh('fresh()');
   }
 
-  async pause(pauseMs: number): Promise<void> {
-    await pause(REAL_CLOCK, pauseMs, this.#ended.signal);
+  async pause(pauseMs: number, { signal }: Limits): Promise<void> {
+    const limits = { timeoutMs: Number.POSITIVE_INFINITY, signal };
+    await this.#inTime('', 'verdict', limits, (until) => pause(REAL_CLOCK, pauseMs, until));
   }
 
-  async sendBreak(breakMs: number): Promise<void> {
+  async sendBreak(breakMs: number, limits: Limits): Promise<void> {
     await this.#fresh('break()');
-    await this.#parts.console.sendBreak(breakMs, this.#ended.signal);
+    const shown = 'the tty to send what it has, and a break';
+    await this.#inTime(shown, 'verdict', limits, (until) => this.#parts.console.sendBreak(breakMs, until));
   }
 
   async drive(lines: DrivenLines): Promise<void> {
@@ -138,9 +136,12 @@ export class BoardConsole implements AsyncDisposable {
     this.#parts.console.drive(lines);
   }
 
-  async jig(sequence: string): Promise<void> {
-    await this.#fresh(`jig(${JSON.stringify(sequence)})`);
-    await this.#parts.runJig(sequence, this.#ended.signal);
+  async jig(sequence: string, limits: Limits): Promise<void> {
+    const shown = `jig(${JSON.stringify(sequence)})`;
+    await this.#fresh(shown);
+    await this.#inTime(`${shown} to end`, 'unavailable', limits, async (until) => {
+      await this.#parts.runJig(sequence, until);
+    });
   }
 
   /** Hands over what arrives, beginning with what no pattern has used, until it is told to end that. */
@@ -179,6 +180,27 @@ export class BoardConsole implements AsyncDisposable {
     await this.#output.release();
     const loss = lossOf(this.label, this.#account);
     if (loss) this.#parts.onLoss(loss);
+  }
+
+  /** Something that is done, and not waited for on the console. @throws {ExpectationError} when it takes too long */
+  async #inTime(
+    shown: string,
+    blame: Blame,
+    { timeoutMs, signal }: Limits,
+    work: (until: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    this.#throwIfEnded();
+    signal?.throwIfAborted();
+    const late = new AbortController();
+    const tooLate = (): void =>
+      late.abort(this.#failure(blame, `expected ${shown} within ${formatDuration(timeoutMs)}`));
+    const timer = Number.isFinite(timeoutMs) ? setTimeout(tooLate, timeoutMs) : undefined;
+    using until = new LinkedSignal([this.#ended.signal, late.signal, ...(signal ? [signal] : [])]);
+    try {
+      await work(until.signal);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async #fresh(step: string): Promise<void> {
@@ -262,7 +284,8 @@ export class BoardConsole implements AsyncDisposable {
       this.#ending = crash.kind === 'crash' ? crash : undefined;
       return this.#endedBy(crash);
     }
-    const { blame, what } = lateness(this.#wait?.shown ?? '', timeoutMs, this.#account);
+    const tty = this.#parts.console.isAway ? 'away' : 'there';
+    const { blame, what } = lateness(this.#wait?.shown ?? '', timeoutMs, this.#account, tty);
     return this.#failure(blame, what);
   }
 

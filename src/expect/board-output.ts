@@ -38,7 +38,8 @@ export interface OutputParts {
 export interface Taker {
   /** Text is part of the tail in messages. */
   readonly takes: 'text' | 'a file';
-  readonly take: (chunk: Uint8Array) => void;
+  /** Nothing more is read before it resolves. */
+  readonly take: (chunk: Uint8Array) => Promise<void> | undefined;
   /** Called once, when its turn is over: what of it is not used, and for whoever comes next. */
   readonly letGo: () => Uint8Array;
 }
@@ -135,7 +136,7 @@ export class BoardOutput {
     this.#parts.watch.useUp(Number.POSITIVE_INFINITY);
     this.#keepUnread();
     this.#taker = taker;
-    if (early.length > 0) taker.take(early);
+    if (early.length > 0) void taker.take(early); // more than it wants at a time: then the next is held up
     return () => {
       if (this.#taker === taker) this.#takeBack(taker);
     };
@@ -151,9 +152,9 @@ export class BoardOutput {
   /** Ends it, releases the console, and leaves what no pattern has used for the next reader. */
   async release(): Promise<void> {
     this.end();
+    if (this.#taker) this.#takeBack(this.#taker); // which lets the reading go on, where that was held up
     await this.#parts.console[Symbol.asyncDispose]();
     await this.#reading; // what was read until then is for the next one, too
-    if (this.#taker) this.#takeBack(this.#taker);
     this.#keepUnread();
   }
 
@@ -164,8 +165,10 @@ export class BoardOutput {
         this.#bytesRead += chunk.length;
         onBytes(chunk);
         if (this.#taker?.takes !== 'a file') this.transcript.push(chunk);
-        if (this.#taker) this.#taker.take(chunk);
-        else this.#take(chunk);
+        if (this.#taker) {
+          const heldUp = this.#taker.take(chunk);
+          if (heldUp) await heldUp;
+        } else this.#take(chunk);
       }
     } catch (error) {
       onFailure(error);

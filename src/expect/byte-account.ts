@@ -17,13 +17,15 @@ function lostBytes({ overruns = 0, droppedBytes }: ByteAccount): number {
   return overruns + droppedBytes;
 }
 
-/** Nothing has matched in time; where bytes were lost on the way, that is not the firmware's doing. */
+/** Nothing has matched in time; where bytes were lost on the way, or the tty is away, that is not the firmware's doing. */
 export function lateness(
   waitedFor: string,
   timeoutMs: number,
   account: ByteAccount,
+  tty: 'there' | 'away',
 ): { readonly blame: Blame; readonly what: string } {
   const what = `expected ${waitedFor} within ${formatDuration(timeoutMs)}`;
+  if (tty === 'away') return { blame: 'hardware', what: `${what}, but its tty is away` };
   if (lostBytes(account) === 0) return { blame: 'verdict', what };
   return { blame: 'hardware', what: `${what}, but ${describeAccount(account)}` };
 }

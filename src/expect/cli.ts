@@ -135,6 +135,10 @@ function describe(steps: RawStep[]): Command {
     .addOption(
       new Option('--flow <control>', 'flow control').choices(['none', 'rtscts', 'xonxoff']).default('none'),
     )
+    .option(
+      '--no-follow',
+      'fail as soon as the tty goes away, though the device may come back (its reappear)',
+    )
     .addOption(
       new Option('--eol <end>', 'end of line of --line (default: lf)').choices(Object.keys(LINE_ENDS)),
     )

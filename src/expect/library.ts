@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * `sai-rig/expect`: talks to a board from a test of yours, with the matching of the command `sai-expect`. Under a lease
  * it shares the console with that command: its lock, its speed, and what either has read and not used.
@@ -7,13 +8,15 @@ import { LONGEST_MS } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
 import { LinkedSignal } from '../base/linked-signal.ts';
 import type { FlowControl, LineFormat } from '../native/termios.ts';
-import type { DrivenLines } from '../tty/console.ts';
+import type { DrivenLines, OpenConsole } from '../tty/console.ts';
+import { following } from '../tty/followed-console.ts';
 import { openTtyConsole } from '../tty/tty-console.ts';
 import { literalPattern, regexPattern } from './armed-pattern.ts';
-import { BoardConsole, type Limits } from './board-console.ts';
+import { BoardConsole } from './board-console.ts';
 import { lockConsole } from './console-lock.ts';
 import { crashPatterns } from './crash.ts';
 import { jigRunner } from './jig-step.ts';
+import { checkCount, checkMs, type Limits } from './limits.ts';
 import { LogProxies, withSendsLogged } from './log-proxies.ts';
 import { parseFormat } from './port-flags.ts';
 import type { ArmedPattern } from './script.ts';
@@ -44,6 +47,8 @@ export interface ConsoleOptions extends WaitOptions {
   readonly format?: LineFormat;
   /** Else `none`. */
   readonly flow?: FlowControl;
+  /** `never`: a tty that goes away is gone, also where the device may come back (its `reappear`); else `as leased`. */
+  readonly follow?: 'as leased' | 'never';
   /** What ends a `line`; else `\n`. */
   readonly lineEnd?: string;
   /** End every wait; {@link Console.verdict} waits for them. */
@@ -56,7 +61,7 @@ export interface ConsoleOptions extends WaitOptions {
   readonly escapeSequences?: 'seen' | 'ignored';
   /** Told, while somebody else reads the console: who. */
   readonly onWait?: (text: string) => void;
-  /** Told what is amiss besides: bytes that were lost on the way from the board, or that the log lacks. */
+  /** Told what is amiss besides: a tty that goes away and comes back, bytes that came and were lost, or that the log lacks. */
   readonly onRemark?: (text: string) => void;
   /** Instead of `process.env`. */
   readonly env?: NodeJS.ProcessEnv;
@@ -89,10 +94,14 @@ export interface LineOptions extends WaitOptions {
 export interface Console extends AsyncDisposable {
   /** As messages name it: `tty0 (/dev/ttyUSB0)`. */
   readonly label: string;
-  /** Resolves once the kernel has taken all of it. Text is UTF-8. */
-  send(text: string | Uint8Array): Promise<void>;
+  /**
+   * Resolves once the kernel has taken all of it. Text is UTF-8.
+   *
+   * @throws {ExpectationError} flow control, or a tty that is away, held it up for too long
+   */
+  send(text: string | Uint8Array, options?: WaitOptions): Promise<void>;
   /** Sends it and the end of line. */
-  line(text: string): Promise<void>;
+  line(text: string, options?: WaitOptions): Promise<void>;
   /**
    * The first of the patterns to come after what the last match used.
    *
@@ -103,13 +112,13 @@ export interface Console extends AsyncDisposable {
   verdict(options?: WaitOptions): Promise<Match>;
   /** Only what arrives from now on can match. */
   fresh(): Promise<void>;
-  pause(pauseMs: number): Promise<void>;
+  pause(pauseMs: number, options?: Pick<WaitOptions, 'signal'>): Promise<void>;
   /** A break of that length, fresh from just before it. A pty takes it and does nothing. */
-  break(breakMs: number): Promise<void>;
+  break(breakMs: number, options?: WaitOptions): Promise<void>;
   /** DTR and RTS, fresh from just before. @throws {RigError} blame `hardware` where there are none, as on a pty */
   drive(lines: DrivenLines): Promise<void>;
   /** Has the device's jig run a sequence to its end, fresh from just before it. @throws {RigError} */
-  jig(sequence: string): Promise<void>;
+  jig(sequence: string, options?: WaitOptions): Promise<void>;
   /**
    * Whole lines, for boards that speak in nothing else: prompts have no end of line and are for `expect`. Armed
    * patterns do not look meanwhile. What comes after the last line taken is there for the next wait.
@@ -133,6 +142,9 @@ const DEFAULT_MAX_LINE_BYTES = 4096;
  * @throws the reason of `signal`
  */
 export async function openConsole(tty: string, options: ConsoleOptions = {}): Promise<Console> {
+  options.signal?.throwIfAborted();
+  checkedTimeoutMs(options.timeoutMs);
+  if (options.baudRate !== undefined) checkCount(options.baudRate, 'baudRate');
   const env = options.env ?? process.env;
   const target = resolveTty(tty, env);
   const held: AsyncDisposable[] = [];
@@ -147,7 +159,7 @@ export async function openConsole(tty: string, options: ConsoleOptions = {}): Pr
       },
     });
     const ttyLog = await log.tty(target.label, target.logIndex);
-    const console = await openTtyConsole(target.path, {
+    const console = await openerOf(target, options)(target.path, {
       label: target.label,
       baudRate: options.baudRate ?? target.baudRate,
       hangUpOnClose: target.hangUpOnClose,
@@ -184,6 +196,12 @@ async function releaseAll([first, ...others]: readonly AsyncDisposable[]): Promi
   } finally {
     await releaseAll(others);
   }
+}
+
+function openerOf({ follow }: TargetTty, { follow: wish, signal, onRemark }: ConsoleOptions): OpenConsole {
+  if (!follow || wish === 'never') return openTtyConsole;
+  const onChange = (text: string): void => onRemark?.(text);
+  return following(openTtyConsole, { ...follow, onChange, ...(signal ? { until: signal } : {}) });
 }
 
 /** The console's lock, and the tty's where no lease has it. */
@@ -225,12 +243,12 @@ class HeldConsole implements Console {
     return this.#board.label;
   }
 
-  async send(text: string | Uint8Array): Promise<void> {
-    await this.#board.send(bytesOf(text));
+  async send(text: string | Uint8Array, options: WaitOptions = {}): Promise<void> {
+    await this.#board.send(bytesOf(text), this.#limits(options));
   }
 
-  async line(text: string): Promise<void> {
-    await this.send(`${text}${this.#options.lineEnd ?? '\n'}`);
+  async line(text: string, options: WaitOptions = {}): Promise<void> {
+    await this.send(`${text}${this.#options.lineEnd ?? '\n'}`, options);
   }
 
   async expect(patterns: Pattern | readonly Pattern[], options: WaitOptions = {}): Promise<Match> {
@@ -247,26 +265,27 @@ class HeldConsole implements Console {
     await this.#board.fresh();
   }
 
-  async pause(pauseMs: number): Promise<void> {
-    await this.#board.pause(pauseMs);
+  async pause(pauseMs: number, options: Pick<WaitOptions, 'signal'> = {}): Promise<void> {
+    await this.#board.pause(checkMs(pauseMs, 'pause', 'end only'), this.#limits(options));
   }
 
-  async break(breakMs: number): Promise<void> {
-    await this.#board.sendBreak(breakMs);
+  async break(breakMs: number, options: WaitOptions = {}): Promise<void> {
+    await this.#board.sendBreak(checkMs(breakMs, 'break', 'end only'), this.#limits(options));
   }
 
   async drive(lines: DrivenLines): Promise<void> {
     await this.#board.drive(lines);
   }
 
-  async jig(sequence: string): Promise<void> {
-    await this.#board.jig(sequence);
+  async jig(sequence: string, options: WaitOptions = {}): Promise<void> {
+    await this.#board.jig(sequence, this.#limits(options));
   }
 
   async *lines(options: LineOptions = {}): AsyncGenerator<string, void, undefined> {
     // Loaded for those who ask for it.
     const { linesOf } = await import('./lines-view.ts');
-    yield* linesOf(this.#board, options.maxBytes ?? DEFAULT_MAX_LINE_BYTES, this.#limits(options));
+    const maxBytes = checkCount(options.maxBytes ?? DEFAULT_MAX_LINE_BYTES, 'maxBytes');
+    yield* linesOf(this.#board, maxBytes, this.#limits(options));
   }
 
   release(): Promise<void> {
@@ -288,8 +307,7 @@ class HeldConsole implements Console {
 
 /** @throws {RigError} blame `usage` */
 function checkedTimeoutMs(timeoutMs = DEFAULT_TIMEOUT_MS): number {
-  if (timeoutMs >= 0) return timeoutMs;
-  throw new RigError('usage', `timeoutMs: expected milliseconds or Infinity, got ${timeoutMs}`);
+  return checkMs(timeoutMs, 'timeoutMs', 'be Infinity');
 }
 
 function isPattern(patterns: Pattern | readonly Pattern[]): patterns is Pattern {

@@ -41,6 +41,9 @@ export class Recorder {
       get overruns() {
         return console.overruns;
       },
+      get isAway() {
+        return console.isAway === true;
+      },
       send: async (bytes, signal) => {
         this.#bytes(tty, 'out', bytes);
         await console.send(bytes, signal);

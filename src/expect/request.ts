@@ -4,11 +4,17 @@ import type { Verbosity } from '../base/diagnostics.ts';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import type { ResultFormatName } from '../results/test-result.ts';
-import type { ConsoleOptions } from '../tty/console.ts';
 import { literalPattern, regexPattern } from './armed-pattern.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
 import { type CrashWish, parseFamilies } from './crash.ts';
-import { type PortFlags, type PortStepFlag, portSettings, portStepOf, sendingOf } from './port-flags.ts';
+import {
+  type PortFlags,
+  type PortSettings,
+  type PortStepFlag,
+  portSettings,
+  portStepOf,
+  sendingOf,
+} from './port-flags.ts';
 import type { ArmedPattern, Script, Step } from './script.ts';
 import { bytesOfText, LINE_ENDS, type LineEnd, quoted, someBytes } from './text.ts';
 
@@ -20,7 +26,7 @@ export interface Request {
   /** As given; undefined for the default ttys. */
   readonly tty: string | undefined;
   readonly baudRate: number | undefined;
-  readonly port: Pick<ConsoleOptions, 'format' | 'flow'>;
+  readonly port: PortSettings;
   readonly timeoutMs: number | 'never';
   readonly driver: 'tty' | 'serialport';
   readonly echo: 'always' | 'on a terminal';

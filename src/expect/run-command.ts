@@ -240,13 +240,14 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
       tty.heldBy === 'nobody'
         ? await claimTty(tty.path, { label: tty.label, env: invocation.env, until, onWait })
         : undefined;
-    const open = await driverOf(request.driver);
+    const open = await openerOf(tty, run);
     const log = await told.log?.tty(tty.label, tty.logIndex);
     await using console = await open(tty.path, {
       label: tty.label,
       baudRate: request.baudRate ?? tty.baudRate,
       hangUpOnClose: tty.hangUpOnClose,
-      ...request.port,
+      format: request.port.format,
+      flow: request.port.flow,
     });
     session = new Session({
       console: recorder?.console(withSendsLogged(console, log), index) ?? withSendsLogged(console, log),
@@ -317,6 +318,30 @@ async function resultsFor(
   return new ResultsOfSession(request.results, device || 'board', (text) => diagnostics.say(text));
 }
 
+/** Of a tty that may come back, one that waits for that. */
+async function openerOf(
+  { follow }: TargetTty,
+  { request, until, told, invocation: { diagnostics } }: Run,
+): Promise<OpenConsole> {
+  const open = await driverOf(request.driver);
+  if (!follow || request.port.follow === 'never') return open;
+  const { following } = await import('../tty/followed-console.ts');
+  const onChange = (text: string): void => {
+    told.log?.remark(text);
+    diagnostics.detail(text);
+  };
+  const followed = following(open, { ...follow, until, onChange });
+  return async (path, options) => {
+    try {
+      return await followed(path, options);
+    } catch (error) {
+      if (!(error instanceof TimeUp)) throw error;
+      const text = `${options.label}: expected its tty to come back, it is away (${error.message})`;
+      throw new RigError('hardware', text, { cause: error });
+    }
+  };
+}
+
 async function driverOf(name: Request['driver']): Promise<OpenConsole> {
   if (name === 'tty') return openTtyConsole;
   const { openSerialConsole } = await import('../tty/serial-console.ts');
@@ -325,8 +350,8 @@ async function driverOf(name: Request['driver']): Promise<OpenConsole> {
 
 function openEcho(request: Request, { diagnostics }: Invocation): PatientOutput | undefined {
   if (request.echo === 'on a terminal' && !isatty(STDOUT)) return undefined;
-  return new PatientOutput(STDOUT, (lostBytes) => {
-    diagnostics.say(`${lostBytes} bytes of the board are not shown: stdout is not read`);
+  return new PatientOutput(STDOUT, (lostBytes, why) => {
+    diagnostics.say(`${lostBytes} bytes of the board are not shown on stdout: ${why}`);
   });
 }
 

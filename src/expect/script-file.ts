@@ -275,11 +275,16 @@ class Loader {
   /** From the environment, or the file. */
   #ownValue(name: string, variable: Variable): Given | undefined {
     if (typeof variable === 'string') return plainValue(variable);
-    const set = variable.env === undefined ? undefined : this.#input.env[variable.env];
+    const set = variable.env === undefined ? undefined : this.#environmentValue(variable.env);
     if (set !== undefined) return { isSecret: true, value: () => Buffer.from(set) };
     if (variable.default !== undefined) return plainValue(variable.default);
     if (this.#input.missingValues === 'refused') return undefined;
     return { isSecret: true, value: () => Buffer.from(name) };
+  }
+
+  /** Not what every object has, such as a `constructor`. */
+  #environmentValue(name: string): string | undefined {
+    return Object.hasOwn(this.#input.env, name) ? this.#input.env[name] : undefined;
   }
 
   #describeVariables(file: ReadFile): string[] {
@@ -290,7 +295,7 @@ class Loader {
         env,
       } = typeof variable === 'string' ? { default: variable } : variable;
       const own = this.#input.variables.find((each) => each.startsWith(`${name}=`))?.slice(name.length + 1);
-      const isSet = env !== undefined && this.#input.env[env] !== undefined;
+      const isSet = env !== undefined && this.#environmentValue(env) !== undefined;
       const from = env === undefined ? '' : `from $${env}${isSet ? '' : ' (not set)'}`;
       const value = own ?? (isSet ? undefined : byDefault);
       const parts = [from, value === undefined ? (from ? '' : 'no value yet') : quoted(Buffer.from(value))];

@@ -73,9 +73,9 @@ export class SessionProgress {
   late(
     { timeoutMs }: TimeUp,
     account: ByteAccount,
-    known: 'a test failed' | 'nothing failed',
+    { known, tty }: { readonly known: 'a test failed' | 'nothing failed'; readonly tty: 'there' | 'away' },
   ): ExpectationError {
-    const { blame, what } = lateness(this.#waitedFor(), timeoutMs, account);
+    const { blame, what } = lateness(this.#waitedFor(), timeoutMs, account, tty);
     const ownBlame = known === 'a test failed' ? 'verdict' : blame;
     // A silent jig is not the firmware's doing either.
     return this.failure(this.#current?.kind === 'jig' ? 'unavailable' : ownBlame, what);

@@ -138,7 +138,10 @@ export class SessionSteps {
     let rest: Uint8Array = new Uint8Array();
     const endTurn = output.handOver({
       takes: 'a file',
-      take: (chunk) => running.push(chunk),
+      take: (chunk) => {
+        running.push(chunk);
+        return undefined;
+      },
       letGo: () => rest,
     });
     let failure: string | undefined;

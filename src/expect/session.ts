@@ -307,7 +307,9 @@ export class Session {
     if (this.#ending.concludeCrash()) return;
     const known = this.#parts.results?.hasFailed ? 'a test failed' : 'nothing failed';
     // Of several ttys, the one that is waited for tells what it waits for.
-    this.#finish(this.#progress.isBystander ? reason : this.#progress.late(reason, this.#account, known));
+    const tty = this.#parts.console.isAway ? 'away' : 'there';
+    const late = this.#progress.late(reason, this.#account, { known, tty });
+    this.#finish(this.#progress.isBystander ? reason : late);
   }
 
   /** The first call decides; `undefined` is a pass. */

@@ -4,8 +4,10 @@ import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { isAlive } from '../base/process-table.ts';
 import { didYouMean, parse } from '../base/validate.ts';
 import type { ConsoleLockPlace } from '../tty/console-lock.ts';
+import type { FollowOptions } from '../tty/followed-console.ts';
 import type { CrashConfig } from '../wire/crash.ts';
 import { ENV, ttyVariable } from '../wire/env.ts';
 import {
@@ -34,6 +36,8 @@ export interface TargetTty {
   readonly unread: UnreadBytes;
   /** What counts as a crash of its device, where the config says so. */
   readonly crash: CrashConfig | undefined;
+  /** How it may go away and come back, where it may. */
+  readonly follow: Pick<FollowOptions, 'withinMs' | 'lockedBy'> | undefined;
   /** Which of the log proxies it belongs to: its index, else the one after those of the leased device. */
   readonly logIndex: number;
 }
@@ -129,7 +133,7 @@ function deviceOf(index: number, lease: Lease | undefined): LeasedDevice | undef
 }
 
 /** Of all its devices: those of the first are 0, 1, …, and those of the next one follow on. */
-function recordedTtys(lease: Lease | undefined): { path: string; name?: string; baudRate: number }[] {
+function recordedTtys(lease: Lease | undefined): LeasedDevice['ttys'] {
   const [first, ...others] = lease?.record?.devices ?? [];
   const withRole = others.flatMap(({ role, ttys }) =>
     ttys.map((tty, index) => ({ ...tty, name: `${role}.${tty.name ?? index}` })),
@@ -169,8 +173,19 @@ function targetTty(index: number, path: string, env: NodeJS.ProcessEnv, lease: L
     lock: { path: join(lease.folder, consoleLockFile(index)), atRelease: 'keep' },
     unread: new UnreadFile(join(lease.folder, unreadBytesFile(index))),
     crash: deviceOf(index, lease)?.crash,
+    follow: followOf(index, lease),
     logIndex: index,
   };
+}
+
+function followOf(index: number, lease: Lease): TargetTty['follow'] {
+  const device = deviceOf(index, lease);
+  if (!lease.record || device?.reappearMs === undefined) return undefined;
+  const { holderPid, holderStartTicks } = lease.record;
+  // From inside a pid namespace the kernel shows no lock of who is outside.
+  const isLockSeen = isAlive({ pid: holderPid, startTicks: holderStartTicks });
+  const isLocked = device.lend !== 'always' && recordedTtys(lease)[index]?.locked !== false;
+  return { withinMs: device.reappearMs, lockedBy: isLocked && isLockSeen ? 'the lease' : 'nobody' };
 }
 
 function plainTty(path: string, env: NodeJS.ProcessEnv, logIndex: number): TargetTty {
@@ -183,6 +198,7 @@ function plainTty(path: string, env: NodeJS.ProcessEnv, logIndex: number): Targe
     lock: plainLockPlace(path, env),
     unread: new NoUnreadBytes(),
     crash: undefined,
+    follow: undefined,
     logIndex,
   };
 }

@@ -320,6 +320,14 @@ describe('variables', () => {
     ]);
   });
 
+  test.each(['constructor', 'toString', '__proto__'])(
+    'a variable from $%s, which is not set, has no value',
+    async (name) => {
+      const text = `variables:\n  key: {env: ${name}}\nsteps:\n  - line: "${'$'}{key}"\n`;
+      expect(await problem(text)).toContain(`the environment variable ${name}, found none`);
+    },
+  );
+
   test.each([
     ['jig: ${key}', 'jig: expected no secret in the name of a sequence, which is told'],
     [

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished } from 'vitest';
 import { readFindings } from '../../src/findings/findings-file.ts';
 import type { Finding } from '../../src/wire/finding.ts';
+import type { LeasedDevice } from '../../src/wire/lease.ts';
 import { type Chunking, DutOnPty } from './dut-on-pty.ts';
 
 const COMMAND = fileURLToPath(new URL('../../bin/sai-expect', import.meta.url));
@@ -65,6 +66,11 @@ export class Workplace implements AsyncDisposable {
 
   /** From now on, commands run as under a lease of these ttys. */
   lease(...ttys: string[]): string {
+    return this.leaseOf(ttys, {});
+  }
+
+  /** The same of a device that says more. */
+  leaseOf(ttys: readonly string[], device: Partial<LeasedDevice>): string {
     const folder = join(this.folder, 'lease');
     mkdirSync(folder, { recursive: true });
     const record = {
@@ -80,6 +86,7 @@ export class Workplace implements AsyncDisposable {
             baudRate: 57_600,
             ...(index === 0 ? { name: 'shell' } : {}),
           })),
+          ...device,
         },
       ],
       holderPid: process.pid,
