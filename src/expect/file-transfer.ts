@@ -18,6 +18,9 @@ export interface Transfer {
   readonly path: string;
 }
 
+/** Of lrzsz, by what asks for it: a flag of the command line, or a step of a script. */
+export const TRANSFER_PROGRAMS = { ysend: 'sb', xsend: 'sx', yreceive: 'rb' } as const;
+
 /** What a transfer goes through. */
 export interface TransferPort {
   readonly send: (bytes: Uint8Array, signal?: AbortSignal) => Promise<void>;
@@ -33,6 +36,9 @@ const CANCEL = Buffer.from('\x18'.repeat(8) + '\b'.repeat(8), 'latin1');
 
 /** A tty that takes nothing any more is not waited for. */
 const CANCEL_LIMIT_MS = 1000;
+
+/** Without its frame. Source: the XMODEM reference. */
+const SMALLEST_BLOCK_BYTES = 128;
 
 /** What is kept of what the program says. */
 const WORDS_LIMIT = 4096;
@@ -194,7 +200,13 @@ export class FileTransfer {
       .filter((line) => line !== '')
       .slice(-3)
       .join('; ');
-    return `${this.#transfer.program} ended with ${killedBy ?? `status ${status}`}: ${words || 'it said nothing'}`;
+    const { program } = this.#transfer;
+    // A receiver asks for the first block; until then a sender sends nothing, and a little as it gives up.
+    const unasked =
+      program !== 'rb' && this.#sentBytes < SMALLEST_BLOCK_BYTES
+        ? '; the board has not asked for the file'
+        : '';
+    return `${program} ended with ${killedBy ?? `status ${status}`}: ${words || 'it said nothing'}${unasked}`;
   }
 }
 

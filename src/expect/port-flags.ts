@@ -4,7 +4,7 @@ import { parseDurationMs } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import type { FlowControl, LineFormat } from '../native/termios.ts';
 import type { ConsoleOptions } from '../tty/console.ts';
-import { checkTransfer, type Transfer } from './file-transfer.ts';
+import { checkTransfer, TRANSFER_PROGRAMS, type Transfer } from './file-transfer.ts';
 import type { Step } from './script.ts';
 import type { Sending } from './sending.ts';
 
@@ -50,8 +50,6 @@ export function sendingOf({ pace, paceLine, waitEcho }: PortFlags): Sending {
   };
 }
 
-const PROGRAMS = { ysend: 'sb', xsend: 'sx', yreceive: 'rb' } as const;
-
 /** @throws {RigError} blame `usage` */
 export function portStepOf(flag: PortStepFlag, value: string, text: string): Step {
   switch (flag) {
@@ -64,7 +62,7 @@ export function portStepOf(flag: PortStepFlag, value: string, text: string): Ste
       return { kind: 'drive', text, lines: { [flag]: value } };
     }
     default: {
-      const transfer: Transfer = { program: PROGRAMS[flag], path: value };
+      const transfer: Transfer = { program: TRANSFER_PROGRAMS[flag], path: value };
       checkTransfer(transfer, text);
       return { kind: 'transfer', text, transfer };
     }

@@ -83,6 +83,7 @@ class Loader {
     this.#input = input;
     this.#shared = {
       unsafe: input.unsafe,
+      files: input.missingValues === 'taken' ? 'taken' : 'checked',
       instructions: 0,
       counters: 0,
       call: () => Promise.reject(new Error('no file is being read')),
@@ -156,6 +157,7 @@ class Loader {
     const shared = this.#shared;
     const here: Shared = {
       unsafe: shared.unsafe,
+      files: shared.files,
       get instructions() {
         return shared.instructions;
       },

@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { formatDuration, parseDurationMs } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import { ByteRegex, type UnsafeEngine } from './byte-regex.ts';
+import { checkTransfer, TRANSFER_PROGRAMS, type Transfer } from './file-transfer.ts';
 import type { Pattern } from './matcher.ts';
 import type { Step } from './script.ts';
 import type { Filler } from './template.ts';
@@ -15,6 +16,8 @@ export interface StepContext {
   /** Of `line`. */
   readonly lineEnd: string;
   readonly unsafe: UnsafeEngine | undefined;
+  /** To look at a plan, files that are sent need not be there. */
+  readonly files: 'checked' | 'taken';
   /** `boot.yaml:12`, for what is told of the step when it runs. */
   readonly place: string;
 }
@@ -67,6 +70,9 @@ export const STEP_KINDS: Readonly<Record<string, StepKind>> = {
       throw new RigError('config', 'expected no secret in the name of a sequence, which is told');
     return { kind: 'jig', sequence: Buffer.from(value).toString() };
   }),
+  ysend: transferKind('ysend'),
+  xsend: transferKind('xsend'),
+  yreceive: transferKind('yreceive'),
 };
 
 /** A text or a regex, as a choice or a pattern that is always armed has it. */
@@ -121,9 +127,17 @@ export function explainStep(step: Step): string {
       return 'let go of all that has arrived: only what comes from now on counts';
     case 'jig':
       return `have the jig run ${JSON.stringify(step.sequence)}; only what comes from just before it counts${within}`;
+    case 'transfer':
+      return `${explainTransfer(step.transfer)}${within}`;
     default:
       return `${step.text.replace(/ \([^()]*\)$/, '')}${within}`;
   }
+}
+
+function explainTransfer({ program, path }: Transfer): string {
+  const shown = quoted(Buffer.from(path));
+  if (program === 'rb') return `take what the board sends by YMODEM into the folder ${shown}`;
+  return `send the file ${shown} by ${program === 'sx' ? 'XMODEM' : 'YMODEM'}`;
 }
 
 function kind<const S extends v.GenericSchema>(
@@ -132,6 +146,18 @@ function kind<const S extends v.GenericSchema>(
   make: (value: v.InferOutput<S>, context: StepContext) => Body,
 ): StepKind {
   return { value, waits: takes === 'waits', make: (given, context) => make(v.parse(value, given), context) };
+}
+
+/** Its path counts from where the command runs, as one that `--var` gives has to. */
+function transferKind(flag: keyof typeof TRANSFER_PROGRAMS): StepKind {
+  return kind(v.string(), 'waits', (text, { filler, files }) => {
+    const { value, showable } = filler.bytes(text, (plain) => Buffer.from(plain));
+    if (!showable) throw new RigError('config', 'expected no secret in the name of a file, which is told');
+    const path = Buffer.from(value).toString();
+    const transfer: Transfer = { program: TRANSFER_PROGRAMS[flag], path };
+    if (files === 'checked' && filler.isComplete) checkTransfer(transfer, quoted(value));
+    return { kind: 'transfer', transfer };
+  });
 }
 
 function someBytes(text: string, filler: Filler): { value: Uint8Array; showable: true | undefined } {
