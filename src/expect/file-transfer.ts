@@ -72,11 +72,28 @@ export interface TransferOutcome {
   readonly rest: Uint8Array;
 }
 
+/** A transfer that has begun. */
+export interface RunningTransfer {
+  /** Bytes from the board, in order. */
+  push(chunk: Uint8Array): void;
+  /** @throws {RigError} blame `unavailable` where lrzsz is not installed; the reason of `signal` */
+  end(signal: AbortSignal): Promise<TransferOutcome>;
+}
+
+export type StartTransfer = (transfer: Transfer, port: TransferPort) => RunningTransfer;
+
+export const startTransfer: StartTransfer = (transfer, port) => new FileTransfer(transfer, port);
+
+/** As flags and steps call it: `ysend`. */
+export function transferName({ program }: Transfer): string {
+  return Object.entries(TRANSFER_PROGRAMS).find(([, each]) => each === program)?.[0] ?? program;
+}
+
 /**
  * One transfer. The program gets pipes and not the tty, which it would set and flush as it likes; it is given no more
  * bytes than it takes, so that what the board says after the transfer is left over here.
  */
-export class FileTransfer {
+class FileTransfer implements RunningTransfer {
   readonly #transfer: Transfer;
   readonly #port: TransferPort;
   readonly #child: Running;
@@ -97,13 +114,11 @@ export class FileTransfer {
     this.#child = start(transfer, readFd);
   }
 
-  /** Bytes from the board, in order. */
   push(chunk: Uint8Array): void {
     this.#waiting = Buffer.concat([this.#waiting, chunk]);
     if (this.#feeding === undefined) this.#feed();
   }
 
-  /** @throws {RigError} blame `unavailable` where lrzsz is not installed; the reason of `signal` */
   async end(signal: AbortSignal): Promise<TransferOutcome> {
     const child = this.#child;
     const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;

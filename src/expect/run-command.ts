@@ -11,13 +11,15 @@ import type { UnsafeEngine } from './byte-regex.ts';
 import { parseCommandLine, type Request } from './cli.ts';
 import { lockConsole } from './console-lock.ts';
 import { Ensemble } from './ensemble.ts';
+import { startTransfer } from './file-transfer.ts';
+import { firstVerdict } from './first-verdict.ts';
 import { jigRunner, type RunJig } from './jig-step.ts';
 import { LogProxies, withSendsLogged } from './log-proxies.ts';
 import { PatientOutput } from './patient-output.ts';
 import type { Recorder } from './recorder.ts';
 import { Session } from './session.ts';
 import type { ResultsOfSession } from './session-results.ts';
-import { defaultTtys, resolveTty, type TargetTty } from './target-tty.ts';
+import { defaultTtys, resolveAmong, resolveTty, type TargetTty } from './target-tty.ts';
 import { claimTty } from './tty-claim.ts';
 import { ExpectationError, TimeUp } from './verdict.ts';
 
@@ -113,7 +115,9 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
   if (request.replay !== undefined) return await replayRequest(request, request.replay, invocation, told);
   const wanted = request.tty === undefined ? defaultTtys(invocation.env) : [request.tty];
   const ttys = (wanted.length === 0 ? ['0'] : wanted).map((each) => resolveTty(each, invocation.env));
-  const ensemble = new Ensemble(request.script.steps, ttys, invocation.env);
+  const ensemble = new Ensemble(request.script.steps, ttys, (name, known) =>
+    resolveAmong(name, known, invocation.env),
+  );
   const askJig = jigRunner(request.script.steps, invocation.env);
   const runJig = told.log?.jig(askJig) ?? askJig;
   const recorder = await recorderFor(request, ensemble.ttys, invocation);
@@ -153,20 +157,6 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
   }
 }
 
-/** When time is up, a tty on which the script did nothing just then tells only that; another one what was missing. */
-async function firstVerdict(runs: readonly Promise<void>[]): Promise<void> {
-  try {
-    await Promise.race(runs);
-  } catch (error) {
-    if (!(error instanceof TimeUp)) throw error;
-    const outcomes = await Promise.allSettled(runs);
-    const told = outcomes.find((each) => each.status === 'rejected' && !(each.reason instanceof TimeUp));
-    throw told?.status === 'rejected'
-      ? told.reason
-      : new RigError('verdict', error.message, { cause: error });
-  }
-}
-
 /** Loaded for those who ask for it. */
 async function recorderFor(
   { record, baudRate }: Request,
@@ -178,10 +168,11 @@ async function recorderFor(
   const device = env[ENV.deviceName];
   return new Recorder(record, {
     ...(device ? { device } : {}),
-    ttys: ttys.map(({ label, path, crash, ...tty }) => ({
+    ttys: ttys.map(({ label, path, names, crash, ...tty }) => ({
       label,
       path,
       baudRate: baudRate ?? tty.baudRate,
+      ...(names.length > 0 ? { names: [...names] } : {}),
       ...(crash ? { crash } : {}),
     })),
   });
@@ -198,16 +189,12 @@ async function replayRequest(
   const recording = readRecording(path, '--replay');
   await using echo = openEcho(request, invocation);
   const results = await resultsFor(request, invocation, recording.head.device);
-  const commonParts = {
-    onBytes: (chunk: Uint8Array): void => echo?.write(chunk),
-    results,
-    detail: (text: string): void => invocation.diagnostics.detail(text),
-  };
-  const onSession = (session: Session, label: string): void => {
+  const onBytes = (chunk: Uint8Array): void => echo?.write(chunk);
+  const onFailure = (session: Session, label: string): void => {
     told.tty ??= label;
     told.session ??= session;
   };
-  const replaying = runReplay({ request, recording, invocation, commonParts, onSession });
+  const replaying = runReplay({ request, recording, invocation, results, onBytes, onFailure });
   await reported(replaying, results, request, invocation);
 }
 
@@ -222,7 +209,7 @@ interface Run {
   readonly until: AbortSignal;
   readonly onBytes: (chunk: Uint8Array) => void;
   readonly told: Told;
-  readonly ensemble: Ensemble;
+  readonly ensemble: Ensemble<TargetTty>;
 }
 
 async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> {
@@ -253,6 +240,7 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
         onBytes(chunk);
       },
       runJig: recorder?.jig(runJig, index) ?? runJig,
+      startTransfer: recorder?.transfers(startTransfer, index) ?? startTransfer,
       ...(isatty(STDERR) ? { onProgress: (text: string) => diagnostics.progress(text) } : {}),
       deviceCrash: tty.crash,
       // Those of the tty that the script is for.

@@ -5,7 +5,7 @@ import type { CrashConfig } from '../wire/crash.ts';
 import { type ByteAccount, describeAccount, lossOf, lostBytes } from './byte-account.ts';
 import { type Clock, pause, REAL_CLOCK } from './clock.ts';
 import { crashPatterns, crashWishOf } from './crash.ts';
-import { FileTransfer, type Transfer } from './file-transfer.ts';
+import { type RunningTransfer, type StartTransfer, startTransfer, type Transfer } from './file-transfer.ts';
 import { freshAhead } from './flow.ts';
 import type { RunJig } from './jig-step.ts';
 import { QuietTimer } from './quiet-timer.ts';
@@ -47,6 +47,8 @@ export interface SessionParts {
   readonly onBytes: (chunk: Uint8Array) => void;
   /** Has the device's jig run a sequence to its end. */
   readonly runJig: RunJig;
+  /** By default with lrzsz. */
+  readonly startTransfer?: StartTransfer;
   /** What goes on, for `-v`. */
   readonly detail: (text: string) => void;
   /** Bytes that the log of the console lacks, so far. */
@@ -79,7 +81,7 @@ export class Session {
   #discarding: { sizeBytes: number; readonly done: () => void } | undefined;
   #stepDone: ((matched: Matched) => void) | undefined;
   /** Takes what arrives, while it runs. */
-  #transfer: FileTransfer | undefined;
+  #transfer: RunningTransfer | undefined;
   #settle: ((failure: unknown) => void) | undefined;
   readonly #tests: SessionTests;
   readonly #ending: SessionEnding;
@@ -360,7 +362,7 @@ export class Session {
     const early = Uint8Array.from(this.#watch.unread.bytes);
     this.#watch.useUp(Number.POSITIVE_INFINITY);
     this.#parts.unread.replace(this.#watch.unread);
-    const running = new FileTransfer(transfer, {
+    const running = (this.#parts.startTransfer ?? startTransfer)(transfer, {
       send: (bytes, signal) => console.send(bytes, signal),
       onProgress: (progress) => this.#parts.onProgress?.(progress),
     });

@@ -3,8 +3,16 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { Workplace } from '../peers/expect-command.ts';
 import { needsProgram } from '../peers/needs.ts';
@@ -138,6 +146,31 @@ describe('a script', () => {
   });
 });
 
+test('transfers are recorded, and come to the same end without lrzsz and files', async () => {
+  const file = fileOf(3000);
+  mkdirSync(join(place.folder, 'out'));
+  await board('echo ready; cd out; rb -q; echo "status $?, done"');
+  const args = ['--expect', 'ready', '--ysend', file, '--expect', 'status 0, done\\n'];
+  const recording = join(place.folder, 'x.rec');
+  expect(await place.run(...args, '--record', recording)).toEqual(passed);
+  rmSync(join(place.folder, 'out'), { recursive: true });
+  place.set('PATH', dirname(process.execPath));
+  expect(await place.run(...args, '--replay', recording)).toEqual(passed);
+  expect(existsSync(join(place.folder, 'out'))).toBe(false);
+  // Steps without it are not told of each of its blocks.
+  const without = await place.run('--expect', 'status 0', '--replay', recording);
+  expect(without.stderr).toEqual([expect.stringMatching(/: does not do ysend, as the recording does$/)]);
+});
+
+test('a transfer that fails does so again from its recording', async () => {
+  await board("echo ready; printf '\\030\\030\\030\\030\\030\\030\\030\\030'; echo done");
+  const recording = join(place.folder, 'x.rec');
+  const args = ['--expect', 'ready', '--ysend', fileOf(1000), '--expect', 'done'];
+  const live = await place.run(...args, '--record', recording);
+  expect(live.status).toBe(1);
+  expect(await place.run(...args, '--replay', recording)).toEqual(live);
+});
+
 test('a board that never asks for the file is told as such', async () => {
   await board("echo ready; printf '\\030\\030\\030\\030\\030\\030\\030\\030'");
   const ended = await place.run('--expect', 'ready', '--ysend', fileOf(1000), '--expect', 'done');
@@ -145,8 +178,8 @@ test('a board that never asks for the file is told as such', async () => {
 });
 
 test('a tty that goes away during a transfer ends it at once, with 74', async () => {
-  await board('echo ready; read -r first; kill -9 $PPID');
-  const ended = await place.run('--line', 'go', '--expect', 'ready', '--ysend', fileOf(100_000));
+  await board('echo ready; printf C; head -c 100 >block; kill -9 $PPID');
+  const ended = await place.run('--expect', 'ready', '--ysend', fileOf(100_000));
   expect(ended.status).toBe(74);
   expect(ended.stderr[0]).toMatch(/: the tty went away .* while waiting for --ysend "[^"]*" to end/);
 });
