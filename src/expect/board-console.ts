@@ -4,20 +4,15 @@ import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import { LinkedSignal } from '../base/linked-signal.ts';
 import type { Console, DrivenLines } from '../tty/console.ts';
+import { BoardOutput } from './board-output.ts';
 import { pause, REAL_CLOCK } from './clock.ts';
 import type { CrashPattern } from './crash.ts';
 import type { RunJig } from './jig-step.ts';
-import { QuietTimer } from './quiet-timer.ts';
 import type { ArmedPattern } from './script.ts';
+import { TAIL_LINES } from './session-progress.ts';
 import { type Matched, StreamWatch, type WatchEvent } from './stream-watch.ts';
-import { Transcript } from './transcript.ts';
 import type { UnreadBytes } from './unread-bytes.ts';
 import { describeCrash, ExpectationError } from './verdict.ts';
-
-const TAIL_LINES = 5;
-
-/** A board that never pauses: by then all that had arrived before has long been read. */
-const FRESH_LIMIT_MS = 500;
 
 /** What it is given; it opens nothing itself. */
 export interface BoardConsoleParts {
@@ -51,16 +46,11 @@ type Ending = ({ readonly kind: 'pass' | 'fail' } & Matched) | (WatchEvent & { r
 export class BoardConsole implements AsyncDisposable {
   readonly #parts: BoardConsoleParts;
   readonly #watch: StreamWatch;
-  readonly #transcript = new Transcript();
-  readonly #quiet = new QuietTimer(REAL_CLOCK, () => this.#onQuiet());
+  readonly #output: BoardOutput;
   readonly #ended = new AbortController();
-  readonly #reading: Promise<void>;
   #wait: Wait | undefined;
   /** An armed text that has come; it counts until the next fresh start. */
   #ending: Ending | undefined;
-  #discarding: (() => void) | undefined;
-  /** Takes what arrives in place of the patterns. */
-  #taker: ((chunk: Uint8Array) => void) | undefined;
   #disposing: Promise<void> | undefined;
 
   constructor(parts: BoardConsoleParts) {
@@ -70,11 +60,20 @@ export class BoardConsole implements AsyncDisposable {
       { pass: patterns(parts.pass), fail: patterns(parts.fail), crash: parts.crash },
       { escapeSequences: parts.escapeSequences },
     );
-    const early = parts.unread.load();
-    this.#transcript.push(early.bytes);
-    this.#watch.goOnFrom(early);
-    this.#reading = this.#read();
-    this.#look(() => this.#watch.idle());
+    this.#output = new BoardOutput({
+      console: parts.console,
+      watch: this.#watch,
+      unread: parts.unread,
+      clock: REAL_CLOCK,
+      onBytes: parts.onBytes,
+      onFresh: () => {
+        this.#ending = undefined;
+      },
+      onEvent: (event) => this.#take(event),
+      onFailure: (error) => this.#onFailure(error),
+    });
+    this.#output.begin();
+    this.#lookOn();
   }
 
   get label(): string {
@@ -117,28 +116,7 @@ export class BoardConsole implements AsyncDisposable {
 
   /** What had arrived by now can no longer match, and no longer counts as a verdict. */
   async fresh(): Promise<void> {
-    this.#throwIfBusy();
-    this.#throwIfEnded();
-    this.#watch.discard();
-    let limit: NodeJS.Timeout | undefined;
-    try {
-      await new Promise<void>((resolve, reject) => {
-        this.#discarding = resolve;
-        limit = setTimeout(resolve, FRESH_LIMIT_MS);
-        this.#ended.signal.addEventListener('abort', () => reject(this.#ended.signal.reason as Error), {
-          once: true,
-        });
-        this.#quiet.restart();
-      });
-    } finally {
-      clearTimeout(limit);
-      this.#discarding = undefined;
-      this.#quiet.stop();
-    }
-    this.#ending = undefined;
-    this.#parts.unread.replace(this.#watch.unread);
-    this.#watch.releaseFresh('from now on');
-    this.#look(() => this.#watch.idle());
+    await this.#fresh('fresh()');
   }
 
   async pause(pauseMs: number): Promise<void> {
@@ -146,35 +124,25 @@ export class BoardConsole implements AsyncDisposable {
   }
 
   async sendBreak(breakMs: number): Promise<void> {
-    await this.fresh();
+    await this.#fresh('break()');
     await this.#parts.console.sendBreak(breakMs, this.#ended.signal);
   }
 
   async drive(lines: DrivenLines): Promise<void> {
-    await this.fresh();
+    await this.#fresh('drive()');
     this.#parts.console.drive(lines);
   }
 
   async jig(sequence: string): Promise<void> {
-    await this.fresh();
+    await this.#fresh(`jig(${JSON.stringify(sequence)})`);
     await this.#parts.runJig(sequence, this.#ended.signal);
   }
 
-  /** Hands over what arrives, beginning with what no pattern has used, until disposed with what is given back. */
-  takeOver(take: (chunk: Uint8Array) => void): { giveBack(rest: Uint8Array): void } {
+  /** Hands over what arrives, beginning with what no pattern has used, until given back with what is left of it. */
+  handOver(take: (chunk: Uint8Array) => void): { giveBack(rest: Uint8Array): void } {
     this.#throwIfBusy();
     this.#throwIfEnded();
-    const early = Uint8Array.from(this.#watch.unread.bytes);
-    this.#watch.useUp(Number.POSITIVE_INFINITY);
-    this.#parts.unread.replace(this.#watch.unread);
-    this.#taker = take;
-    if (early.length > 0) take(early);
-    return {
-      giveBack: (rest) => {
-        this.#taker = undefined;
-        this.#take(rest);
-      },
-    };
+    return this.#output.handOver(take);
   }
 
   /** What arrives is waited for by `begin`; every end of the console ends the wait. @throws {ExpectationError} */
@@ -203,11 +171,14 @@ export class BoardConsole implements AsyncDisposable {
     const released = new Error(`${this.label}: this console has been released`);
     if (!this.#ended.signal.aborted) this.#ended.abort(released);
     this.#wait?.fail(this.#ended.signal.reason);
-    this.#quiet.stop();
-    this.#watch.end();
-    await this.#parts.console[Symbol.asyncDispose]();
-    await this.#reading; // what is read until then is for the next one
-    this.#parts.unread.replace(this.#watch.unread);
+    await this.#output.release();
+  }
+
+  async #fresh(step: string): Promise<void> {
+    this.#throwIfBusy();
+    this.#throwIfEnded();
+    await this.#output.fresh(step, 'from now on', this.#ended.signal);
+    this.#lookOn();
   }
 
   async #waiting<T>(
@@ -227,52 +198,28 @@ export class BoardConsole implements AsyncDisposable {
         this.#wait = { shown, take, fail: reject };
         stop.signal.addEventListener('abort', () => reject(stop.signal.reason as Error), { once: true });
         if (Number.isFinite(timeoutMs)) timer = setTimeout(() => reject(this.#late(timeoutMs)), timeoutMs);
-        this.#look(begin);
+        this.#output.look(begin);
       });
     } finally {
       clearTimeout(timer);
       this.#wait = undefined;
-      this.#quiet.stop();
-      if (!this.#ended.signal.aborted && !this.#ending && !this.#taker) this.#look(() => this.#watch.idle());
+      this.#output.endWait();
+      if (!this.#ended.signal.aborted && !this.#ending && !this.#output.isHandedOver) this.#lookOn();
     }
   }
 
-  async #read(): Promise<void> {
-    try {
-      for await (const chunk of this.#parts.console.bytes) {
-        this.#parts.onBytes(chunk);
-        if (this.#taker) this.#taker(chunk);
-        else this.#take(chunk);
-      }
-    } catch (error) {
-      const failure = error instanceof RigError ? this.#gone(error) : error;
-      this.#ended.abort(failure);
-      this.#wait?.fail(failure);
-    }
+  #onFailure(error: unknown): void {
+    const failure = error instanceof RigError ? this.#gone(error) : error;
+    this.#ended.abort(failure);
+    this.#wait?.fail(failure);
   }
 
-  #take(chunk: Uint8Array): void {
-    if (chunk.length === 0) return;
-    const isKept = this.#discarding !== undefined || this.#parts.unread.append(chunk);
-    this.#transcript.push(chunk);
-    this.#handle(this.#watch.push(chunk));
-    if (!isKept) this.#parts.unread.replace(this.#watch.unread);
-    if (this.#discarding || this.#watch.caresForQuiet) this.#quiet.restart();
+  /** Nobody waits for what comes now: what is armed does. */
+  #lookOn(): void {
+    this.#output.look(() => this.#watch.idle());
   }
 
-  #onQuiet(): void {
-    if (this.#discarding) this.#discarding();
-    else this.#handle(this.#watch.quiet());
-  }
-
-  #look(at: () => WatchEvent | undefined): void {
-    this.#handle(at());
-    if (this.#watch.caresForQuiet) this.#quiet.restart();
-  }
-
-  #handle(event: WatchEvent | undefined): void {
-    if (!event) return;
-    this.#parts.unread.replace(this.#watch.unread);
+  #take(event: WatchEvent): void {
     if (isEnding(event)) this.#ending = event;
     try {
       this.#wait?.take(event);
@@ -282,7 +229,7 @@ export class BoardConsole implements AsyncDisposable {
   }
 
   #throwIfBusy(): void {
-    if (this.#wait || this.#discarding || this.#taker)
+    if (this.#wait || this.#output.isDiscarding || this.#output.isHandedOver)
       throw new RigError('usage', `${this.label}: expected one wait at a time, another one is not over`);
   }
 
@@ -315,7 +262,7 @@ export class BoardConsole implements AsyncDisposable {
     const waiting = this.#wait ? ` while waiting for ${this.#wait.shown}` : '';
     return new ExpectationError(error.blame, `${this.label}: ${what}${waiting}`, {
       step: this.#wait?.shown,
-      tail: this.#transcript.lines(TAIL_LINES),
+      tail: this.#output.transcript.tail(TAIL_LINES),
       cause: error,
     });
   }
@@ -323,7 +270,7 @@ export class BoardConsole implements AsyncDisposable {
   #failure(what: string): ExpectationError {
     return new ExpectationError('verdict', `${this.label}: ${what}`, {
       step: this.#wait?.shown,
-      tail: this.#transcript.lines(TAIL_LINES),
+      tail: this.#output.transcript.tail(TAIL_LINES),
     });
   }
 }

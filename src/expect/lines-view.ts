@@ -21,7 +21,7 @@ export async function* linesOf(
   const parser = new ReadlineParser({ delimiter: '\n' });
   let waiting = Buffer.alloc(0);
   let wake: (() => void) | undefined;
-  const turn = console.takeOver((chunk) => {
+  const turn = console.handOver((chunk) => {
     waiting = Buffer.concat([waiting, chunk]);
     wake?.();
   });

@@ -8,7 +8,7 @@ import type { OpenConsole } from '../tty/console.ts';
 import { openTtyConsole } from '../tty/tty-console.ts';
 import { ENV } from '../wire/env.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
-import { parseCommandLine, type Request } from './cli.ts';
+import { parseCommandLine } from './cli.ts';
 import { lockConsole } from './console-lock.ts';
 import { Ensemble } from './ensemble.ts';
 import { startTransfer } from './file-transfer.ts';
@@ -17,6 +17,7 @@ import { jigRunner, type RunJig } from './jig-step.ts';
 import { LogProxies, withSendsLogged } from './log-proxies.ts';
 import { PatientOutput } from './patient-output.ts';
 import type { Recorder } from './recorder.ts';
+import type { Request } from './request.ts';
 import { Session } from './session.ts';
 import type { ResultsOfSession } from './session-results.ts';
 import { defaultTtys, resolveAmong, resolveTty, type TargetTty } from './target-tty.ts';
@@ -342,7 +343,7 @@ function tell(error: RigError, { diagnostics }: Invocation, told: Told): void {
   told.log?.remark(error.message);
   diagnostics.fail(error.message);
   if (!(error instanceof ExpectationError)) return;
-  const lines = told.request?.onFail === 'everything' ? told.session?.transcript.lines() : undefined;
+  const lines = told.request?.onFail === 'everything' ? told.session?.transcript.tail().lines : undefined;
   for (const line of lines ?? error.tail) diagnostics.fail(`  | ${line}`);
 }
 

@@ -1,6 +1,6 @@
 import type { UnsafeEngine } from './byte-regex.ts';
-import type { Request, ScriptReference } from './cli.ts';
 import { explainPlan } from './explain-plan.ts';
+import type { Request, ScriptReference } from './request.ts';
 import { loadScript } from './script-file.ts';
 
 /**

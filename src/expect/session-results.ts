@@ -2,7 +2,7 @@ import { oneLine } from '../base/one-line.ts';
 import { failureOf, type Interruption, ResultsCollector } from '../results/results-collector.ts';
 import { ResultsReport } from '../results/results-report.ts';
 import { tableOf } from '../results/results-table.ts';
-import type { ResultsRequest } from './cli.ts';
+import type { ResultsRequest } from './request.ts';
 import type { SessionResults } from './session-tests.ts';
 import { ExpectationError } from './verdict.ts';
 

@@ -3,7 +3,8 @@ import { ByteBacklog } from './byte-backlog.ts';
 import type { Captures } from './byte-regex.ts';
 import type { CrashPattern } from './crash.ts';
 import { EscapeSequences } from './escape-sequences.ts';
-import { type Match, Matcher, type Pattern } from './matcher.ts';
+import type { Match, Pattern } from './matcher.ts';
+import { Scan } from './scan.ts';
 
 /** How much of what no pattern has used is kept for the next `sai-expect` of the lease; the last of it. */
 export const UNREAD_LIMIT_BYTES = 64 * 1024;
@@ -312,41 +313,5 @@ export class StreamWatch {
     this.#lastByte = this.#byteBefore(offset);
     this.#letGo(offset);
     this.#position = Math.max(this.#position, offset);
-  }
-}
-
-/** A matcher at its place in the stream. */
-class Scan {
-  readonly matcher: Matcher;
-  readonly #start: number;
-  readonly #push = (bytes: Uint8Array, from: number, to: number): Match | undefined =>
-    this.matcher.push(bytes, from, to);
-
-  constructor(patterns: readonly Pattern[], start: number, before?: number) {
-    this.matcher = new Matcher(patterns, before);
-    this.#start = start;
-  }
-
-  /** Looks at what it has not seen, up to `until`; offsets are the stream's. */
-  advance(backlog: ByteBacklog, until: number): Match | undefined {
-    const from = this.#start + this.matcher.scanned;
-    if (from >= until) return undefined;
-    const match = backlog.read(from, until, this.#push);
-    return match && this.#placed(match);
-  }
-
-  quiet(): Match | undefined {
-    return this.#placed(this.matcher.quiet());
-  }
-
-  #placed(match: Match | undefined): Match | undefined {
-    if (!match) return undefined;
-    const start = this.#start;
-    return {
-      ...match,
-      start: start + match.start,
-      end: start + match.end,
-      decidedAt: start + match.decidedAt,
-    };
   }
 }

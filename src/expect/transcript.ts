@@ -3,11 +3,21 @@ import { visible } from './text.ts';
 /** Longest line of a tail that is shown; the rest of it is cut. */
 const LINE_LIMIT = 200;
 
+/** Lines for a failure's message, oldest first. */
+export interface Tail {
+  /** One that is older than the last fresh step begins with words that say so. */
+  readonly lines: readonly string[];
+  /** That step, when all of them are older. */
+  readonly silentSince: string | undefined;
+}
+
 /** The last of what a board said, for messages. */
 export class Transcript {
   readonly #limitBytes: number;
   #chunks: Uint8Array[] = [];
   #sizeBytes = 0;
+  /** The last fresh step, and how much has come since. */
+  #fresh: { readonly step: string; sizeBytes: number } | undefined;
 
   constructor(limitBytes = 256 * 1024) {
     this.#limitBytes = limitBytes;
@@ -16,17 +26,33 @@ export class Transcript {
   push(chunk: Uint8Array): void {
     this.#chunks.push(chunk);
     this.#sizeBytes += chunk.length;
+    if (this.#fresh) this.#fresh.sizeBytes += chunk.length;
     // Rarely, and then by half: many boards send one byte at a time.
     if (this.#sizeBytes > 2 * this.#limitBytes || this.#chunks.length > 8192) this.#compact();
   }
 
-  /** The last lines that hold anything, oldest first, with control bytes made visible. */
-  lines(limit = Number.POSITIVE_INFINITY): string[] {
-    const lines = splitLines(this.#compact())
-      .map((line) => visible(line))
-      .filter((line) => line.trim() !== '')
-      .map((line) => (line.length > LINE_LIMIT ? `${line.slice(0, LINE_LIMIT)}…` : line));
-    return lines.slice(Math.max(0, lines.length - limit));
+  /** What has come by now is from before `step`. */
+  markFresh(step: string): void {
+    this.#fresh = { step, sizeBytes: 0 };
+  }
+
+  /** The lines that hold anything, oldest first, with control bytes made visible. */
+  lines(): string[] {
+    return shownLines(this.#compact());
+  }
+
+  /** The last of the lines. */
+  tail(limit = Number.POSITIVE_INFINITY): Tail {
+    const all = this.#compact();
+    if (!this.#fresh) return { lines: lastOf(shownLines(all), limit), silentSince: undefined };
+    const { step, sizeBytes } = this.#fresh;
+    const freshAt = Math.max(0, all.length - sizeBytes);
+    const older = shownLines(all.subarray(0, freshAt)).map((line) => `[before ${step}] ${line}`);
+    const fresh = shownLines(all.subarray(freshAt));
+    return {
+      lines: lastOf([...older, ...fresh], limit),
+      silentSince: fresh.length === 0 ? step : undefined,
+    };
   }
 
   #compact(): Buffer {
@@ -36,6 +62,17 @@ export class Transcript {
     this.#sizeBytes = kept.length;
     return kept;
   }
+}
+
+function lastOf(lines: readonly string[], limit: number): readonly string[] {
+  return lines.slice(Math.max(0, lines.length - limit));
+}
+
+function shownLines(bytes: Buffer): string[] {
+  return splitLines(bytes)
+    .map((line) => visible(line))
+    .filter((line) => line.trim() !== '')
+    .map((line) => (line.length > LINE_LIMIT ? `${line.slice(0, LINE_LIMIT)}…` : line));
 }
 
 /** Cut at `\n`; a `\r` before it belongs to the line's end and is not shown. */

@@ -62,6 +62,17 @@ test('silence rejects with the last lines, and the console goes on', async () =>
   await console.expect('ready');
 });
 
+test('silence after a fresh start is told from lines that are older', async () => {
+  dut.say('booting\r\n');
+  await using console = await open();
+  await console.expect('booting');
+  await console.break(1);
+  await expect(console.expect('ready', { timeoutMs: 300 })).rejects.toMatchObject({
+    message: `tty0 (${dut.ttyPath}): expected "ready" within 300 ms; nothing arrived since break(); last lines:`,
+    tail: ['[before break()] booting'],
+  });
+});
+
 test('an aborted wait rejects with the reason, and uses nothing up', async () => {
   dut.say('ready');
   await using console = await open();

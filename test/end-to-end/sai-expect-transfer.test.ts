@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { DutOnPty } from '../peers/dut-on-pty.ts';
 import { Workplace } from '../peers/expect-command.ts';
 import { needsProgram } from '../peers/needs.ts';
 import { until } from '../until.ts';
@@ -182,6 +183,18 @@ test('a tty that goes away during a transfer ends it at once, with 74', async ()
   const ended = await place.run('--expect', 'ready', '--ysend', fileOf(100_000));
   expect(ended.status).toBe(74);
   expect(ended.stderr[0]).toMatch(/: the tty went away .* while waiting for --ysend "[^"]*" to end/);
+});
+
+test('a transfer on a tty beside is cancelled at both ends as well', async () => {
+  await using other = new DutOnPty();
+  const file = fileOf(1000);
+  await board('echo ready; head -c 8 | od -An -tx1 > heard');
+  place.lease(other.ttyPath, join(place.folder, 'tty'));
+  const script = join(place.folder, 'both.json');
+  const steps = [{ parallel: { 0: [{ expect: 'never' }], 1: [{ expect: 'ready' }, { ysend: file }] } }];
+  writeFileSync(script, JSON.stringify({ steps }));
+  expect((await place.run('--script', script, '--timeout', '1s')).status).toBe(1);
+  await until(() => existsSync(join(place.folder, 'heard')), 'the board has heard of it');
 });
 
 test('a stop during a transfer ends lrzsz as well, and tells the board', async () => {

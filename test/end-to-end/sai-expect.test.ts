@@ -226,6 +226,37 @@ describe.each(CHUNKINGS)('a board that talks in %s', (chunking) => {
   });
 });
 
+describe('what came before a fresh step', () => {
+  beforeEach(() => {
+    dut = new DutOnPty().on('go\n', 'going\r\n');
+    dut.say('old one\r\nold two\r\n');
+  });
+
+  test('is not taken for an answer to it in what is told of silence', async () => {
+    const args = ['--tty', dut.ttyPath, '--fresh', '--expect', 'ready', '--timeout', '300ms'];
+    const silent = `expected "ready" within 300 ms; nothing arrived since --fresh; last lines:`;
+    const tail = ['[before --fresh] old one', '[before --fresh] old two'];
+    expect(await place.run(...args)).toEqual({
+      status: 1,
+      signal: null,
+      stdout: '',
+      stderr: [`sai-expect: ${dut.ttyPath}: ${silent}`, ...tail.map((line) => `sai-expect:   | ${line}`)],
+    });
+    expect(place.findings).toMatchObject([{ evidence: `${dut.ttyPath}: ${silent} | ${tail.join(' | ')}` }]);
+  });
+
+  test.each([[], ['--verbose-on-fail']])('is told apart from what came since %j', async (...flags) => {
+    const args = ['--tty', dut.ttyPath, '--fresh', '--line', 'go', '--expect', 'ready'];
+    const ended = await place.run(...args, '--timeout', '500ms', ...flags);
+    expect(ended.stderr).toEqual([
+      `sai-expect: ${dut.ttyPath}: expected "ready" within 500 ms; last lines:`,
+      'sai-expect:   | [before --fresh] old one',
+      'sai-expect:   | [before --fresh] old two',
+      'sai-expect:   | going',
+    ]);
+  });
+});
+
 describe('without steps', () => {
   test('the pass text of Sai is the pass, on either tty', async () => {
     dut = new DutOnPty();

@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { parseCommandLine, type Request } from '../../src/expect/cli.ts';
+import { parseCommandLine } from '../../src/expect/cli.ts';
 import { Recorder } from '../../src/expect/recorder.ts';
 import { readRecording } from '../../src/expect/recording-file.ts';
 import { Replay, recordedEarly } from '../../src/expect/replay.ts';
+import type { Request } from '../../src/expect/request.ts';
 import { Session, type SessionParts } from '../../src/expect/session.ts';
 import { NoUnreadBytes } from '../../src/expect/unread-bytes.ts';
 import { TimeUp } from '../../src/expect/verdict.ts';
