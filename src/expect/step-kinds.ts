@@ -7,6 +7,7 @@ import { ByteRegex, type UnsafeEngine } from './byte-regex.ts';
 import { checkTransfer, TRANSFER_PROGRAMS, type Transfer } from './file-transfer.ts';
 import type { Pattern } from './matcher.ts';
 import type { Step } from './script.ts';
+import { TEXT, TIME_TEXT } from './script-schema.ts';
 import type { Filler } from './template.ts';
 import { bytesOfText, quoted, visible } from './text.ts';
 
@@ -37,22 +38,22 @@ interface StepKind {
 
 /** By the key that makes a step one of its kind. Those of `null` are written as a word: `- fresh`. */
 export const STEP_KINDS: Readonly<Record<string, StepKind>> = {
-  send: kind(v.string(), 'waits', (text, { filler }) => ({
+  send: kind(TEXT, 'waits', (text, { filler }) => ({
     kind: 'send',
     bytes: someBytes(text, filler).value,
   })),
-  line: kind(v.string(), 'waits', (text, { filler, lineEnd }) => {
+  line: kind(TEXT, 'waits', (text, { filler, lineEnd }) => {
     const { value } = filler.bytes(text, (plain) => bytesOfText(plain, 'the text'));
     return { kind: 'send', bytes: Buffer.concat([value, Buffer.from(lineEnd)]) };
   }),
-  expect: kind(v.string(), 'waits', (text, context) => expectation([{ expect: text }], context)),
-  regex: kind(v.string(), 'waits', (source, context) => expectation([{ regex: source }], context)),
-  pause: kind(v.string(), 'is done', (time) => ({
+  expect: kind(TEXT, 'waits', (text, context) => expectation([{ expect: text }], context)),
+  regex: kind(TEXT, 'waits', (source, context) => expectation([{ regex: source }], context)),
+  pause: kind(TIME_TEXT, 'is done', (time) => ({
     kind: 'pause',
     pauseMs: parseDurationMs(time, 'the time'),
   })),
   fresh: kind(v.null_('expected the word fresh alone'), 'is done', () => ({ kind: 'fresh' })),
-  break: kind(v.string(), 'waits', (time) => ({
+  break: kind(TIME_TEXT, 'waits', (time) => ({
     kind: 'break',
     breakMs: parseDurationMs(time, 'the time'),
   })),
@@ -64,7 +65,7 @@ export const STEP_KINDS: Readonly<Record<string, StepKind>> = {
     kind: 'drive',
     lines: { rts },
   })),
-  jig: kind(v.string(), 'waits', (name, { filler }) => {
+  jig: kind(TEXT, 'waits', (name, { filler }) => {
     const { value, showable } = someBytes(name, filler);
     if (!showable)
       throw new RigError('config', 'expected no secret in the name of a sequence, which is told');
@@ -150,7 +151,7 @@ function kind<const S extends v.GenericSchema>(
 
 /** Its path counts from where the command runs, as one that `--var` gives has to. */
 function transferKind(flag: keyof typeof TRANSFER_PROGRAMS): StepKind {
-  return kind(v.string(), 'waits', (text, { filler, files }) => {
+  return kind(TEXT, 'waits', (text, { filler, files }) => {
     const { value, showable } = filler.bytes(text, (plain) => Buffer.from(plain));
     if (!showable) throw new RigError('config', 'expected no secret in the name of a file, which is told');
     const path = Buffer.from(value).toString();

@@ -92,12 +92,12 @@ describe('a file that is wrong is told with line and column:', () => {
     [
       'a number for a text',
       'steps:\n  - expect: 42\n',
-      'boot.yaml:2:5: steps.0.expect: expected string, got 42',
+      'boot.yaml:2:5: steps.0.expect: expected a text in quotes, got 42',
     ],
     [
       'a time without a unit',
       'steps:\n  - pause: 10\n',
-      'boot.yaml:2:5: steps.0.pause: expected string, got 10',
+      'boot.yaml:2:5: steps.0.pause: expected a time such as 300ms, 2s or 5m, got 10',
     ],
     [
       'a time that is none',
@@ -133,10 +133,34 @@ describe('a file that is wrong is told with line and column:', () => {
     [
       'a key given twice',
       'steps:\n  - expect: a\nsteps: []\n',
-      'boot.yaml:3:1: expected YAML or JSON: Map keys must be unique',
+      'boot.yaml:3:1: expected each key once, got steps again',
+    ],
+    [
+      'a key given twice in flow style',
+      '{"steps": [\n  {"expect": "a", "expect": "b"}]}',
+      'boot.yaml:2:19: expected each key once, got "expect" again',
+    ],
+    [
+      'a wrong step behind a byte order mark',
+      '\ufeff{"steps": ["fresh", {"exect": "a"}]}',
+      'boot.yaml:1:21: steps.1: expected one of',
+    ],
+    [
+      'a wrong step behind CR and LF',
+      'steps:\r\n  - fresh\r\n  - exect: a\r\n',
+      'boot.yaml:3:5: steps.1: expected one of',
+    ],
+    [
+      'a limit of nothing',
+      'steps:\n  - loop: {limit: 0, steps: [fresh]}\n',
+      'boot.yaml:2:12: steps.0.loop.limit: expected a whole number from 1 to 10000, got 0',
     ],
     ['no YAML', 'steps: [\n', 'boot.yaml:2:1: expected YAML or JSON: '],
-    ['two documents', 'steps: [fresh]\n---\na: 1\n', 'boot.yaml:2:1: expected YAML or JSON: '],
+    [
+      'two documents',
+      'steps: [fresh]\n---\na: 1\n',
+      'boot.yaml:2:1: expected one document, found another one',
+    ],
     [
       'a tag',
       'steps:\n  - send: !!js/function "a"\n',
@@ -144,6 +168,14 @@ describe('a file that is wrong is told with line and column:', () => {
     ],
   ])('%s', async (_what, text, said) => {
     expect(await problem(text)).toContain(`config: ${said}`);
+  });
+
+  test('a file that is not UTF-8, as its bytes would go out as others', async () => {
+    const file = join(tempFolder(), 'latin.yaml');
+    writeFileSync(file, Buffer.from('steps:\n  - send: "gr\xfc\xdf"\n', 'latin1'));
+    expect(await problem('', { file })).toContain(
+      'latin.yaml:2:14: expected UTF-8, found bytes that are none',
+    );
   });
 
   test('a file that is missing, and one that is no file', async () => {
@@ -480,7 +512,7 @@ describe('calls', () => {
     [
       'a called script that is wrong',
       { 'a.yaml': 'steps: [{send: 1}]' },
-      'a.yaml:1:10: steps.0.send: expected string, got 1',
+      'a.yaml:1:10: steps.0.send: expected a text in quotes, got 1',
     ],
     [
       'captured texts of who calls',
