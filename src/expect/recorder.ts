@@ -4,6 +4,7 @@ import type { Console } from '../tty/console.ts';
 import { type StartTransfer, transferName } from './file-transfer.ts';
 import type { RunJig } from './jig-step.ts';
 import { breakAsText, linesAsText, payloadOf, type RecordingEntry, type RecordingHead } from './recording.ts';
+import type { TargetTty } from './target-tty.ts';
 import type { UnreadBytes } from './unread-bytes.ts';
 
 type Untimed<T> = T extends unknown ? Omit<T, 'ms'> : never;
@@ -178,4 +179,22 @@ export class Recorder {
 
 function failureOf(error: unknown): { error: string; blame?: Blame } {
   return { error: reasonOf(error), ...(error instanceof RigError ? { blame: error.blame } : {}) };
+}
+
+/** Of these ttys. @throws as {@link Recorder} */
+export function recorderOf(
+  path: string,
+  ttys: readonly TargetTty[],
+  { baudRate, device }: { readonly baudRate: number | undefined; readonly device: string | undefined },
+): Recorder {
+  return new Recorder(path, {
+    ...(device ? { device } : {}),
+    ttys: ttys.map(({ label, names, crash, ...tty }) => ({
+      label,
+      path: tty.path,
+      baudRate: baudRate ?? tty.baudRate,
+      ...(names.length > 0 ? { names: [...names] } : {}),
+      ...(crash ? { crash } : {}),
+    })),
+  });
 }

@@ -4,6 +4,7 @@ import type { Invocation } from '../base/run-main.ts';
 import { castOf } from './cast.ts';
 import { Ensemble } from './ensemble.ts';
 import { firstVerdict } from './first-verdict.ts';
+import type { OutcomeReport } from './outcome.ts';
 import type { RecordingHead } from './recording.ts';
 import { type Recording, readRecording } from './recording-file.ts';
 import { Replay, recordedEarly } from './replay.ts';
@@ -17,6 +18,7 @@ export interface ReplayOptions {
   readonly recording: Recording;
   readonly invocation: Invocation;
   readonly results: ResultsOfSession | undefined;
+  readonly outcome: OutcomeReport | undefined;
   /** Called with each chunk as it arrives. */
   readonly onBytes: (chunk: Uint8Array) => void;
   /** Told of the session that failed. */
@@ -35,6 +37,7 @@ export async function runReplay({
   recording,
   invocation,
   results,
+  outcome,
   onBytes,
   onFailure,
 }: ReplayOptions): Promise<void> {
@@ -49,6 +52,7 @@ export async function runReplay({
   });
   const used = ensemble.ttys.map((tty) => recorded.indexOf(tty));
   const replay = new Replay(recording, used, (text) => diagnostics.say(`replay: ${text}`));
+  outcome?.timeBy(() => replay.nowMs);
   const deadline = new AbortController();
   const oneIsDone = new AbortController();
   const { timeoutMs } = request;
@@ -67,6 +71,8 @@ export async function runReplay({
       results: index === 0 ? results : undefined,
       ...ensemble.partsOf(tty),
       detail: (text) => diagnostics.detail(text),
+      onStep: (step, matched) => outcome?.step(tty.label, step, matched),
+      onAccount: (account) => outcome?.account(tty.label, account),
       logGapBytes: () => 0,
       onLoss: (loss) => diagnostics.say(loss.message),
       clock: replay.clock(at),

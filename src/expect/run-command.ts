@@ -15,6 +15,7 @@ import { startTransfer } from './file-transfer.ts';
 import { firstVerdict } from './first-verdict.ts';
 import { jigRunner, type RunJig } from './jig-step.ts';
 import { LogProxies, withSendsLogged } from './log-proxies.ts';
+import type { FailedRun, OutcomeReport } from './outcome.ts';
 import { PatientOutput } from './patient-output.ts';
 import type { Recorder } from './recorder.ts';
 import type { Request } from './request.ts';
@@ -30,12 +31,15 @@ const NEWLINE = 0x0a;
 
 /** What a failed command tells besides its message. */
 interface Told {
-  request: Request | undefined;
-  tty: string | undefined;
+  request?: Request | undefined;
+  tty?: string | undefined;
   /** The session that failed, if it got that far. */
-  session: Session | undefined;
+  session?: Session | undefined;
+  /** Where one is wanted. */
+  outcome?: OutcomeReport | undefined;
+  failed?: FailedRun | undefined;
   /** Open from the first step on. */
-  log: LogProxies | undefined;
+  log?: LogProxies | undefined;
 }
 
 /** One `sai-expect`, from its arguments to its status. `regexProgram` is what runs the regexes of `--unsafe-regex`. */
@@ -49,9 +53,14 @@ export async function runCommand(invocation: Invocation, regexProgram: string): 
 }
 
 async function runTold(invocation: Invocation, regexProgram: string): Promise<number> {
-  const told: Told = { request: undefined, tty: undefined, session: undefined, log: undefined };
+  const told: Told = {};
   try {
-    return await runAndTell(invocation, regexProgram, told);
+    const status = await runAndTell(invocation, regexProgram, told);
+    return tellOutcome(invocation, told) ?? status;
+  } catch (error) {
+    told.failed ??= { error, tty: told.tty };
+    tellOutcome(invocation, told);
+    throw error;
   } finally {
     if (invocation.stop.aborted) told.log?.remark('told to stop');
     const loss = await told.log?.close();
@@ -59,6 +68,20 @@ async function runTold(invocation: Invocation, regexProgram: string): Promise<nu
       invocation.diagnostics.say(loss.message);
       addFinding(loss, invocation, told.request, {});
     }
+  }
+}
+
+/** The status that follows when it cannot be told. */
+function tellOutcome(invocation: Invocation, told: Told): number | undefined {
+  const { outcome, failed } = told;
+  try {
+    outcome?.finish(failed, invocation.stop);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof RigError)) throw error;
+    tell(error, invocation, told);
+    addFinding(error, invocation, told.request, {});
+    return failed ? undefined : EXIT_STATUS[error.blame];
   }
 }
 
@@ -82,6 +105,7 @@ async function runAndTell(invocation: Invocation, regexProgram: string, told: To
       return 0;
     }
     invocation.diagnostics.verbosity = request.verbosity;
+    told.outcome = await outcomeFor(request, invocation);
     if (request.scriptFile) {
       const { withScript } = await import('./script-request.ts');
       const { whole, plan } = await withScript(request, request.scriptFile, invocation.env, unsafe);
@@ -100,6 +124,13 @@ async function runAndTell(invocation: Invocation, regexProgram: string, told: To
   } catch (error) {
     return fail(error, invocation, told);
   }
+}
+
+/** Loaded for those who ask for it. */
+async function outcomeFor({ json }: Request, { env, print }: Invocation): Promise<OutcomeReport | undefined> {
+  if (json === undefined) return undefined;
+  const { OutcomeReport } = await import('./outcome.ts');
+  return new OutcomeReport(json, env[ENV.deviceName], print);
 }
 
 /** Loaded for those few who ask for it. */
@@ -165,18 +196,8 @@ async function recorderFor(
   { env }: Invocation,
 ): Promise<Recorder | undefined> {
   if (record === undefined) return undefined;
-  const { Recorder } = await import('./recorder.ts');
-  const device = env[ENV.deviceName];
-  return new Recorder(record, {
-    ...(device ? { device } : {}),
-    ttys: ttys.map(({ label, path, names, crash, ...tty }) => ({
-      label,
-      path,
-      baudRate: baudRate ?? tty.baudRate,
-      ...(names.length > 0 ? { names: [...names] } : {}),
-      ...(crash ? { crash } : {}),
-    })),
-  });
+  const { recorderOf } = await import('./recorder.ts');
+  return recorderOf(record, ttys, { baudRate, device: env[ENV.deviceName] });
 }
 
 async function replayRequest(
@@ -195,7 +216,15 @@ async function replayRequest(
     told.tty ??= label;
     told.session ??= session;
   };
-  const replaying = runReplay({ request, recording, invocation, results, onBytes, onFailure });
+  const replaying = runReplay({
+    request,
+    recording,
+    invocation,
+    results,
+    outcome: told.outcome,
+    onBytes,
+    onFailure,
+  });
   await reported(replaying, results, request, invocation);
 }
 
@@ -252,6 +281,8 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
         told.log?.remark(text);
         diagnostics.detail(text);
       },
+      onStep: (step, matched) => told.outcome?.step(tty.label, step, matched),
+      onAccount: (account) => told.outcome?.account(tty.label, account),
       logGapBytes: () => log?.gapBytes ?? 0,
       onLoss: (loss) => {
         diagnostics.say(loss.message);
@@ -309,6 +340,7 @@ async function driverOf(name: Request['driver']): Promise<OpenConsole> {
 }
 
 function openEcho(request: Request, { diagnostics }: Invocation): PatientOutput | undefined {
+  if (request.echo === 'never') return undefined;
   if (request.echo === 'on a terminal' && !isatty(STDOUT)) return undefined;
   return new PatientOutput(STDOUT, (lostBytes) => {
     diagnostics.say(`${lostBytes} bytes of the board are not shown: stdout is not read`);
@@ -322,6 +354,7 @@ function openEcho(request: Request, { diagnostics }: Invocation): PatientOutput 
  */
 function fail(error: unknown, invocation: Invocation, told: Told): number {
   if (invocation.stop.aborted) throw invocation.stop.reason;
+  told.failed = { error, tty: told.tty };
   const step = error instanceof ExpectationError ? error.step : undefined;
   let unwritten: unknown;
   try {

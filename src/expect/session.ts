@@ -42,6 +42,10 @@ export interface SessionParts {
   readonly startTransfer?: StartTransfer;
   /** What goes on, for `-v`. */
   readonly detail: (text: string) => void;
+  /** A step has been done; what matched, of one that waits for it. */
+  readonly onStep?: ((step: Step, matched: Matched | undefined) => void) | undefined;
+  /** What has been read, once nothing more will be. */
+  readonly onAccount?: ((account: ByteAccount) => void) | undefined;
   /** Bytes that the log of the console lacks, so far. */
   readonly logGapBytes: () => number;
   /** What counts as a crash of the device, where its config says so. */
@@ -227,7 +231,9 @@ export class Session {
         perform: async (step, ahead) => {
           this.#progress.isAtStep(step);
           this.#detail(step.text);
-          return await this.#performInTime(step, ahead ? 'not yet' : 'from now on');
+          const matched = await this.#performInTime(step, ahead ? 'not yet' : 'from now on');
+          this.#parts.onStep?.(step, matched);
+          return matched;
         },
         parallel: async (step, ahead) => {
           this.#progress.isAtPlace(step.text);
@@ -348,6 +354,7 @@ export class Session {
 
   #tellAccount(): void {
     const { console, onLoss } = this.#parts;
+    this.#parts.onAccount?.(this.#account);
     this.#detail(describeAccount(this.#account));
     const loss = lossOf(console.label, this.#account);
     if (loss) onLoss(loss);

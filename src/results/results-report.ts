@@ -1,8 +1,8 @@
 /** Where test results go: files that hold, at any moment, what has come by then. */
 
-import { closeSync, openSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
-import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { RigError } from '../base/errors.ts';
 import { junitOf, liveBegin, liveEnd, testCase } from './junit.ts';
+import { LiveFile } from './live-file.ts';
 import { countOf, type ResultsSummary } from './results-collector.ts';
 import type { TestResult } from './test-result.ts';
 
@@ -88,67 +88,5 @@ export class ResultsReport {
       if (!(error instanceof RigError)) throw error;
       this.#trouble ??= error;
     }
-  }
-}
-
-/** A file of this run: what an older one left under that name is gone from the start. */
-class LiveFile {
-  readonly #path: string;
-  readonly #fd: number;
-
-  constructor(path: string, flag: string) {
-    this.#path = path;
-    const found = kindOf(path);
-    if (found === 'something else') {
-      throw new RigError('usage', `${flag} ${path}: expected a file or a free name, found something else`);
-    }
-    try {
-      this.#fd = openSync(path, 'w');
-    } catch (error) {
-      throw new RigError('config', `${flag} ${path}: cannot be written: ${reasonOf(error)}`, {
-        cause: error,
-      });
-    }
-  }
-
-  write(bytes: Uint8Array, position: number): void {
-    try {
-      for (let at = 0; at < bytes.length; )
-        at += writeSync(this.#fd, bytes, at, bytes.length - at, position + at);
-    } catch (error) {
-      throw this.#failed(error);
-    }
-  }
-
-  /** In one step: a reader sees the old file or the new one. */
-  replace(text: string): void {
-    this.close();
-    const scratch = `${this.#path}.${process.pid}.new`;
-    try {
-      writeFileSync(scratch, text);
-      renameSync(scratch, this.#path);
-    } catch (error) {
-      rmSync(scratch, { force: true });
-      throw this.#failed(error);
-    }
-  }
-
-  #failed(error: unknown): RigError {
-    return new RigError('unavailable', `${this.#path}: cannot be written: ${reasonOf(error)}`, {
-      cause: error,
-    });
-  }
-
-  close(): void {
-    closeSync(this.#fd);
-  }
-}
-
-function kindOf(path: string): 'nothing' | 'a file' | 'something else' {
-  try {
-    return statSync(path).isFile() ? 'a file' : 'something else';
-  } catch (error) {
-    if (errnoCode(error) === undefined) throw error;
-    return 'nothing';
   }
 }
