@@ -22,7 +22,7 @@ export interface Transfer {
 export const TRANSFER_PROGRAMS = { ysend: 'sb', xsend: 'sx', yreceive: 'rb' } as const;
 
 /** What a transfer goes through. */
-export interface TransferPort {
+interface TransferPort {
   readonly send: (bytes: Uint8Array, signal?: AbortSignal) => Promise<void>;
   /** Told now and then: `fw.bin: 45 %`. */
   readonly onProgress: (text: string) => void;
@@ -65,7 +65,7 @@ export function checkTransfer({ program, path }: Transfer, what: string): void {
 }
 
 /** How a transfer ended. */
-export interface TransferOutcome {
+interface TransferOutcome {
   /** In the program's own words; undefined when all went well. */
   readonly failure: string | undefined;
   /** What the board said that the program did not take. */
@@ -73,7 +73,7 @@ export interface TransferOutcome {
 }
 
 /** A transfer that has begun. */
-export interface RunningTransfer {
+interface RunningTransfer {
   /** Bytes from the board, in order. */
   push(chunk: Uint8Array): void;
   /** @throws {RigError} blame `unavailable` where lrzsz is not installed; the reason of `signal` */

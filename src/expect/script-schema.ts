@@ -42,6 +42,8 @@ const Variable = v.union([
 ]);
 export type Variable = v.InferOutput<typeof Variable>;
 
+const FAMILIES = v.pipe(v.array(CrashFamily), v.minLength(1, 'expected a family, or the word none'));
+
 const HEAD = {
   /** For editors. */
   $schema: v.exactOptional(v.string()),
@@ -50,7 +52,7 @@ const HEAD = {
   eol: v.exactOptional(v.picklist(['lf', 'cr', 'crlf', 'none'])),
   pass: v.exactOptional(ARMED),
   fail: v.exactOptional(ARMED),
-  crash: v.exactOptional(v.union([v.picklist(['auto', 'none']), v.array(CrashFamily)])),
+  crash: v.exactOptional(v.union([v.picklist(['auto', 'none']), FAMILIES])),
   ignoreAnsi: v.exactOptional(v.boolean()),
   timeout: v.exactOptional(v.union([v.literal('never'), TIME])),
 };

@@ -151,6 +151,16 @@ describe('a file that is wrong is told with line and column:', () => {
       'boot.yaml:3:5: steps.1: expected one of',
     ],
     [
+      'a tty whose steps would be dropped',
+      'steps:\n  - parallel:\n      0: [fresh]\n      __proto__: [fresh]\n',
+      'boot.yaml:4:7: steps.0.parallel.__proto__: expected another name, this one is taken',
+    ],
+    [
+      'a variable that would be dropped',
+      'variables: {constructor: a}\nsteps: [fresh]\n',
+      'boot.yaml:1:13: variables.constructor: expected another name, this one is taken',
+    ],
+    [
       'a limit of nothing',
       'steps:\n  - loop: {limit: 0, steps: [fresh]}\n',
       'boot.yaml:2:12: steps.0.loop.limit: expected a whole number from 1 to 10000, got 0',
@@ -394,6 +404,7 @@ describe('variables', () => {
       ['hots=a'],
       'usage: --var hots: boot.yaml has no variable of that name (did you mean "host"?)',
     ],
+    ['two for one', ['host=a', 'host=b'], 'usage: --var host: expected one value, got two of them'],
     ['one without a name', ['=a'], 'usage: --var: expected NAME=VALUE, got "=a"'],
     [
       'a secret on the command line',
