@@ -31,6 +31,7 @@ export function* castOf({ head, entries }: Recording): Generator<string> {
         if (text !== '') yield lineOf([at, 'i', text]);
         break;
       }
+      case 'open':
       case 'quiet':
         break;
       case 'jig':

@@ -1,6 +1,7 @@
 import { RigError } from '../base/errors.ts';
 import type { Branch, Instruction } from './script.ts';
 import type { Session, SessionParts } from './session.ts';
+import { type PromiseWithResolvers, withResolvers } from './with-resolvers.ts';
 
 /** The ttys that one script is for, real or recorded ones, and the sessions on them as they come up. */
 export class Ensemble<Tty> {
@@ -70,18 +71,4 @@ export class Ensemble<Tty> {
     const session = tty && (await this.#sessions.get(tty)?.promise);
     await session?.performBranch(branch.steps, captured);
   }
-}
-
-/** Source: Promise.withResolvers, which Node.js 20 lacks. */
-interface PromiseWithResolvers<T> {
-  readonly promise: Promise<T>;
-  readonly resolve: (value: T) => void;
-}
-
-function withResolvers<T>(): PromiseWithResolvers<T> {
-  let resolve: (value: T) => void = () => {};
-  const promise = new Promise<T>((each) => {
-    resolve = each;
-  });
-  return { promise, resolve };
 }

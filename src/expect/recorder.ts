@@ -35,8 +35,9 @@ export class Recorder {
     this.#writeLine({ format: 'sai-recording', version: 1, startedAtMs: Date.now(), ...head });
   }
 
-  /** `console`, with what is sent to it recorded before the board can answer. */
+  /** `console`, which has just been opened, with what is sent to it recorded before the board can answer. */
   console(console: Console, tty: number): Console {
+    this.#add({ tty, is: 'open' });
     return {
       label: console.label,
       bytes: this.#recorded(console.bytes, tty),

@@ -48,6 +48,8 @@ const Event = v.picklist(['begin', 'end']);
 
 /** Every other line. */
 export const RecordingEntry = v.variant('is', [
+  /** The tty has been opened, and the steps begin; before, its turn was waited for. */
+  v.strictObject({ ...At, is: v.literal('open') }),
   /** What an earlier `sai-expect` of the lease had read and not used; `before` is the byte before it. */
   v.strictObject({ ...At, is: v.literal('early'), before: v.exactOptional(v.number()), ...Payload }),
   v.strictObject({ ...At, is: v.literal('in'), ...Payload }),

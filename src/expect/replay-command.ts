@@ -77,6 +77,7 @@ export async function runReplay({
       onLoss: (loss) => diagnostics.say(loss.message),
       clock: replay.clock(at),
     });
+    await replay.opened(at, until);
     const running = session.run(until);
     ensemble.joined(tty, session);
     try {

@@ -8,9 +8,18 @@ import type { ReplayClock } from './replay-clock.ts';
 /** What steps do to a board. Some of it ends only when the recording says so. */
 export type Act =
   | { readonly is: 'out'; readonly bytes: Uint8Array }
-  | { readonly is: 'line'; readonly what: string }
+  /** `done` is called when a break begins. */
+  | { readonly is: 'line'; readonly what: string; readonly done?: () => void }
   | { readonly is: 'jig'; readonly what: string; readonly done: (error?: Error) => void }
   | { readonly is: 'file'; readonly what: string; readonly done: (end: FileEnd) => void };
+
+/** What the recording has of something done to a line. */
+export interface RecordedLine {
+  /** Whether anything at all is still done to one. */
+  readonly isToCome: boolean;
+  /** Why it could not be done. */
+  readonly failure: RigError | undefined;
+}
 
 /** What the recording has of a transfer's end. */
 export interface FileEnd {
@@ -27,14 +36,14 @@ export class ReplayConsole implements Console {
   /** What has been done and not been compared, in order. */
   readonly acts: Act[] = [];
   readonly #clock: ReplayClock;
-  readonly #failureOf: (what: string) => RigError | undefined;
+  readonly #lookUp: (what: string) => RecordedLine;
   readonly #queue = new ChunkQueue(() => {});
 
-  /** `failureOf` tells what the recording has of a line that could not be driven. */
-  constructor(label: string, clock: ReplayClock, failureOf: (what: string) => RigError | undefined) {
+  /** `lookUp` tells what the recording has of what is about to be done to a line. */
+  constructor(label: string, clock: ReplayClock, lookUp: (what: string) => RecordedLine) {
     this.label = label;
     this.#clock = clock;
-    this.#failureOf = failureOf;
+    this.#lookUp = lookUp;
   }
 
   get bytes(): AsyncIterable<Uint8Array> {
@@ -55,15 +64,19 @@ export class ReplayConsole implements Console {
 
   async sendBreak(breakMs: number, signal: AbortSignal = new AbortController().signal): Promise<void> {
     const what = breakAsText(breakMs);
-    const failure = this.#failureOf(what);
-    this.acts.push({ is: 'line', what });
+    const { isToCome, failure } = this.#lookUp(what);
+    await new Promise<void>((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+      this.acts.push({ is: 'line', what, done: resolve });
+      if (!isToCome) resolve();
+    });
     await pause(this.#clock, breakMs, signal);
     if (failure) throw failure;
   }
 
   drive(lines: DrivenLines): void {
     const what = linesAsText(lines);
-    const failure = this.#failureOf(what);
+    const { failure } = this.#lookUp(what);
     if (failure) throw failure;
     this.acts.push({ is: 'line', what });
   }

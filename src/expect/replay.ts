@@ -6,9 +6,10 @@ import type { RunJig } from './jig-step.ts';
 import { bytesOf, type RecordingEntry } from './recording.ts';
 import type { Recording } from './recording-file.ts';
 import { ReplayClock } from './replay-clock.ts';
-import { type Act, type FileEnd, ReplayConsole } from './replay-console.ts';
+import { type Act, type FileEnd, type RecordedLine, ReplayConsole } from './replay-console.ts';
 import { quoted } from './text.ts';
 import { NoUnreadBytes, type UnreadBytes } from './unread-bytes.ts';
+import { type PromiseWithResolvers, withResolvers } from './with-resolvers.ts';
 
 /** How long after its place in the recording something may be sent, before it is said that it was not. */
 const SEND_GRACE_MS = 2000;
@@ -17,7 +18,9 @@ const SEND_GRACE_MS = 2000;
 const LATENESS_MS = 250;
 
 /** What happened; the rest tells of the session itself. */
-type Happening = RecordingEntry & { readonly is: 'in' | 'out' | 'quiet' | 'gone' | 'jig' | 'line' | 'file' };
+type Happening = RecordingEntry & {
+  readonly is: 'open' | 'in' | 'out' | 'quiet' | 'gone' | 'jig' | 'line' | 'file';
+};
 
 /** One tty of the recording, as far as it has been replayed. */
 interface Track {
@@ -30,6 +33,7 @@ interface Track {
   isTransferring: boolean;
   /** What the steps wait for the end of. */
   begun: Act | undefined;
+  readonly opened: PromiseWithResolvers<void>;
 }
 
 /** A recording in the board's place: it says what the board said, when the board said it, after what it was sent. */
@@ -38,6 +42,7 @@ export class Replay {
   readonly #tracks: readonly Track[];
   readonly #happenings: readonly Happening[];
   readonly #onDifference: (text: string) => void;
+  readonly #isAlone: boolean;
   /** Of all; those of one tty may be ahead. */
   #next = 0;
   readonly #done = new Set<Happening>();
@@ -50,15 +55,19 @@ export class Replay {
    */
   constructor({ head, entries }: Recording, ttys: readonly number[], onDifference: (text: string) => void) {
     this.#onDifference = onDifference;
+    this.#isAlone = ttys.length === 1;
     this.#happenings = entries.filter((entry) => isHappening(entry)).filter(({ tty }) => ttys.includes(tty));
     this.#tracks = head.ttys.map(({ label }, tty) => ({
-      console: new ReplayConsole(label, this.#clock, (what) => this.#failureOf(tty, what)),
+      console: new ReplayConsole(label, this.#clock, (what) => this.#lineOf(tty, what)),
       happenings: this.#happenings.filter((entry) => entry.tty === tty),
       next: 0,
       isQuiet: false,
       isTransferring: false,
       begun: undefined,
+      opened: withResolvers<void>(),
     }));
+    for (const { happenings, opened } of this.#tracks)
+      if (!happenings.some(({ is }) => is === 'open')) opened.resolve();
   }
 
   /** Since the recording began. */
@@ -79,6 +88,13 @@ export class Replay {
         else act();
       },
     };
+  }
+
+  /** Resolves when steps on that tty begin; at the latest with `until`. */
+  async opened(tty: number, until: AbortSignal): Promise<void> {
+    const { opened } = this.#trackOf(tty);
+    until.addEventListener('abort', () => opened.resolve(), { once: true });
+    await opened.promise;
   }
 
   jig(tty: number): RunJig {
@@ -142,7 +158,22 @@ export class Replay {
       await untilIdle();
       if (isOver || !this.#goOn()) break;
     }
-    for (const { console } of this.#tracks) for (const act of console.acts) this.#tellLacking(console, act);
+    for (const track of this.#tracks) this.#compareLast(track);
+  }
+
+  /** What the steps did just before they were over, and the recording has as well. */
+  #compareLast(track: Track): void {
+    for (const act of track.console.acts.splice(0)) {
+      const at = track.happenings.findIndex(
+        (entry, index) => index >= track.next && entry.is === act.is && isAct(entry, track),
+      );
+      const entry = track.happenings[at];
+      if (entry && isAct(entry, track)) {
+        this.#compare(entry, act, track.console);
+        track.next = at + 1;
+        // Of several ttys, the others may have been stopped a little earlier then.
+      } else if (this.#isAlone) this.#tellLacking(track.console, act);
+    }
   }
 
   /** One thing that happens; false when nothing is left. */
@@ -194,10 +225,10 @@ export class Replay {
   }
 
   #tellLacking({ label }: ReplayConsole, act: Act): void {
-    const what = act.is === 'out' ? `sends ${quoted(act.bytes)}` : `does ${act.is} ${act.what}`;
+    const what = act.is === 'out' ? `sends ${quoted(act.bytes)}` : doing(act);
     this.#onDifference(`${label}: ${what}, which the recording lacks`);
-    if (act.is === 'jig') act.done();
-    else if (act.is === 'file') act.done({ failure: undefined, error: undefined, leftBytes: 0 });
+    if (act.is === 'file') act.done({ failure: undefined, error: undefined, leftBytes: 0 });
+    else if (act.is !== 'out') act.done?.();
   }
 
   #skip(entry: Happening, track: Track): void {
@@ -251,6 +282,9 @@ export class Replay {
       case 'line':
         if (isAct(entry, track)) this.#compare(entry, console.acts.shift(), console);
         return;
+      case 'open':
+        track.opened.resolve();
+        return;
       case 'quiet':
         return;
     }
@@ -275,6 +309,7 @@ export class Replay {
 
   #compare(entry: Entry<Act['is']>, act: Act | undefined, { label }: ReplayConsole): void {
     if (!act) return;
+    if (act.is === 'line') act.done?.();
     if (act.is === 'out') {
       const recorded = entry.is === 'out' ? bytesOf(entry) : Buffer.alloc(0);
       if (recorded.equals(act.bytes)) return;
@@ -283,8 +318,7 @@ export class Replay {
     }
     const recorded = entry.is === 'jig' ? entry.sequence : entry.is === 'out' ? '' : entry.what;
     if (recorded === act.what) return;
-    const does = act.is === 'jig' ? `runs --jig ${act.what}` : `${label}: does ${act.what}`;
-    this.#onDifference(`${does} where the recording has ${recorded}`);
+    this.#onDifference(`${label}: ${doing(act)} where the recording has ${recorded}`);
   }
 
   #isToCome(tty: number, is: 'jig' | 'file'): boolean {
@@ -292,15 +326,15 @@ export class Replay {
     return happenings.slice(next).some((entry) => entry.is === is && entry.event === 'begin');
   }
 
-  /** Of what is about to be done to a line: it failed at once, or, of a break, after it had begun. */
-  #failureOf(tty: number, what: string): RigError | undefined {
+  /** A line fails at once, or, of a break, after it has begun. */
+  #lineOf(tty: number, what: string): RecordedLine {
     const { happenings, next } = this.#trackOf(tty);
-    const found = happenings
-      .slice(next)
-      .filter((entry) => entry.is === 'line')
-      .slice(0, 2)
-      .find((entry) => entry.what === what && entry.error !== undefined);
-    return found && new RigError(found.blame ?? 'hardware', found.error ?? '');
+    const lines = happenings.slice(next).filter((entry) => entry.is === 'line');
+    const failed = lines.slice(0, 2).find((entry) => entry.what === what && entry.error !== undefined);
+    return {
+      isToCome: lines.some(({ error }) => error === undefined),
+      failure: failed && new RigError(failed.blame ?? 'hardware', failed.error ?? ''),
+    };
   }
 
   #trackOf(tty: number): Track {
@@ -308,6 +342,10 @@ export class Replay {
     if (!track) throw new Error(`the recording has no tty ${tty}`);
     return track;
   }
+}
+
+function doing(act: Act & { readonly what: string }): string {
+  return act.is === 'jig' ? `runs --jig ${act.what}` : `does ${act.what}`;
 }
 
 type Entry<Is extends Happening['is']> = Happening & { readonly is: Is };

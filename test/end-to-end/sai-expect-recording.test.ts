@@ -282,6 +282,22 @@ test('steps are for the one tty that is asked for, of several in a recording', a
   expect((await place.run(...steps, 'I am 1', '--tty', '2')).status).toBe(64);
 });
 
+test('a step has its own time from when the tty was opened, also where its turn was waited for', async () => {
+  const head = {
+    format: 'sai-recording',
+    version: 1,
+    startedAtMs: 0,
+    ttys: [{ label: 't', path: 't', baudRate: 1 }],
+  };
+  const lines = [head, { ms: 9000, tty: 0, is: 'open' }, { ms: 9500, tty: 0, is: 'in', text: 'ready' }];
+  writeFileSync(recording(), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  const script = join(place.folder, 's.json');
+  writeFileSync(script, JSON.stringify({ steps: [{ expect: 'ready', within: '1s' }] }));
+  const steps = ['--script', script, '--replay', recording()];
+  expect(await place.run(...steps)).toMatchObject({ status: 0, stderr: [] });
+  expect((await place.run(...steps, '--timeout', '5s')).status).toBe(1);
+});
+
 test('a break is recorded, and takes its time again', async () => {
   dut.on('x', 'ready');
   const { live, replayed } = await bothWays('--break', '20ms', '--send', 'x', '--expect', 'ready');

@@ -37,6 +37,7 @@ test('what is done to modem lines is recorded between what is sent, and compared
   expect(tty.driven).toEqual([{ dtr: 'off', rts: 'on' }]);
   const recording = readRecording(path, '--replay');
   expect(recording.entries).toMatchObject([
+    { is: 'open' },
     { is: 'out', text: 'a' },
     { is: 'line', what: 'dtr off, rts on' },
     { is: 'out', text: 'b' },
@@ -58,6 +59,6 @@ test('what is done to modem lines is recorded between what is sent, and compared
     }),
   ).toEqual([
     't: does rts off where the recording has dtr off, rts on',
-    't: does line dtr on, which the recording lacks',
+    't: does dtr on, which the recording lacks',
   ]);
 });

@@ -100,15 +100,16 @@ test('any session comes to the same end from its recording, whatever was said an
     const replay = new Replay(recording, [0], (text) => differences.push(text));
     const replayDeadline = new AbortController();
     replay.after(TIMEOUT_MS, () => replayDeadline.abort(new TimeUp(TIMEOUT_MS)));
+    const session = new Session({
+      ...COMMON,
+      console: replay.console(0),
+      script: request.script,
+      unread: recordedEarly(recording, 0),
+      runJig: replay.jig(0),
+      clock: replay.clock(0),
+    });
     const replayed = outcome(
-      new Session({
-        ...COMMON,
-        console: replay.console(0),
-        script: request.script,
-        unread: recordedEarly(recording, 0),
-        runJig: replay.jig(0),
-        clock: replay.clock(0),
-      }).run(replayDeadline.signal),
+      replay.opened(0, replayDeadline.signal).then(() => session.run(replayDeadline.signal)),
     );
     await replay.run(replayed);
     expect(await replayed, `${steps.join(' ')} of ${JSON.stringify(said)}`).toBe(liveOutcome);
