@@ -58,6 +58,7 @@ export async function runReplay({
   const { timeoutMs } = request;
   if (timeoutMs !== 'never') replay.after(timeoutMs, () => deadline.abort(new TimeUp(timeoutMs)));
   const until = AbortSignal.any([stop, deadline.signal, oneIsDone.signal]);
+  const decided: number[] = [];
   const runs = ensemble.ttys.map(async (tty, index) => {
     const at = recorded.indexOf(tty);
     const session = new Session({
@@ -71,6 +72,7 @@ export async function runReplay({
       results: index === 0 ? results : undefined,
       ...ensemble.partsOf(tty),
       detail: (text) => diagnostics.detail(text),
+      onDecided: () => decided.push(index),
       onStep: (step, matched) => outcome?.step(tty.label, step, matched),
       onAccount: (account) => outcome?.account(tty.label, account),
       logGapBytes: () => 0,
@@ -87,7 +89,7 @@ export async function runReplay({
       throw error;
     }
   });
-  const first = firstVerdict(runs).finally(() => oneIsDone.abort());
+  const first = firstVerdict(runs, decided).finally(() => oneIsDone.abort());
   await replay.run(first.catch(() => {}));
   // Where nothing ends it, the recording does.
   deadline.abort(new TimeUp(replay.nowMs));

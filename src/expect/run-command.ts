@@ -4,12 +4,12 @@ import { RigError, reasonOf } from '../base/errors.ts';
 import { EXIT_STATUS } from '../base/exit.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFinding, type FindingContext, findingOf } from '../findings/findings-file.ts';
-import type { OpenConsole } from '../tty/console.ts';
-import { openTtyConsole } from '../tty/tty-console.ts';
 import { ENV } from '../wire/env.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
 import { parseCommandLine } from './cli.ts';
 import { lockConsole } from './console-lock.ts';
+import { driverOf } from './driver.ts';
+import { openEcho, STDOUT } from './echo.ts';
 import { Ensemble } from './ensemble.ts';
 import { startTransfer } from './file-transfer.ts';
 import { firstVerdict } from './first-verdict.ts';
@@ -25,7 +25,6 @@ import { defaultTtys, resolveAmong, resolveTty, type TargetTty } from './target-
 import { claimTty } from './tty-claim.ts';
 import { ExpectationError, TimeUp } from './verdict.ts';
 
-const STDOUT = 1;
 const STDERR = 2;
 const NEWLINE = 0x0a;
 
@@ -167,10 +166,24 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
     lastByte = chunk.at(-1) ?? lastByte;
   };
   try {
-    const run: Run = { request, runJig, recorder, results, invocation, until, onBytes, told, ensemble };
+    const decided: number[] = [];
+    const run: Run = {
+      request,
+      runJig,
+      recorder,
+      results,
+      invocation,
+      until,
+      onBytes,
+      told,
+      ensemble,
+      decided,
+    };
     const runs = ensemble.ttys.map((tty, index) => runOnTty(tty, index, run));
     // The first verdict counts, a pass like a failure; the others let go of their consoles before it is told.
-    const first = reported(firstVerdict(runs), results, request, invocation).finally(() => oneIsDone.abort());
+    const first = reported(firstVerdict(runs, decided), results, request, invocation).finally(() =>
+      oneIsDone.abort(),
+    );
     await Promise.allSettled([first, ...runs]);
     // What follows on a terminal, our own line or the shell's prompt, begins a line of its own.
     if (isatty(STDOUT) && lastByte !== NEWLINE) echo?.write(Buffer.of(NEWLINE));
@@ -240,6 +253,8 @@ interface Run {
   readonly onBytes: (chunk: Uint8Array) => void;
   readonly told: Told;
   readonly ensemble: Ensemble<TargetTty>;
+  /** Indices of ttys. */
+  readonly decided: number[];
 }
 
 async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> {
@@ -281,6 +296,7 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
         told.log?.remark(text);
         diagnostics.detail(text);
       },
+      onDecided: () => run.decided.push(index),
       onStep: (step, matched) => told.outcome?.step(tty.label, step, matched),
       onAccount: (account) => told.outcome?.account(tty.label, account),
       logGapBytes: () => log?.gapBytes ?? 0,
@@ -331,20 +347,6 @@ async function resultsFor(
   if (!request.results) return undefined;
   const { ResultsOfSession } = await import('./session-results.ts');
   return new ResultsOfSession(request.results, device || 'board', (text) => diagnostics.say(text));
-}
-
-async function driverOf(name: Request['driver']): Promise<OpenConsole> {
-  if (name === 'tty') return openTtyConsole;
-  const { openSerialConsole } = await import('../tty/serial-console.ts');
-  return openSerialConsole;
-}
-
-function openEcho(request: Request, { diagnostics }: Invocation): PatientOutput | undefined {
-  if (request.echo === 'never') return undefined;
-  if (request.echo === 'on a terminal' && !isatty(STDOUT)) return undefined;
-  return new PatientOutput(STDOUT, (lostBytes) => {
-    diagnostics.say(`${lostBytes} bytes of the board are not shown: stdout is not read`);
-  });
 }
 
 /**

@@ -44,6 +44,8 @@ export interface SessionParts {
   readonly detail: (text: string) => void;
   /** A step has been done; what matched, of one that waits for it. */
   readonly onStep?: ((step: Step, matched: Matched | undefined) => void) | undefined;
+  /** It has come to its verdict, and lets go of the console. */
+  readonly onDecided?: (() => void) | undefined;
   /** What has been read, once nothing more will be. */
   readonly onAccount?: ((account: ByteAccount) => void) | undefined;
   /** Bytes that the log of the console lacks, so far. */
@@ -330,6 +332,7 @@ export class Session {
   /** The first call decides; `undefined` is a pass. */
   #finish(failure: unknown): void {
     if (this.#over.signal.aborted) return;
+    this.#parts.onDecided?.();
     this.#output.end();
     this.#over.abort(failure ?? new Error('the session has passed'));
     this.#settle?.(failure);
