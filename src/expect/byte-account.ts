@@ -13,7 +13,7 @@ export interface ByteAccount {
 }
 
 /** Bytes that patterns have not seen, at least. */
-function lostBytes({ overruns = 0, droppedBytes }: ByteAccount): number {
+export function lostBytes({ overruns = 0, droppedBytes }: ByteAccount): number {
   return overruns + droppedBytes;
 }
 

@@ -152,6 +152,7 @@ function describe(steps: RawStep[]): Command {
       '--verbose-on-fail',
       'on failure show all that is kept of what the board said, not the last lines',
     )
+    .option('--json <file>', 'write what became of it there as one JSON object; - is stdout')
     .option('--optional', 'write no finding to $SAI_FINDINGS')
     .option('-q, --quiet', 'say nothing but failures')
     .option('-v, --verbose', 'say what is going on')

@@ -34,7 +34,7 @@ export const REAL_CLOCK: Clock = {
 };
 
 /** @throws the reason of `signal` */
-export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+export function pause(clock: Pick<Clock, 'after'>, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
     const stop = (): void => {

@@ -3,7 +3,7 @@
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import type { FlowControl, LineFormat } from '../native/termios.ts';
-import { checkTransfer, type Transfer } from './file-transfer.ts';
+import { checkTransfer, TRANSFER_PROGRAMS, type Transfer } from './file-transfer.ts';
 import type { Step } from './script.ts';
 import type { Sending } from './sending.ts';
 
@@ -59,8 +59,6 @@ export function sendingOf({ pace, paceLine, waitEcho }: PortFlags): Sending {
   };
 }
 
-const PROGRAMS = { ysend: 'sb', xsend: 'sx', yreceive: 'rb' } as const;
-
 /** @throws {RigError} blame `usage` */
 export function portStepOf(flag: PortStepFlag, value: string, text: string): Step {
   switch (flag) {
@@ -73,7 +71,7 @@ export function portStepOf(flag: PortStepFlag, value: string, text: string): Ste
       return { kind: 'drive', text, lines: { [flag]: value } };
     }
     default: {
-      const transfer: Transfer = { program: PROGRAMS[flag], path: value };
+      const transfer: Transfer = { program: TRANSFER_PROGRAMS[flag], path: value };
       checkTransfer(transfer, text);
       return { kind: 'transfer', text, transfer };
     }

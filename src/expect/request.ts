@@ -29,11 +29,13 @@ export interface Request {
   readonly port: PortSettings;
   readonly timeoutMs: number | 'never';
   readonly driver: 'tty' | 'serialport';
-  readonly echo: 'always' | 'on a terminal';
+  readonly echo: 'always' | 'on a terminal' | 'never';
   readonly findings: 'wanted' | 'optional';
   readonly onFail: 'tail' | 'everything';
   readonly verbosity: Verbosity;
   readonly results: ResultsRequest | undefined;
+  /** File for what becomes of the run; `-` is stdout. */
+  readonly json: string | undefined;
   /** File for everything that is said, both ways. */
   readonly record: string | undefined;
   /** A recording to take the board's place. */
@@ -80,6 +82,7 @@ export interface Flags extends PortFlags {
   readonly results?: ResultFormatName | 'auto' | 'none';
   readonly junit?: string;
   readonly resultsJson?: string;
+  readonly json?: string;
   readonly record?: string;
   readonly replay?: string;
   readonly toCast?: string;
@@ -112,6 +115,7 @@ export function requestOf(
   unsafe: UnsafeEngine | undefined,
 ): Request {
   refuseMixture(rawSteps, flags);
+  refuseOddJson(flags);
   const steps = rawSteps.map((raw) => stepOf(raw, LINE_ENDS[flags.eol ?? 'lf'], unsafe));
   const isDefaultMode = steps.length === 0 && flags.script === undefined;
   if (flags.record !== undefined && flags.replay !== undefined) {
@@ -159,15 +163,25 @@ export function requestOf(
     port: portSettings(flags),
     timeoutMs: timeout === 'never' ? 'never' : parseDurationMs(timeout, '--timeout'),
     driver: flags.driver,
-    echo: flags.echo === true ? 'always' : 'on a terminal',
+    echo: flags.json === '-' ? 'never' : flags.echo === true ? 'always' : 'on a terminal',
     findings: flags.optional === true ? 'optional' : 'wanted',
     onFail: flags.verboseOnFail === true ? 'everything' : 'tail',
     verbosity: flags.quiet === true ? 'quiet' : flags.verbose === true ? 'verbose' : 'normal',
     results,
+    json: flags.json,
     record: flags.record,
     replay: flags.replay,
     toCast: flags.toCast,
   };
+}
+
+/** Of a run alone there is an outcome, and two things on one stdout are none. */
+function refuseOddJson({ json, dryRun, toCast, echo }: Flags): void {
+  const other = dryRun === true ? '--dry-run' : toCast === undefined ? undefined : '--to-cast';
+  if (json !== undefined && other !== undefined)
+    throw new RigError('usage', `--json: expected a run, got ${other}, which does no step`);
+  if (json === '-' && echo === true)
+    throw new RigError('usage', '--json -: expected stdout to be free, got --echo; name a file');
 }
 
 /** Which of the steps would come first, nobody could tell. */

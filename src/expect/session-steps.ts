@@ -2,7 +2,7 @@ import { formatDuration } from '../base/duration.ts';
 import type { Console } from '../tty/console.ts';
 import type { BoardOutput } from './board-output.ts';
 import { type Clock, pause } from './clock.ts';
-import { FileTransfer, type Transfer } from './file-transfer.ts';
+import { type StartTransfer, startTransfer, type Transfer } from './file-transfer.ts';
 import type { RunJig } from './jig-step.ts';
 import { isFresh, type Step } from './script.ts';
 import { AT_ONCE, type Sending, sendText, shownInstead } from './sending.ts';
@@ -20,6 +20,7 @@ export interface StepsParts {
   readonly progress: SessionProgress;
   readonly sending: Sending | undefined;
   readonly runJig: RunJig;
+  readonly startTransfer: StartTransfer | undefined;
   readonly onProgress: ((text: string) => void) | undefined;
   /** Aborted with the session. */
   readonly over: AbortSignal;
@@ -130,8 +131,8 @@ export class SessionSteps {
 
   /** What goes through is neither text nor kept; what is left over is. */
   async #transferFile(text: string, transfer: Transfer): Promise<void> {
-    const { console, output, progress, onProgress, over } = this.#parts;
-    const running = new FileTransfer(transfer, {
+    const { console, output, progress, onProgress, over, startTransfer: start = startTransfer } = this.#parts;
+    const running = start(transfer, {
       send: (bytes, signal) => console.send(bytes, signal),
       onProgress: (progressText) => onProgress?.(progressText),
     });

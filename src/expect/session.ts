@@ -5,6 +5,7 @@ import { BoardOutput } from './board-output.ts';
 import { type ByteAccount, describeAccount, lossOf } from './byte-account.ts';
 import { type Clock, REAL_CLOCK } from './clock.ts';
 import { crashPatterns, crashWishOf } from './crash.ts';
+import type { StartTransfer } from './file-transfer.ts';
 import { freshAhead } from './flow.ts';
 import type { RunJig } from './jig-step.ts';
 import { runProgram } from './run-program.ts';
@@ -37,8 +38,16 @@ export interface SessionParts {
   readonly onBytes: (chunk: Uint8Array) => void;
   /** Has the device's jig run a sequence to its end. */
   readonly runJig: RunJig;
+  /** By default with lrzsz. */
+  readonly startTransfer?: StartTransfer;
   /** What goes on, for `-v`. */
   readonly detail: (text: string) => void;
+  /** A step has been done; what matched, of one that waits for it. */
+  readonly onStep?: ((step: Step, matched: Matched | undefined) => void) | undefined;
+  /** It has come to its verdict, and lets go of the console. */
+  readonly onDecided?: (() => void) | undefined;
+  /** What has been read, once nothing more will be. */
+  readonly onAccount?: ((account: ByteAccount) => void) | undefined;
   /** Bytes that the log of the console lacks, so far. */
   readonly logGapBytes: () => number;
   /** What counts as a crash of the device, where its config says so. */
@@ -66,6 +75,8 @@ export class Session {
   readonly #ending: SessionEnding;
   readonly #over = new AbortController();
   #settle: ((failure: unknown) => void) | undefined;
+  /** The steps, or those of the last branch; it never rejects. */
+  #performing: Promise<unknown> = Promise.resolve();
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -127,6 +138,7 @@ export class Session {
       progress: this.#progress,
       sending: script.sending,
       runJig: parts.runJig,
+      startTransfer: parts.startTransfer,
       onProgress: parts.onProgress,
       over: this.#over.signal,
       turn: () => this.#unlessEnding(),
@@ -153,12 +165,12 @@ export class Session {
     until.addEventListener('abort', onAbort, { once: true });
     if (until.aborted) onAbort();
     if (this.#parts.branches) this.#lookOn();
-    const performing = this.#parts.branches ? undefined : this.#perform();
+    if (!this.#parts.branches) this.#performing = this.#perform();
     const failure = await settled;
     until.removeEventListener('abort', onAbort);
     this.#tests.stop();
     this.#ending.stop();
-    if (this.#output.isHandedOver) await performing; // it is cancelled at both ends
+    if (this.#output.isHandedOver) await this.#performing; // it is cancelled at both ends
     try {
       await this.#output.release();
       this.#tellAccount();
@@ -174,6 +186,12 @@ export class Session {
    * @throws the same
    */
   async performBranch(steps: readonly Instruction[], captured: Map<string, Uint8Array>): Promise<void> {
+    const performing = this.#performBranch(steps, captured);
+    this.#performing = Promise.allSettled([performing]);
+    await performing;
+  }
+
+  async #performBranch(steps: readonly Instruction[], captured: Map<string, Uint8Array>): Promise<void> {
     try {
       await this.#runProgram(steps, captured, 'none follows');
       await this.#unlessEnding();
@@ -215,7 +233,9 @@ export class Session {
         perform: async (step, ahead) => {
           this.#progress.isAtStep(step);
           this.#detail(step.text);
-          return await this.#performInTime(step, ahead ? 'not yet' : 'from now on');
+          const matched = await this.#performInTime(step, ahead ? 'not yet' : 'from now on');
+          this.#parts.onStep?.(step, matched);
+          return matched;
         },
         parallel: async (step, ahead) => {
           this.#progress.isAtPlace(step.text);
@@ -315,6 +335,7 @@ export class Session {
   /** The first call decides; `undefined` is a pass. */
   #finish(failure: unknown): void {
     if (this.#over.signal.aborted) return;
+    this.#parts.onDecided?.();
     this.#output.end();
     this.#over.abort(failure ?? new Error('the session has passed'));
     this.#settle?.(failure);
@@ -338,6 +359,7 @@ export class Session {
 
   #tellAccount(): void {
     const { console, onLoss } = this.#parts;
+    this.#parts.onAccount?.(this.#account);
     this.#detail(describeAccount(this.#account));
     const loss = lossOf(console.label, this.#account);
     if (loss) onLoss(loss);

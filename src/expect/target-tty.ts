@@ -1,6 +1,6 @@
 /** Which tty is meant: an index or a name of the leased device, or any path. */
 
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, readFileSync, realpathSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
@@ -26,6 +26,8 @@ export interface TargetTty {
   readonly path: string;
   /** As messages name it: `tty0 (/dev/ttyUSB0)`, or the path alone without a lease. */
   readonly label: string;
+  /** What else it is called by: its index and name in the lease. */
+  readonly names: readonly string[];
   /** What the lease says, else 115200. */
   readonly baudRate: number;
   readonly hangUpOnClose: 'keep' | 'off';
@@ -163,10 +165,13 @@ function noSuchTty(
 }
 
 function targetTty(index: number, path: string, env: NodeJS.ProcessEnv, lease: Lease | undefined): TargetTty {
-  if (!lease) return { ...plainTty(path, env, index), label: `tty${index} (${path})` };
+  const name = leasedNames(lease)[index];
+  const names = [String(index), ...(name === undefined ? [] : [name])];
+  if (!lease) return { ...plainTty(path, env, index), label: `tty${index} (${path})`, names };
   return {
     path,
     label: `tty${index} (${path})`,
+    names,
     baudRate: recordedTtys(lease)[index]?.baudRate ?? DEFAULT_BAUD_RATE,
     hangUpOnClose: 'keep',
     heldBy: 'the lease',
@@ -192,6 +197,7 @@ function plainTty(path: string, env: NodeJS.ProcessEnv, logIndex: number): Targe
   return {
     path,
     label: path,
+    names: [],
     baudRate: DEFAULT_BAUD_RATE,
     hangUpOnClose: 'off',
     heldBy: 'nobody',
@@ -222,5 +228,19 @@ function isWritable(folder: string): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** The same, as the one of `known` that it is by another name. @throws as {@link resolveTty} */
+export function resolveAmong(wanted: string, known: readonly TargetTty[], env: NodeJS.ProcessEnv): TargetTty {
+  const tty = resolveTty(wanted, env);
+  return known.find(({ path }) => realPathOf(path) === realPathOf(tty.path)) ?? tty;
+}
+
+function realPathOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path; // opening it tells why
   }
 }

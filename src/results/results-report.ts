@@ -1,18 +1,9 @@
 /** Where test results go: files that hold, at any moment, what has come by then. */
 
-import {
-  closeSync,
-  ftruncateSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
 import { resolve } from 'node:path';
-import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { RigError } from '../base/errors.ts';
 import { junitOf, liveBegin, liveEnd, testCase } from './junit.ts';
+import { LiveFile } from './live-file.ts';
 import { countOf, type ResultsSummary } from './results-collector.ts';
 import type { TestResult } from './test-result.ts';
 
@@ -111,87 +102,5 @@ export class ResultsReport {
       if (!(error instanceof RigError)) throw error;
       this.#trouble ??= error;
     }
-  }
-}
-
-/** A file of this run: what an older one left under that name is gone from the start. */
-class LiveFile {
-  readonly #path: string;
-  readonly #scratch: string;
-  readonly #fd: number;
-
-  /** `begin` is in it from the first moment on: a reader sees the old file, or this one. */
-  constructor(path: string, flag: string, begin: Uint8Array) {
-    this.#path = path;
-    this.#scratch = `${path}.${process.pid}.new`;
-    const found = kindOf(path);
-    if (found === 'something else') {
-      throw new RigError('usage', `${flag} ${path}: expected a file or a free name, found something else`);
-    }
-    try {
-      writeFileSync(this.#scratch, begin);
-      this.#fd = openSync(this.#scratch, 'r+');
-      renameSync(this.#scratch, path);
-    } catch (error) {
-      rmSync(this.#scratch, { force: true });
-      throw new RigError('config', `${flag} ${path}: cannot be written: ${reasonOf(error)}`, {
-        cause: error,
-      });
-    }
-  }
-
-  /** All of it; or, where the disk is full, `before` in its place, which stood there and needs no more room. */
-  write(bytes: Uint8Array, position: number, before: Uint8Array): void {
-    try {
-      this.#write(bytes, position);
-    } catch (error) {
-      this.#putBack(before, position);
-      throw this.#failed(error);
-    }
-  }
-
-  #putBack(before: Uint8Array, position: number): void {
-    try {
-      this.#write(before, position);
-      ftruncateSync(this.#fd, position + before.length);
-    } catch (error) {
-      if (errnoCode(error) === undefined) throw error; // a broken disk is told by what it broke
-    }
-  }
-
-  #write(bytes: Uint8Array, position: number): void {
-    for (let at = 0; at < bytes.length; )
-      at += writeSync(this.#fd, bytes, at, bytes.length - at, position + at);
-  }
-
-  /** In one step: a reader sees the old file or the new one. */
-  replace(text: string): void {
-    this.close();
-    try {
-      writeFileSync(this.#scratch, text);
-      renameSync(this.#scratch, this.#path);
-    } catch (error) {
-      rmSync(this.#scratch, { force: true });
-      throw this.#failed(error);
-    }
-  }
-
-  #failed(error: unknown): RigError {
-    return new RigError('unavailable', `${this.#path}: cannot be written: ${reasonOf(error)}`, {
-      cause: error,
-    });
-  }
-
-  close(): void {
-    closeSync(this.#fd);
-  }
-}
-
-function kindOf(path: string): 'nothing' | 'a file' | 'something else' {
-  try {
-    return statSync(path).isFile() ? 'a file' : 'something else';
-  } catch (error) {
-    if (errnoCode(error) === undefined) throw error;
-    return 'nothing';
   }
 }

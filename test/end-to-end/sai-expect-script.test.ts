@@ -383,9 +383,37 @@ steps:
       '  3. wait for /(?<ip>[\\d.]+)/',
       '  4. line "ping ${ip}" (with what is captured in place of x)',
       'fail as soon as "panic" comes',
+      'fail as soon as the board has crashed',
       'all of it within 10 s',
       '',
     ]);
+  });
+
+  test('--dry-run tells what else decides', async () => {
+    const besides = async (...args: string[]): Promise<string[]> => {
+      const ended = await runScript('steps: [fresh]\ncrash: [linux, go]\n', '--dry-run', ...args);
+      return ended.stdout.split('\n').slice(2, -2);
+    };
+    expect(await besides()).toEqual(['fail as soon as the board has crashed (linux, go)']);
+    expect(await besides('--crash', 'none')).toEqual([]);
+    expect(await besides('--expect-crash', 'linux')).toEqual([
+      'pass as soon as the board has crashed (linux), and not without',
+    ]);
+    expect(await besides('--crash', 'auto', '--results', 'tap', '--settle', '2s')).toEqual([
+      'fail as soon as the board has crashed',
+      'judge by the test results (tap)',
+      'watch for what fails 2 s longer',
+    ]);
+  });
+
+  test('a crash that is wanted, and a pass text of the file, are refused together', async () => {
+    const ended = await runScript('steps: [fresh]\npass: [ok]\n', '--expect-crash');
+    expect(ended).toMatchObject({
+      status: 64,
+      stderr: [
+        'sai-expect: --expect-crash: expected no pass text, which says what else is a pass, test.yaml has one; leave it out',
+      ],
+    });
   });
 
   test('--list-profiles lists them', async () => {

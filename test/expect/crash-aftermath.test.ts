@@ -13,6 +13,10 @@ test('of two crashes the last one is told, also where its line is coloured', () 
   const [before = '', last = ''] = crash('0x00002222', 1);
   transcript.push(Buffer.from(`${[...lines, before, last].join('\r\n')}\r\n`));
   const event = { kind: 'crash', family: 'zephyr', line: last } as const;
-  const aftermath = new CrashAftermath(event, new ReplayClock(() => false), () => {});
+  const aftermath = new CrashAftermath(
+    event,
+    Object.assign(new ReplayClock(), { onceRead: (act: () => void) => act() }),
+    () => {},
+  );
   expect(aftermath.report(transcript).evidence).toBe('pc 0x00002222');
 });
