@@ -32,14 +32,21 @@ interface Outcome {
   readonly losses: readonly RigError[];
 }
 
-async function run(console: Console, text: string): Promise<Outcome> {
+async function run(console: Console, text: string, more: Partial<Script> = {}): Promise<Outcome> {
   const step: Step = {
     kind: 'expect',
     text: `--expect "${text}"`,
     choice: [{ kind: 'literal', bytes: Buffer.from(text) }],
     shown: `"${text}"`,
   };
-  const script: Script = { steps: [step], pass: [], fail: [], crash: 'none', escapeSequences: 'seen' };
+  const script: Script = {
+    steps: [step],
+    pass: [],
+    fail: [],
+    crash: 'none',
+    escapeSequences: 'seen',
+    ...more,
+  };
   const details: string[] = [];
   const losses: RigError[] = [];
   const deadline = new AbortController();
@@ -47,7 +54,9 @@ async function run(console: Console, text: string): Promise<Outcome> {
     console,
     script,
     unread: new NoUnreadBytes(),
-    onBytes: () => setImmediate(() => deadline.abort(new TimeUp(50))),
+    onBytes: () => {
+      if (!more.settleMs) setImmediate(() => deadline.abort(new TimeUp(50)));
+    },
     runJig: async () => undefined,
     detail: (detail) => details.push(detail),
     logGapBytes: () => 7,
@@ -92,4 +101,13 @@ test('silence is a verdict where nothing is known to be lost', async () => {
   const { failure, details } = await run(countingConsole('o', undefined), 'ok');
   expect(failure).toMatchObject({ blame: 'verdict' });
   expect(details.at(-1)).toContain('0 bytes lost (this tty does not count overruns)');
+});
+
+test('a pass that settles while the board goes on saying it ends the session once', async () => {
+  const { failure, details } = await run(countingConsole('x'.repeat(60_000), 0), 'x', {
+    pass: [{ pattern: { kind: 'literal', bytes: Buffer.from('x') }, shown: '"x"' }],
+    settleMs: 1,
+  });
+  expect(failure).toBeUndefined();
+  expect(details.at(-1)).toMatch(/^tty0: 60000 bytes read, 0 bytes lost/);
 });

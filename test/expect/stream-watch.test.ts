@@ -106,6 +106,39 @@ describe.each(CHUNKINGS)('%s', (chunking) => {
     expect(push(watch, 'FAIL')).toMatchObject({ kind: 'fail', index: 0 });
   });
 
+  test('a pass text that is none yet hides no fail text that begins with it, or before it', () => {
+    for (const fail of [literal('PASS but FAILED'), regex('^test: PASS.*FAIL')]) {
+      const watch = new StreamWatch(
+        { pass: [literal('PASS')], fail: [fail], crash: [] },
+        { passCounts: 'when released' },
+      );
+      watch.expect(literal('never'));
+      expect(push(watch, 'test: PASS but FAILED\r\n')).toMatchObject({ kind: 'fail', index: 0 });
+    }
+  });
+
+  test('while a pass settles, others like it are used up, and a fail text is one', () => {
+    const watch = new StreamWatch(armed({ pass: ['PASS'], fail: ['FAIL'] }));
+    watch.finish();
+    expect(push(watch, 'PASS')).toMatchObject({ kind: 'pass' });
+    expect(watch.settle()).toBeUndefined();
+    expect(push(watch, ' PASS PASS, rest')).toBeUndefined();
+    expect(text(watch.unread.bytes)).toBe(', rest');
+    expect(push(watch, ' FAIL')).toMatchObject({ kind: 'fail', index: 0 });
+  });
+
+  test('a crash line that had begun before a fresh step is none after it', () => {
+    const watch = new StreamWatch(armed({}));
+    watch.expect(literal('never'));
+    push(watch, '*** PANIC: old');
+    watch.discard();
+    expect(watch.crashInUnfinishedLine()).toBeUndefined();
+    push(watch, 'er');
+    watch.releaseFresh('from now on');
+    watch.expect(literal('never'));
+    expect(push(watch, ' one\r\n')).toBeUndefined();
+  });
+
   test('what comes after the verdict is kept for the next session and matches nothing', () => {
     const watch = new StreamWatch(armed({ fail: ['bad'] }));
     watch.expect(literal('late'));
