@@ -33,6 +33,8 @@ test.each([
   ['(?:a|b*)$', 'matches nothing at all'],
   ['[^ä]', 'characters beyond ASCII cannot stand in a range or a negated class ([^ä])'],
   ['[a-ü]', 'characters beyond ASCII'],
+  ['x[\\p{L}]', 'unknown escape \\p in [\\p{L}] at character 2'],
+  ['[\\u{1F600}]', 'unknown escape \\u in [\\u{1F600}] at character 1'],
   [
     'x(?=a)',
     'a look-ahead at character 2 of "x(?=a)" cannot be matched in bounded time; write it without, or give --unsafe-regex',
@@ -58,6 +60,17 @@ test.each([
   ['\\{"a":\\s*1}', '{"a":\t1}', 0, 8],
   ['\\x41\\u0042\\.', 'AB.', 0, 3],
   ['\\ud83d\\ude00+', '😀😀', 0, 8],
+  ['[\\ud83d\\ude00]', 'x😀', 1, 5],
+  ['[ä^]', 'xä', 1, 3],
+  ['[-ä]+', 'x-ä', 1, 4],
+  ['[a\\-ä]+', 'xä-a', 1, 5],
+  ['[\\\\u00e4]+', 'x\\u04e', 1, 6],
+  ['[\\s-.]+', 'x!. -', 2, 5],
+  ['[\\s-z]', 'Az', 1, 2],
+  ['[\\w-]+', '(a-b)', 1, 4],
+  ['[+--]+', 'x,-.', 1, 3],
+  ['[\\b\\0\\]^]+', 'x\b\0]^', 1, 5],
+  ['[^\\S]', 'x\t', 1, 2],
 ])('%s is found in %s', (source, said, start, end) => {
   expect(new ByteRegex(source, '--regex').find(latin1(said), 0)).toMatchObject({ start, end });
 });
