@@ -156,8 +156,9 @@ export class StreamWatch {
     this.#mode = 'over';
   }
 
-  /** The next bytes belong to what has been decided: they are not kept for anybody. */
+  /** The next bytes belong to what has been decided: they are not kept for anybody. Infinity is all that came. */
   useUp(sizeBytes: number): void {
+    if (sizeBytes === Number.POSITIVE_INFINITY) this.#escapeSequences?.spend();
     this.#position = Math.min(this.#position + sizeBytes, this.#backlog.end);
   }
 
@@ -292,6 +293,7 @@ export class StreamWatch {
     this.#lastByte = this.#byteBefore(end);
     this.#position = end;
     this.#letGo(end);
+    this.#escapeSequences?.spend();
   }
 
   /** Anew: what came before `start` is no part of a match. */

@@ -171,6 +171,30 @@ describe.each(CHUNKINGS)('%s', (chunking) => {
   });
 });
 
+test.each([
+  ['fresh', 'SS\r\n', 'SS\r\n'],
+  ['fresh', '\x07ok', 'ok'],
+  ['used up', 'SS\r\n', 'SS\r\n'],
+  ['used up', '\x07ok', 'ok'],
+])('of an ignored sequence that had begun before all was %s, nothing is left', (how, said, plain) => {
+  for (const chunks of [[said], said.split('')]) {
+    const watch = new StreamWatch(armed({ pass: ['PASS'] }), { escapeSequences: 'ignored' });
+    watch.idle();
+    watch.push(Buffer.from('old\x1b[0m\x1b]0;PA'));
+    expect(text(watch.unread.bytes)).toBe('old\x1b[0m\x1b]0;PA');
+    if (how === 'fresh') {
+      watch.discard();
+      watch.releaseFresh('from now on');
+    } else watch.useUp(Number.POSITIVE_INFINITY);
+    expect(text(watch.unread.bytes)).toBe('');
+    watch.finish();
+    for (const chunk of chunks) expect(watch.push(Buffer.from(chunk))).toBeUndefined();
+    watch.end();
+    expect(text(watch.unread.bytes)).toBe(said);
+    expect(watch.expect(literal(plain))).toMatchObject({ kind: 'step' });
+  }
+});
+
 test('of what no pattern uses, the last 64 KiB are kept', () => {
   const watch = new StreamWatch(armed({}));
   watch.expect(literal('never'));
