@@ -127,6 +127,14 @@ describe.each(CHUNKINGS)('%s', (chunking) => {
     expect(push(watch, ' FAIL')).toMatchObject({ kind: 'fail', index: 0 });
   });
 
+  test('a fail text that comes right after a pass is seen while that settles', () => {
+    const watch = new StreamWatch(armed({ pass: ['PASS'], fail: ['FAIL'] }));
+    watch.finish();
+    const event = push(watch, 'PASS FAIL');
+    expect(event).toMatchObject({ kind: 'pass' });
+    expect(watch.settle()).toMatchObject({ kind: 'fail', index: 0 });
+  });
+
   test('a crash line that had begun before a fresh step is none after it', () => {
     const watch = new StreamWatch(armed({}));
     watch.expect(literal('never'));
