@@ -68,7 +68,7 @@ export class SessionEnding {
       return;
     }
     this.#settling ??= clock.after(settleMs, () => clock.onceRead(() => this.#settled()));
-    look(() => watch.finish());
+    look(() => watch.settle());
   }
 
   /** More from the board, which the watch has. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { RigError } from '../../src/base/errors.ts';
-import type { Step } from '../../src/expect/script.ts';
+import type { Script, Step } from '../../src/expect/script.ts';
 import { Session, type SessionParts } from '../../src/expect/session.ts';
 import { ResultsOfSession } from '../../src/expect/session-results.ts';
 import type { SessionResults } from '../../src/expect/session-tests.ts';
@@ -28,10 +28,10 @@ function expectation(text: string): Step {
   };
 }
 
-function partsFor(console: Console, step: Step): SessionParts {
+function partsFor(console: Console, step: Step, more: Partial<Script> = {}): SessionParts {
   return {
     console,
-    script: { steps: [step], pass: [], fail: [], crash: 'none', escapeSequences: 'seen' },
+    script: { steps: [step], pass: [], fail: [], crash: 'none', escapeSequences: 'seen', ...more },
     unread: new NoUnreadBytes(),
     onBytes: () => {},
     runJig: async () => undefined,
@@ -41,14 +41,21 @@ function partsFor(console: Console, step: Step): SessionParts {
   };
 }
 
-async function run(console: Console, text: string, results?: SessionResults): Promise<Outcome> {
+interface RunOptions {
+  readonly results?: SessionResults;
+  readonly more?: Partial<Script>;
+}
+
+async function run(console: Console, text: string, { results, more }: RunOptions = {}): Promise<Outcome> {
   const details: string[] = [];
   const losses: RigError[] = [];
   const deadline = new AbortController();
   const session = new Session({
-    ...partsFor(console, expectation(text)),
-    // What is complete ends by itself.
-    onBytes: () => setImmediate(() => results?.isComplete || deadline.abort(new TimeUp(50))),
+    ...partsFor(console, expectation(text), more),
+    onBytes: () => {
+      // What is complete, or settles, ends by itself.
+      if (!more?.settleMs) setImmediate(() => results?.isComplete || deadline.abort(new TimeUp(50)));
+    },
     detail: (detail) => details.push(detail),
     onLoss: (loss) => losses.push(loss),
     results,
@@ -105,7 +112,7 @@ test.each<[string, string, number, string, string]>([
 ])('a test that is %s is blamed on who did it', async (_name, said, overruns, blame, told) => {
   const request = { format: 'unity', junit: undefined, json: undefined } as const;
   const results = new ResultsOfSession(request, 'board', () => {});
-  const { failure } = await run(countingConsole(said, overruns), 'a.c', results);
+  const { failure } = await run(countingConsole(said, overruns), 'a.c', { results });
   expect(failure).toMatchObject({ blame, message: expect.stringContaining(told) });
 });
 
@@ -138,4 +145,15 @@ test('an echo that came while this process was held up past its time is one', as
   await until(() => dut.heard() === 'version\n', 'the board has the line');
   await holdUpAfter(() => dut.say('version\r\n'), 300);
   await running;
+});
+
+test('a pass that settles while the board goes on saying it ends the session once', async () => {
+  const { failure, details } = await run(countingConsole('x'.repeat(60_000), 0), 'x', {
+    more: {
+      pass: [{ pattern: { kind: 'literal', bytes: Buffer.from('x') }, shown: '"x"' }],
+      settleMs: 1,
+    },
+  });
+  expect(failure).toBeUndefined();
+  expect(details.at(-1)).toMatch(/^tty0: 60000 bytes read, 0 bytes lost/);
 });
