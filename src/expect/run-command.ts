@@ -1,9 +1,7 @@
 import { isatty } from 'node:tty';
 import { Diagnostics } from '../base/diagnostics.ts';
-import { RigError, reasonOf } from '../base/errors.ts';
-import { EXIT_STATUS } from '../base/exit.ts';
+import { reasonOf } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
-import { appendFinding, type FindingContext, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
 import { parseCommandLine } from './cli.ts';
@@ -16,31 +14,19 @@ import { startTransfer } from './file-transfer.ts';
 import { firstVerdict } from './first-verdict.ts';
 import { jigRunner, type RunJig } from './jig-step.ts';
 import { LogProxies, withSendsLogged } from './log-proxies.ts';
-import type { FailedRun, OutcomeReport } from './outcome.ts';
+import type { OutcomeReport } from './outcome.ts';
 import { PatientOutput } from './patient-output.ts';
 import type { Recorder } from './recorder.ts';
 import type { Request } from './request.ts';
 import { Session } from './session.ts';
 import type { ResultsOfSession } from './session-results.ts';
 import { defaultTtys, resolveAmong, resolveTty, type TargetTty } from './target-tty.ts';
+import { addFinding, type Told, tellFailure, tellOutcome } from './telling.ts';
 import { claimTty } from './tty-claim.ts';
-import { ExpectationError, TimeUp } from './verdict.ts';
+import { TimeUp } from './verdict.ts';
 
 const STDERR = 2;
 const NEWLINE = 0x0a;
-
-/** What a failed command tells besides its message. */
-interface Told {
-  request?: Request | undefined;
-  tty?: string | undefined;
-  /** The session that failed, if it got that far. */
-  session?: Session | undefined;
-  /** Where one is wanted. */
-  outcome?: OutcomeReport | undefined;
-  failed?: FailedRun | undefined;
-  /** Open from the first step on. */
-  log?: LogProxies | undefined;
-}
 
 /** One `sai-expect`, from its arguments to its status. `regexProgram` is what runs the regexes of `--unsafe-regex`. */
 export async function runCommand(invocation: Invocation, regexProgram: string): Promise<number> {
@@ -68,20 +54,6 @@ async function runTold(invocation: Invocation, regexProgram: string): Promise<nu
       invocation.diagnostics.say(loss.message);
       addFinding(loss, invocation, told.request, {});
     }
-  }
-}
-
-/** The status that follows when it cannot be told. */
-function tellOutcome(invocation: Invocation, told: Told): number | undefined {
-  const { outcome, failed } = told;
-  try {
-    outcome?.finish(failed, invocation.stop);
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof RigError)) throw error;
-    tell(error, invocation, told);
-    addFinding(error, invocation, told.request, {});
-    return failed ? undefined : EXIT_STATUS[error.blame];
   }
 }
 
@@ -122,7 +94,7 @@ async function runAndTell(invocation: Invocation, regexProgram: string, told: To
     told.log.remark('passed');
     return 0;
   } catch (error) {
-    return fail(error, invocation, told);
+    return tellFailure(error, invocation, told);
   }
 }
 
@@ -354,50 +326,4 @@ async function resultsFor(
   if (!request.results) return undefined;
   const { ResultsOfSession } = await import('./session-results.ts');
   return new ResultsOfSession(request.results, device || 'board', (text) => diagnostics.say(text));
-}
-
-/**
- * Tells why, and answers with the status.
- *
- * @throws the error itself when it is our bug
- */
-function fail(error: unknown, invocation: Invocation, told: Told): number {
-  if (invocation.stop.aborted) throw invocation.stop.reason;
-  told.failed = { error, tty: told.tty };
-  const step = error instanceof ExpectationError ? error.step : undefined;
-  let unwritten: unknown;
-  try {
-    addFinding(error, invocation, told.request, {
-      ...(told.tty === undefined ? {} : { tty: told.tty }),
-      ...(step === undefined ? {} : { step }),
-    });
-  } catch (failure) {
-    unwritten = failure;
-  }
-  if (!(error instanceof RigError)) throw error;
-  tell(error, invocation, told);
-  if (unwritten instanceof RigError) tell(unwritten, invocation, told);
-  else if (unwritten !== undefined) throw unwritten;
-  return EXIT_STATUS[error.blame];
-}
-
-function tell(error: RigError, { diagnostics }: Invocation, told: Told): void {
-  told.log?.remark(error.message);
-  diagnostics.fail(error.message);
-  if (!(error instanceof ExpectationError)) return;
-  const lines = told.request?.onFail === 'everything' ? told.session?.transcript.tail().lines : undefined;
-  for (const line of lines ?? error.tail) diagnostics.fail(`  | ${line}`);
-}
-
-function addFinding(
-  error: unknown,
-  invocation: Invocation,
-  request: Request | undefined,
-  context: Pick<FindingContext, 'tty' | 'step'>,
-): void {
-  if (request?.findings === 'optional') return;
-  const device = invocation.env[ENV.deviceName];
-  const finding = findingOf('sai-expect', error, { ...context, ...(device ? { device } : {}) });
-  const tail = error instanceof ExpectationError ? error.tail.map((line) => ` | ${line}`).join('') : '';
-  appendFinding(invocation.env[ENV.findings], { ...finding, evidence: `${finding.evidence}${tail}` });
 }
