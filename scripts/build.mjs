@@ -17,12 +17,17 @@ const dist = join(root, 'dist');
 const { STAMP_LENGTH } = createRequire(import.meta.url)('../bin/load.js');
 const stampFile = join(dist, '.built-from');
 
-/** Of each config: the source that has its valibot schema, the schema's name there, and what it is. */
+/** Of each config, and of scripts: the source that has its valibot schema, the schema's name there, and what it is. */
 const CONFIG_SCHEMAS = {
   devices: {
     source: 'src/wire/device.ts',
     name: 'DevicePool',
     title: 'Devices of a host, for sai-device',
+  },
+  script: {
+    source: 'src/expect/script-json-schema.ts',
+    name: 'PublishedScript',
+    title: 'Steps on consoles, for sai-expect --script',
   },
   jig: {
     source: 'src/jig/config.ts',

@@ -194,7 +194,8 @@ export interface LocatedValue {
  * @throws {RigError} blame `config` with file, line and column
  */
 export async function readYamlFile(name: string): Promise<LocatedValue> {
-  const text = readText(name, YAML);
+  const text = readText(name, YAML).replace(/^\ufeff/, '');
+  refuseReplaced(name, text);
   const { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } = await import('yaml');
   const lineCounter = new LineCounter();
   const place = (offset: number): string => {
@@ -209,6 +210,9 @@ export async function readYamlFile(name: string): Promise<LocatedValue> {
       uniqueKeys: true,
     });
     const problem = document.errors[0] ?? document.warnings[0];
+    if (problem?.code === 'DUPLICATE_KEY') throw repeatedKey(name, text, problem.pos[0]);
+    if (problem?.code === 'MULTIPLE_DOCS')
+      throw new RigError('config', `${place(problem.pos[0])}: expected one document, found another one`);
     if (problem) {
       const reason = problem.message.split(/[\r\n]/)[0]?.replace(/:? at line \d+, column \d+:?$/, '');
       throw new RigError('config', `${place(problem.pos[0])}: expected YAML or JSON: ${reason}`);
@@ -241,6 +245,16 @@ export async function readYamlFile(name: string): Promise<LocatedValue> {
     return place(offset);
   };
   return { value, at };
+}
+
+/** What is no UTF-8 was read as U+FFFD, and would go out as that; who means U+FFFD itself can write \uFFFD. */
+function refuseReplaced(path: string, text: string): void {
+  const at = text.indexOf('\ufffd');
+  if (at < 0) return;
+  throw new RigError(
+    'config',
+    `${path}:${placeIn(text, at)}: expected UTF-8, found bytes that are none, or U+FFFD; write single bytes as \\xNN`,
+  );
 }
 
 function offsetOf(node: unknown): number | undefined {

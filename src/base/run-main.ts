@@ -2,7 +2,7 @@
 
 import { writeSync } from 'node:fs';
 import { Diagnostics } from './diagnostics.ts';
-import { errnoCode, RigError } from './errors.ts';
+import { errnoCode, RigError, reasonOf } from './errors.ts';
 import { EXIT_BUG, EXIT_STATUS, exitStatusOfSignal } from './exit.ts';
 
 /** What a command gets from its process. Everything else it needs, it opens itself. */
@@ -13,7 +13,7 @@ export interface Invocation {
   readonly diagnostics: Diagnostics;
   /** Aborted, with a {@link Stopped} as reason, at the first signal that asks the command to stop. */
   readonly stop: AbortSignal;
-  /** Writes to stdout, blocking until the kernel has taken all of it. */
+  /** Writes to stdout, blocking until the kernel has taken all of it. @throws {RigError} blame `unavailable`: a full disk */
   readonly print: (data: string | Uint8Array) => void;
 }
 
@@ -99,7 +99,10 @@ function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
       rest = rest.subarray(writeSync(fd, rest));
     } catch (error) {
       if (errnoCode(error) === 'EPIPE' || errnoCode(error) === 'EIO') return; // nobody listens any more
-      if (errnoCode(error) !== 'EAGAIN') throw error;
+      if (errnoCode(error) !== 'EAGAIN') {
+        if (fd === 2) return; // there is nowhere else to say so; the status stays what it is
+        throw new RigError('unavailable', `stdout: cannot be written: ${reasonOf(error)}`, { cause: error });
+      }
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
     }
   }

@@ -216,7 +216,7 @@ function recordOf(
 }
 
 function leasedDevice({ role, device }: Holding, portBase: number | undefined): LeasedDevice {
-  const { name, type, answersTo, ttys, jig, probe, crash } = device;
+  const { name, type, answersTo, ttys, jig, probe, crash, reappearMs, lend } = device;
   return {
     ...(role === undefined ? {} : { role }),
     name,
@@ -229,6 +229,8 @@ function leasedDevice({ role, device }: Holding, portBase: number | undefined): 
       ...(locked ? {} : { locked }),
     })),
     ...(jig === undefined ? {} : { jig }),
+    ...(reappearMs === 0 ? {} : { reappearMs }),
+    ...(lend === 'always' ? { lend } : {}),
     ...(crash === undefined ? {} : { crash }),
     ...(probe && portBase !== undefined ? { probe: { serial: probe.serial, portBase } } : {}),
   };

@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * `sai-rig/device`: takes a device for as long as a program of yours needs it, in the same queue, with the same locks
  * and the same promises as the command `sai-device`.

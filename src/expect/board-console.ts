@@ -1,23 +1,20 @@
 /** One console that a program talks over: the same matching as a script's, a call at a time. */
 
-import { formatDuration } from '../base/duration.ts';
-import { RigError } from '../base/errors.ts';
+import { formatDuration, LONGEST_MS } from '../base/duration.ts';
+import { type Blame, RigError } from '../base/errors.ts';
 import { LinkedSignal } from '../base/linked-signal.ts';
 import type { Console, DrivenLines } from '../tty/console.ts';
-import { pause, REAL_CLOCK } from './clock.ts';
+import { BoardOutput, type Taker } from './board-output.ts';
+import { type ByteAccount, lateness, lossOf } from './byte-account.ts';
+import { type ClockTimer, pause, REAL_CLOCK } from './clock.ts';
 import type { CrashPattern } from './crash.ts';
 import type { RunJig } from './jig-step.ts';
-import { QuietTimer } from './quiet-timer.ts';
+import type { Limits } from './limits.ts';
 import type { ArmedPattern } from './script.ts';
+import { TAIL_LINES } from './session-progress.ts';
 import { type Matched, StreamWatch, type WatchEvent } from './stream-watch.ts';
-import { Transcript } from './transcript.ts';
 import type { UnreadBytes } from './unread-bytes.ts';
 import { describeCrash, ExpectationError } from './verdict.ts';
-
-const TAIL_LINES = 5;
-
-/** A board that never pauses: by then all that had arrived before has long been read. */
-const FRESH_LIMIT_MS = 500;
 
 /** What it is given; it opens nothing itself. */
 export interface BoardConsoleParts {
@@ -30,12 +27,10 @@ export interface BoardConsoleParts {
   readonly runJig: RunJig;
   /** Called with each chunk as it arrives. */
   readonly onBytes: (chunk: Uint8Array) => void;
-}
-
-/** How long a wait may last. */
-export interface Limits {
-  readonly timeoutMs: number;
-  readonly signal: AbortSignal | undefined;
+  /** Bytes that the log of the console lacks, so far. */
+  readonly logGapBytes: () => number;
+  /** Bytes that no pattern has seen; told in the end, whatever has come of them. */
+  readonly onLoss: (loss: RigError) => void;
 }
 
 /** Something that somebody waits for. */
@@ -51,16 +46,11 @@ type Ending = ({ readonly kind: 'pass' | 'fail' } & Matched) | (WatchEvent & { r
 export class BoardConsole implements AsyncDisposable {
   readonly #parts: BoardConsoleParts;
   readonly #watch: StreamWatch;
-  readonly #transcript = new Transcript();
-  readonly #quiet = new QuietTimer(REAL_CLOCK, () => this.#onQuiet());
+  readonly #output: BoardOutput;
   readonly #ended = new AbortController();
-  readonly #reading: Promise<void>;
   #wait: Wait | undefined;
   /** An armed text that has come; it counts until the next fresh start. */
   #ending: Ending | undefined;
-  #discarding: (() => void) | undefined;
-  /** Takes what arrives in place of the patterns. */
-  #taker: ((chunk: Uint8Array) => void) | undefined;
   #disposing: Promise<void> | undefined;
 
   constructor(parts: BoardConsoleParts) {
@@ -70,20 +60,29 @@ export class BoardConsole implements AsyncDisposable {
       { pass: patterns(parts.pass), fail: patterns(parts.fail), crash: parts.crash },
       { escapeSequences: parts.escapeSequences },
     );
-    const early = parts.unread.load();
-    this.#transcript.push(early.bytes);
-    this.#watch.goOnFrom(early);
-    this.#reading = this.#read();
-    this.#look(() => this.#watch.idle());
+    this.#output = new BoardOutput({
+      console: parts.console,
+      watch: this.#watch,
+      unread: parts.unread,
+      clock: REAL_CLOCK,
+      onBytes: parts.onBytes,
+      onFresh: () => {
+        this.#ending = undefined;
+      },
+      onEvent: (event) => this.#take(event),
+      onFailure: (error) => this.#onFailure(error),
+    });
+    this.#output.begin();
+    this.#lookOn();
   }
 
   get label(): string {
     return this.#parts.console.label;
   }
 
-  async send(bytes: Uint8Array): Promise<void> {
-    this.#throwIfEnded();
-    await this.#parts.console.send(bytes, this.#ended.signal);
+  async send(bytes: Uint8Array, limits: Limits): Promise<void> {
+    const shown = `the tty to take ${bytes.length} bytes`;
+    await this.#inTime(shown, 'verdict', limits, (until) => this.#parts.console.send(bytes, until));
   }
 
   /** The first of them to match, from where the last match ended. @throws {ExpectationError} */
@@ -103,6 +102,7 @@ export class BoardConsole implements AsyncDisposable {
   async verdict(limits: Limits): Promise<Matched> {
     const { pass } = this.#parts;
     if (pass.length === 0) throw new RigError('usage', `${this.label}: expected a pass text, none is armed`);
+    if (this.#disposing) this.#throwIfEnded();
     if (this.#ending?.kind === 'pass') return this.#ending;
     this.#throwIfBusy();
     const shown = pass.map((each) => each.shown).join(' or ');
@@ -117,64 +117,38 @@ export class BoardConsole implements AsyncDisposable {
 
   /** What had arrived by now can no longer match, and no longer counts as a verdict. */
   async fresh(): Promise<void> {
-    this.#throwIfBusy();
-    this.#throwIfEnded();
-    this.#watch.discard();
-    let limit: NodeJS.Timeout | undefined;
-    try {
-      await new Promise<void>((resolve, reject) => {
-        this.#discarding = resolve;
-        limit = setTimeout(resolve, FRESH_LIMIT_MS);
-        this.#ended.signal.addEventListener('abort', () => reject(this.#ended.signal.reason as Error), {
-          once: true,
-        });
-        this.#quiet.restart();
-      });
-    } finally {
-      clearTimeout(limit);
-      this.#discarding = undefined;
-      this.#quiet.stop();
-    }
-    this.#ending = undefined;
-    this.#parts.unread.replace(this.#watch.unread);
-    this.#watch.releaseFresh('from now on');
-    this.#look(() => this.#watch.idle());
+    await this.#fresh('fresh()');
   }
 
-  async pause(pauseMs: number): Promise<void> {
-    await pause(REAL_CLOCK, pauseMs, this.#ended.signal);
+  async pause(pauseMs: number, { signal }: Limits): Promise<void> {
+    const limits = { timeoutMs: Number.POSITIVE_INFINITY, signal };
+    await this.#inTime('', 'verdict', limits, (until) => pause(REAL_CLOCK, pauseMs, until));
   }
 
-  async sendBreak(breakMs: number): Promise<void> {
-    await this.fresh();
-    await this.#parts.console.sendBreak(breakMs, this.#ended.signal);
+  async sendBreak(breakMs: number, limits: Limits): Promise<void> {
+    await this.#fresh('break()');
+    const shown = 'the tty to send what it has, and a break';
+    await this.#inTime(shown, 'verdict', limits, (until) => this.#parts.console.sendBreak(breakMs, until));
   }
 
   async drive(lines: DrivenLines): Promise<void> {
-    await this.fresh();
+    await this.#fresh('drive()');
     this.#parts.console.drive(lines);
   }
 
-  async jig(sequence: string): Promise<void> {
-    await this.fresh();
-    await this.#parts.runJig(sequence, this.#ended.signal);
+  async jig(sequence: string, limits: Limits): Promise<void> {
+    const shown = `jig(${JSON.stringify(sequence)})`;
+    await this.#fresh(shown);
+    await this.#inTime(`${shown} to end`, 'unavailable', limits, async (until) => {
+      await this.#parts.runJig(sequence, until);
+    });
   }
 
-  /** Hands over what arrives, beginning with what no pattern has used, until disposed with what is given back. */
-  takeOver(take: (chunk: Uint8Array) => void): { giveBack(rest: Uint8Array): void } {
+  /** Hands over what arrives, beginning with what no pattern has used, until it is told to end that. */
+  handOver(taker: Taker): () => void {
     this.#throwIfBusy();
     this.#throwIfEnded();
-    const early = Uint8Array.from(this.#watch.unread.bytes);
-    this.#watch.useUp(Number.POSITIVE_INFINITY);
-    this.#parts.unread.replace(this.#watch.unread);
-    this.#taker = take;
-    if (early.length > 0) take(early);
-    return {
-      giveBack: (rest) => {
-        this.#taker = undefined;
-        this.#take(rest);
-      },
-    };
+    return this.#output.handOver(taker);
   }
 
   /** What arrives is waited for by `begin`; every end of the console ends the wait. @throws {ExpectationError} */
@@ -203,11 +177,37 @@ export class BoardConsole implements AsyncDisposable {
     const released = new Error(`${this.label}: this console has been released`);
     if (!this.#ended.signal.aborted) this.#ended.abort(released);
     this.#wait?.fail(this.#ended.signal.reason);
-    this.#quiet.stop();
-    this.#watch.end();
-    await this.#parts.console[Symbol.asyncDispose]();
-    await this.#reading; // what is read until then is for the next one
-    this.#parts.unread.replace(this.#watch.unread);
+    await this.#output.release();
+    const loss = lossOf(this.label, this.#account);
+    if (loss) this.#parts.onLoss(loss);
+  }
+
+  /** Something that is done, and not waited for on the console. @throws {ExpectationError} when it takes too long */
+  async #inTime(
+    shown: string,
+    blame: Blame,
+    { timeoutMs, signal }: Limits,
+    work: (until: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    this.#throwIfEnded();
+    signal?.throwIfAborted();
+    const late = new AbortController();
+    const tooLate = (): void =>
+      late.abort(this.#failure(blame, `expected ${shown} within ${formatDuration(timeoutMs)}`));
+    const timer = Number.isFinite(timeoutMs) ? setTimeout(tooLate, timeoutMs) : undefined;
+    using until = new LinkedSignal([this.#ended.signal, late.signal, ...(signal ? [signal] : [])]);
+    try {
+      await work(until.signal);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #fresh(step: string): Promise<void> {
+    this.#throwIfBusy();
+    this.#throwIfEnded();
+    await this.#output.fresh(step, 'from now on', this.#ended.signal);
+    this.#lookOn();
   }
 
   async #waiting<T>(
@@ -220,59 +220,35 @@ export class BoardConsole implements AsyncDisposable {
     signal?.throwIfAborted();
     if (this.#ending) throw this.#endedBy(this.#ending, shown);
     using stop = new LinkedSignal(signal ? [signal] : []);
-    let timer: NodeJS.Timeout | undefined;
+    let timer: ClockTimer | undefined;
     try {
       return await new Promise<T>((resolve, reject) => {
         const { begin, take } = prepare(resolve);
         this.#wait = { shown, take, fail: reject };
         stop.signal.addEventListener('abort', () => reject(stop.signal.reason as Error), { once: true });
-        if (Number.isFinite(timeoutMs)) timer = setTimeout(() => reject(this.#late(timeoutMs)), timeoutMs);
-        this.#look(begin);
+        if (timeoutMs <= LONGEST_MS) timer = REAL_CLOCK.after(timeoutMs, () => reject(this.#late(timeoutMs)));
+        this.#output.look(begin);
       });
     } finally {
-      clearTimeout(timer);
+      timer?.cancel();
       this.#wait = undefined;
-      this.#quiet.stop();
-      if (!this.#ended.signal.aborted && !this.#ending && !this.#taker) this.#look(() => this.#watch.idle());
+      this.#output.endWait();
+      if (!this.#ended.signal.aborted && !this.#ending && !this.#output.isHandedOver) this.#lookOn();
     }
   }
 
-  async #read(): Promise<void> {
-    try {
-      for await (const chunk of this.#parts.console.bytes) {
-        this.#parts.onBytes(chunk);
-        if (this.#taker) this.#taker(chunk);
-        else this.#take(chunk);
-      }
-    } catch (error) {
-      const failure = error instanceof RigError ? this.#gone(error) : error;
-      this.#ended.abort(failure);
-      this.#wait?.fail(failure);
-    }
+  #onFailure(error: unknown): void {
+    const failure = error instanceof RigError ? this.#gone(error) : error;
+    this.#ended.abort(failure);
+    this.#wait?.fail(failure);
   }
 
-  #take(chunk: Uint8Array): void {
-    if (chunk.length === 0) return;
-    const isKept = this.#discarding !== undefined || this.#parts.unread.append(chunk);
-    this.#transcript.push(chunk);
-    this.#handle(this.#watch.push(chunk));
-    if (!isKept) this.#parts.unread.replace(this.#watch.unread);
-    if (this.#discarding || this.#watch.caresForQuiet) this.#quiet.restart();
+  /** Nobody waits for what comes now: what is armed does. */
+  #lookOn(): void {
+    this.#output.look(() => this.#watch.idle());
   }
 
-  #onQuiet(): void {
-    if (this.#discarding) this.#discarding();
-    else this.#handle(this.#watch.quiet());
-  }
-
-  #look(at: () => WatchEvent | undefined): void {
-    this.#handle(at());
-    if (this.#watch.caresForQuiet) this.#quiet.restart();
-  }
-
-  #handle(event: WatchEvent | undefined): void {
-    if (!event) return;
-    this.#parts.unread.replace(this.#watch.unread);
+  #take(event: WatchEvent): void {
     if (isEnding(event)) this.#ending = event;
     try {
       this.#wait?.take(event);
@@ -282,7 +258,7 @@ export class BoardConsole implements AsyncDisposable {
   }
 
   #throwIfBusy(): void {
-    if (this.#wait || this.#discarding || this.#taker)
+    if (this.#wait || this.#output.isDiscarding || this.#output.isHandedOver)
       throw new RigError('usage', `${this.label}: expected one wait at a time, another one is not over`);
   }
 
@@ -293,10 +269,11 @@ export class BoardConsole implements AsyncDisposable {
   #endedBy(event: WatchEvent, shown = this.#wait?.shown): ExpectationError {
     if (event.kind === 'crash') {
       const crash = { family: event.family, line: event.line, evidence: '' };
-      return this.#failure(`${describeCrash(crash)} while waiting for ${shown}`);
+      return this.#failure('verdict', `${describeCrash(crash)} while waiting for ${shown}`);
     }
     const armed = event.kind === 'pass' ? this.#parts.pass : this.#parts.fail;
     return this.#failure(
+      'verdict',
       `the board said ${armed[event.index]?.shown}, a ${event.kind} text, while waiting for ${shown}`,
     );
   }
@@ -307,23 +284,26 @@ export class BoardConsole implements AsyncDisposable {
       this.#ending = crash.kind === 'crash' ? crash : undefined;
       return this.#endedBy(crash);
     }
-    return this.#failure(`expected ${this.#wait?.shown} within ${formatDuration(timeoutMs)}`);
+    const tty = this.#parts.console.isAway ? 'away' : 'there';
+    const { blame, what } = lateness(this.#wait?.shown ?? '', timeoutMs, this.#account, tty);
+    return this.#failure(blame, what);
+  }
+
+  get #account(): ByteAccount {
+    return { ...this.#output.account, logGapBytes: this.#parts.logGapBytes() };
   }
 
   #gone(error: RigError): ExpectationError {
     const what = error.message.replace(`${this.label}: `, '');
     const waiting = this.#wait ? ` while waiting for ${this.#wait.shown}` : '';
-    return new ExpectationError(error.blame, `${this.label}: ${what}${waiting}`, {
-      step: this.#wait?.shown,
-      tail: this.#transcript.lines(TAIL_LINES),
-      cause: error,
-    });
+    return this.#failure(error.blame, `${what}${waiting}`, error);
   }
 
-  #failure(what: string): ExpectationError {
-    return new ExpectationError('verdict', `${this.label}: ${what}`, {
+  #failure(blame: Blame, what: string, cause?: unknown): ExpectationError {
+    return new ExpectationError(blame, `${this.label}: ${what}`, {
       step: this.#wait?.shown,
-      tail: this.#transcript.lines(TAIL_LINES),
+      tail: this.#output.transcript.tail(TAIL_LINES),
+      cause,
     });
   }
 }

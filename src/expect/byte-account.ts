@@ -1,4 +1,5 @@
-import { RigError } from '../base/errors.ts';
+import { formatDuration } from '../base/duration.ts';
+import { type Blame, RigError } from '../base/errors.ts';
 
 /** What one session read, and what the board said that no pattern has seen. */
 export interface ByteAccount {
@@ -14,6 +15,19 @@ export interface ByteAccount {
 /** Bytes that patterns have not seen, at least. */
 export function lostBytes({ overruns = 0, droppedBytes }: ByteAccount): number {
   return overruns + droppedBytes;
+}
+
+/** Nothing has matched in time; where bytes were lost on the way, or the tty is away, that is not the firmware's doing. */
+export function lateness(
+  waitedFor: string,
+  timeoutMs: number,
+  account: ByteAccount,
+  tty: 'there' | 'away',
+): { readonly blame: Blame; readonly what: string } {
+  const what = `expected ${waitedFor} within ${formatDuration(timeoutMs)}`;
+  if (tty === 'away') return { blame: 'hardware', what: `${what}, but its tty is away` };
+  if (lostBytes(account) === 0) return { blame: 'verdict', what };
+  return { blame: 'hardware', what: `${what}, but ${describeAccount(account)}` };
 }
 
 /** For `-v` and the log: `1234 bytes read, 0 bytes lost`. */

@@ -3,7 +3,7 @@
  * Whoever owns it lets go of the front; nothing is forgotten by itself.
  */
 export class ByteBacklog {
-  #bytes = Buffer.alloc(8192);
+  #bytes = Buffer.alloc(0);
   #used = 0;
   #start = 0;
 
@@ -19,7 +19,7 @@ export class ByteBacklog {
 
   append(chunk: Uint8Array): void {
     if (this.#used + chunk.length > this.#bytes.length) {
-      const larger = Buffer.alloc(Math.max(this.#bytes.length * 2, this.#used + chunk.length));
+      const larger = Buffer.allocUnsafeSlow(Math.max(this.#bytes.length * 2, this.#used + chunk.length));
       this.#bytes.copy(larger, 0, 0, this.#used);
       this.#bytes = larger;
     }

@@ -1,14 +1,14 @@
 /** Regular expressions over bytes: UTF-8 patterns, matched on latin1 text in which one character is one byte. */
 
-import { setFlagsFromString } from 'node:v8';
 import { RigError, reasonOf } from '../base/errors.ts';
-import { emitRegex } from './regex-emit.ts';
+import { LinearRegex } from './linear-regex.ts';
+import { emitAsGiven, emitRegex, type Form } from './regex-emit.ts';
 import { minLength, nodesOf, requiredWords, staysInLine } from './regex-facts.ts';
 import { type RawHit, rawHit } from './regex-hit.ts';
 import { parseRegex, type RegexNode, RegexSyntaxError } from './regex-syntax.ts';
 
-/** `l` is V8's own: the linear engine or an error. */
-const LINEAR_FLAGS = 'gml';
+/** Of a pattern, in a message. */
+const SHOWN_CHARACTERS = 120;
 
 /** What the groups of a regex took, as bytes; undefined for a group that took no part. */
 export interface Captures {
@@ -54,7 +54,7 @@ export class ByteRegex implements StreamRegex {
   readonly requiredWords: readonly Uint8Array[] | undefined;
   readonly #find: (text: string, from: number) => RawHit | undefined;
   /** Finds something wherever the pattern would in any part of the text; undefined when nothing so simple exists. */
-  readonly #loose: RegExp | undefined;
+  readonly #loose: LinearRegex | undefined;
 
   /**
    * Without `unsafe`, a pattern that could take for ever is refused.
@@ -67,16 +67,17 @@ export class ByteRegex implements StreamRegex {
     if (minLength(node) === 0) {
       throw new RigError(
         'usage',
-        `${what}: expected a regular expression that needs some text, but ${JSON.stringify(source)} matches nothing at all`,
+        `${what}: expected a regular expression that needs some text, but ${shownSource(source)} matches nothing at all`,
       );
     }
-    enableLinearEngine();
     const linear = compileLinear(node);
     if (!linear && !unsafe) throw notLinear(node, source, what);
     this.staysInLine = linear !== undefined && staysInLine(node);
     this.requiredWords = requiredWords(node)?.map((word) => Buffer.from(word, 'latin1'));
-    this.#loose = this.staysInLine ? linear : compileIfLinear(emitRegex(node, 'loose'));
-    this.#find = linear ? (text, from) => rawHit(linear, text, from) : unsafeFind(node, source, what, unsafe);
+    this.#loose = this.staysInLine ? linear : LinearRegex.of(emitRegex(node, 'loose'), node);
+    this.#find = linear
+      ? (text, from) => rawHit(linear.engineFor(text.length), text, from)
+      : unsafeFind(node, source, what, unsafe);
   }
 
   find(text: string, from: number): RegexHit | undefined {
@@ -88,8 +89,9 @@ export class ByteRegex implements StreamRegex {
 
   couldMatch(text: string, from: number): boolean {
     if (!this.#loose) return true;
-    this.#loose.lastIndex = from;
-    return this.#loose.test(text);
+    const regex = this.#loose.engineFor(this.staysInLine ? longestLine(text) : text.length);
+    regex.lastIndex = from;
+    return regex.test(text);
   }
 }
 
@@ -149,46 +151,51 @@ function parsed(source: string, what: string): RegexNode {
 }
 
 function placeIn(source: string, at: number): string {
-  return `at character ${at + 1} of ${JSON.stringify(source)}`;
+  return `at character ${at + 1} of ${shownSource(source)}`;
 }
 
-/**
- * V8 falls back to an engine whose time is linear in the text when the backtracking one takes too many turns.
- * Only patterns compiled after this are safe.
- */
-function enableLinearEngine(): void {
-  setFlagsFromString('--enable-experimental-regexp-engine-on-excessive-backtracks');
-  setFlagsFromString('--enable-experimental-regexp-engine');
+function compileLinear(node: RegexNode): LinearRegex | undefined {
+  const form = (form: Form): LinearRegex | undefined => LinearRegex.of(emitRegex(node, form), node);
+  return form('as given') ?? form('written out');
 }
 
-function compileLinear(node: RegexNode): RegExp | undefined {
-  return compileIfLinear(emitRegex(node, 'as given')) ?? compileIfLinear(emitRegex(node, 'written out'));
-}
-
-/** The linear engine takes no look-around and no back references; its flag tells. */
-function compileIfLinear(encoded: string | undefined): RegExp | undefined {
-  if (encoded === undefined) return undefined;
-  try {
-    return new RegExp(encoded, LINEAR_FLAGS) && new RegExp(encoded, 'gm');
-  } catch {
-    return undefined; // a valid pattern, but not for this engine
+function longestLine(text: string): number {
+  let longest = 0;
+  for (let at = 0; at < text.length; ) {
+    const newline = text.indexOf('\n', at);
+    const next = newline < 0 ? text.length : newline + 1;
+    longest = Math.max(longest, next - at);
+    at = next;
   }
+  return longest;
+}
+
+/** A pattern that is read from a file may be of any length. */
+function shownSource(source: string): string {
+  return JSON.stringify(source.length > SHOWN_CHARACTERS ? `${source.slice(0, SHOWN_CHARACTERS)}…` : source);
 }
 
 /** The first thing in the pattern that asks for more than one look at each byte. */
 function notLinear(node: RegexNode, source: string, what: string): RigError {
-  const culprit = [...nodesOf(node)].find(({ kind }) => kind === 'look' || kind === 'reference');
-  const repeat = [...nodesOf(node)].find((each) => each.kind === 'repeat' && Math.max(each.min, 0) > 1);
+  const nodes = [...nodesOf(node)];
+  const culprit = nodes.find(({ kind }) => kind === 'look' || kind === 'reference');
+  const repeat = nodes.find((each) => each.kind === 'repeat' && countOf(each) > 1);
   const [reason, at] =
     culprit?.kind === 'look'
       ? [`a look-${/</.test(culprit.open) ? 'behind' : 'ahead'}`, culprit.at]
       : culprit?.kind === 'reference'
         ? ['a back reference', culprit.at]
-        : ['so large a repeat', repeat?.kind === 'repeat' ? repeat.at : 0];
+        : repeat?.kind === 'repeat'
+          ? ['so large a repeat', repeat.at]
+          : ['so long a pattern', 0];
   return new RigError(
     'usage',
     `${what}: ${reason} ${placeIn(source, at)} cannot be matched in bounded time; write it without, or give --unsafe-regex`,
   );
+}
+
+function countOf({ min, max }: RegexNode & { readonly kind: 'repeat' }): number {
+  return Number.isFinite(max) ? max : min;
 }
 
 function unsafeFind(
@@ -197,11 +204,11 @@ function unsafeFind(
   what: string,
   unsafe: UnsafeEngine | undefined,
 ): (text: string, from: number) => RawHit | undefined {
-  const encoded = emitRegex(node, 'as given') ?? '';
+  const encoded = emitAsGiven(node);
   try {
     new RegExp(encoded, 'gm');
   } catch (error) {
-    throw new RigError('usage', `${what}: ${reasonOf(error)} in ${JSON.stringify(source)}`, { cause: error });
+    throw new RigError('usage', `${what}: ${reasonOf(error)} in ${shownSource(source)}`, { cause: error });
   }
-  return (text, from) => unsafe?.find(encoded, text, from, `${what}: ${JSON.stringify(source)}`);
+  return (text, from) => unsafe?.find(encoded, text, from, `${what}: ${shownSource(source)}`);
 }

@@ -15,7 +15,9 @@ export function* castOf({ head, entries }: Recording): Generator<string> {
   yield lineOf({ version: 2, width: WIDTH, height: HEIGHT, timestamp, title });
   // A character may come in two chunks.
   const decoders = head.ttys.map(() => ({ in: new StringDecoder('utf8'), out: new StringDecoder('utf8') }));
+  const transferring = new Set<number>();
   for (const entry of entries) {
+    if (transferring.has(entry.tty) && (entry.is === 'in' || entry.is === 'out')) continue; // no text
     const at = Math.round(entry.ms * 1000) / 1e6;
     switch (entry.is) {
       case 'early':
@@ -29,6 +31,7 @@ export function* castOf({ head, entries }: Recording): Generator<string> {
         if (text !== '') yield lineOf([at, 'i', text]);
         break;
       }
+      case 'open':
       case 'quiet':
         break;
       case 'jig':
@@ -36,6 +39,11 @@ export function* castOf({ head, entries }: Recording): Generator<string> {
         break;
       case 'line':
         yield lineOf([at, 'm', entry.what]);
+        break;
+      case 'file':
+        if (entry.event === 'begin') transferring.add(entry.tty);
+        else transferring.delete(entry.tty);
+        yield lineOf([at, 'm', `${entry.what} ${entry.path}: ${entry.event}`]);
         break;
       case 'gone':
         yield lineOf([at, 'm', entry.error]);

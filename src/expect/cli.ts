@@ -1,63 +1,19 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import type { Verbosity } from '../base/diagnostics.ts';
-import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
-import { RESULT_FORMATS, type ResultFormatName } from '../results/test-result.ts';
-import type { ConsoleOptions } from '../tty/console.ts';
-import { ByteRegex, type UnsafeEngine } from './byte-regex.ts';
+import { RESULT_FORMATS } from '../results/test-result.ts';
+import type { UnsafeEngine } from './byte-regex.ts';
 import { EXPLANATION } from './cli-explanation.ts';
-import { type CrashWish, parseFamilies } from './crash.ts';
+import { ECHO_TIME } from './port-flags.ts';
 import {
-  ECHO_TIME,
-  type PortFlags,
-  type PortStepFlag,
-  portSettings,
-  portStepOf,
-  sendingOf,
-} from './port-flags.ts';
-import type { ArmedPattern, Script, Step } from './script.ts';
-import { bytesOfText, LINE_ENDS, type LineEnd, quoted, visible } from './text.ts';
-
-/** What a command line asks for. */
-export interface Request {
-  readonly script: Script;
-  /** Where the steps come from, when the command line has none; the file may say more, which flags override. */
-  readonly scriptFile: ScriptReference | undefined;
-  /** As given; undefined for the default ttys. */
-  readonly tty: string | undefined;
-  readonly baudRate: number | undefined;
-  readonly port: Pick<ConsoleOptions, 'format' | 'flow'>;
-  readonly timeoutMs: number | 'never';
-  readonly driver: 'tty' | 'serialport';
-  readonly echo: 'always' | 'on a terminal';
-  readonly findings: 'wanted' | 'optional';
-  readonly onFail: 'tail' | 'everything';
-  readonly verbosity: Verbosity;
-  readonly results: ResultsRequest | undefined;
-  /** File for everything that is said, both ways. */
-  readonly record: string | undefined;
-  /** A recording to take the board's place. */
-  readonly replay: string | undefined;
-  /** A recording to print as an asciinema file; nothing else is done. */
-  readonly toCast: string | undefined;
-}
-
-/** What becomes of test results in the board's output. */
-export interface ResultsRequest {
-  readonly format: ResultFormatName | 'auto';
-  readonly junit: string | undefined;
-  readonly json: string | undefined;
-}
-
-/** A script file that is to be loaded. */
-export interface ScriptReference {
-  readonly file: string;
-  readonly variables: readonly string[];
-  readonly lineEnd: LineEnd | undefined;
-  readonly run: 'on the ttys' | 'dry';
-  /** Flags that win over what the file says. */
-  readonly given: { readonly timeout: boolean; readonly crash: boolean };
-}
+  DEFAULT_FAIL,
+  DEFAULT_PASS,
+  type Flags,
+  type RawStep,
+  type Request,
+  requestOf,
+  STEPS_TIMEOUT,
+} from './request.ts';
+import { LINE_ENDS } from './text.ts';
 
 /** The names of the profiles were asked for instead. */
 export interface ProfileList {
@@ -68,11 +24,6 @@ export interface ProfileList {
 export interface Help {
   readonly help: string;
 }
-
-const STEPS_TIMEOUT = '60s';
-const DEFAULT_MODE_TIMEOUT = '15m';
-const DEFAULT_PASS = 'Completed: PASS';
-const DEFAULT_FAIL = 'Completed: FAIL';
 
 /**
  * `unsafe` runs the regexes of `--unsafe-regex`; not given, where that option is not.
@@ -96,47 +47,9 @@ export function parseCommandLine(
       cause: error,
     });
   }
-  const flags = command.opts<Flags>();
+  const flags = command.opts<Flags & { readonly listProfiles?: boolean }>();
   if (flags.listProfiles === true) return { profiles: 'wanted' };
-  refuseMixture(steps, flags);
   return requestOf(steps, flags, unsafe);
-}
-
-interface Flags extends PortFlags {
-  readonly pass?: readonly string[];
-  readonly fail?: readonly string[];
-  readonly passRegex?: readonly string[];
-  readonly failRegex?: readonly string[];
-  readonly ignoreAnsi?: boolean;
-  readonly tty?: string;
-  readonly baud?: number;
-  readonly eol?: LineEnd;
-  readonly script?: string;
-  readonly var?: readonly string[];
-  readonly dryRun?: boolean;
-  readonly listProfiles?: boolean;
-  readonly timeout?: string;
-  readonly driver: Request['driver'];
-  readonly crash?: string;
-  readonly expectCrash?: string | true;
-  readonly settle?: string;
-  readonly results?: ResultFormatName | 'auto' | 'none';
-  readonly junit?: string;
-  readonly resultsJson?: string;
-  readonly record?: string;
-  readonly replay?: string;
-  readonly toCast?: string;
-  readonly echo?: boolean;
-  readonly optional?: boolean;
-  readonly verboseOnFail?: boolean;
-  readonly quiet?: boolean;
-  readonly verbose?: boolean;
-}
-
-/** A step before escapes and the end of line are applied, which may be set after it. */
-interface RawStep {
-  readonly flag: 'send' | 'line' | 'expect' | 'regex' | 'pause' | 'fresh' | 'jig' | PortStepFlag;
-  readonly value: string;
 }
 
 function describe(steps: RawStep[]): Command {
@@ -222,6 +135,10 @@ function describe(steps: RawStep[]): Command {
     .addOption(
       new Option('--flow <control>', 'flow control').choices(['none', 'rtscts', 'xonxoff']).default('none'),
     )
+    .option(
+      '--no-follow',
+      'fail as soon as the tty goes away, though the device may come back (its reappear)',
+    )
     .addOption(
       new Option('--eol <end>', 'end of line of --line (default: lf)').choices(Object.keys(LINE_ENDS)),
     )
@@ -235,6 +152,7 @@ function describe(steps: RawStep[]): Command {
       '--verbose-on-fail',
       'on failure show all that is kept of what the board said, not the last lines',
     )
+    .option('--json <file>', 'write what became of it there as one JSON object; - is stdout')
     .option('--optional', 'write no finding to $SAI_FINDINGS')
     .option('-q, --quiet', 'say nothing but failures')
     .option('-v, --verbose', 'say what is going on')
@@ -244,155 +162,6 @@ function describe(steps: RawStep[]): Command {
     .exitOverride();
   command.on('option:fresh', () => steps.push({ flag: 'fresh', value: '' }));
   return command;
-}
-
-/** Which of the steps would come first, nobody could tell. */
-function refuseMixture(steps: readonly RawStep[], { script, ...flags }: Flags): void {
-  if (script !== undefined && steps[0]) {
-    throw new RigError(
-      'usage',
-      `--script: expected no steps on the command line, got --${steps[0].flag}; write it into the script`,
-    );
-  }
-  const alone = flags.var ? '--var' : flags.dryRun === true ? '--dry-run' : undefined;
-  if (script === undefined && alone !== undefined)
-    throw new RigError('usage', `${alone}: expected a --script that it is for, got none`);
-}
-
-function requestOf(rawSteps: readonly RawStep[], flags: Flags, unsafe: UnsafeEngine | undefined): Request {
-  const steps = rawSteps.map((raw) => stepOf(raw, LINE_ENDS[flags.eol ?? 'lf'], unsafe));
-  const isDefaultMode = steps.length === 0 && flags.script === undefined;
-  if (flags.record !== undefined && flags.replay !== undefined) {
-    throw new RigError(
-      'usage',
-      '--record: expected a board, got --replay, of which there is a recording already',
-    );
-  }
-  const results = resultsOf(flags);
-  const expectCrash = expectedCrash(flags, results);
-  const judgesByTexts = isDefaultMode && !results && !expectCrash;
-  const timeout = flags.timeout ?? (isDefaultMode ? DEFAULT_MODE_TIMEOUT : STEPS_TIMEOUT);
-  const armed = (which: 'pass' | 'fail', whenNone: string): ArmedPattern[] => {
-    const texts = flags[which] ?? [];
-    const regexes = flags[`${which}Regex`] ?? [];
-    const given = texts.length + regexes.length === 0 && judgesByTexts ? [whenNone] : texts;
-    return [
-      ...given.map((text) => literalPattern(text, `--${which}`)),
-      ...regexes.map((source) => regexPattern(source, `--${which}-regex`, unsafe)),
-    ];
-  };
-  return {
-    script: {
-      steps,
-      pass: armed('pass', DEFAULT_PASS),
-      fail: armed('fail', DEFAULT_FAIL),
-      crash: crashWish(flags, judgesByTexts ? 'none' : 'auto'),
-      ...(expectCrash ? { expectCrash } : {}),
-      settleMs: flags.settle === undefined ? 0 : parseDurationMs(flags.settle, '--settle'),
-      sending: sendingOf(flags),
-      escapeSequences: flags.ignoreAnsi === true ? 'ignored' : 'seen',
-    },
-    scriptFile:
-      flags.script === undefined
-        ? undefined
-        : {
-            file: flags.script,
-            variables: flags.var ?? [],
-            lineEnd: flags.eol,
-            run: flags.dryRun === true ? 'dry' : 'on the ttys',
-            given: { timeout: flags.timeout !== undefined, crash: flags.crash !== undefined },
-          },
-    tty: flags.tty ?? (judgesByTexts ? undefined : '0'),
-    baudRate: flags.baud,
-    port: portSettings(flags),
-    timeoutMs: timeout === 'never' ? 'never' : parseDurationMs(timeout, '--timeout'),
-    driver: flags.driver,
-    echo: flags.echo === true ? 'always' : 'on a terminal',
-    findings: flags.optional === true ? 'optional' : 'wanted',
-    onFail: flags.verboseOnFail === true ? 'everything' : 'tail',
-    verbosity: flags.quiet === true ? 'quiet' : flags.verbose === true ? 'verbose' : 'normal',
-    results,
-    record: flags.record,
-    replay: flags.replay,
-    toCast: flags.toCast,
-  };
-}
-
-function resultsOf({ results, junit, resultsJson }: Flags): ResultsRequest | undefined {
-  const isWanted = junit !== undefined || resultsJson !== undefined;
-  if (results === 'none' && isWanted) {
-    throw new RigError(
-      'usage',
-      '--results none: expected a format for --junit and --results-json, got none; leave it out for auto',
-    );
-  }
-  const format = results ?? (isWanted ? 'auto' : 'none');
-  return format === 'none' ? undefined : { format, junit, json: resultsJson };
-}
-
-function crashWish({ crash }: Flags, byDefault: CrashWish): CrashWish {
-  if (crash === undefined) return byDefault;
-  return crash === 'auto' || crash === 'none' ? crash : parseFamilies(crash, '--crash');
-}
-
-function expectedCrash(flags: Flags, results: ResultsRequest | undefined): Script['expectCrash'] {
-  if (flags.expectCrash === undefined) return undefined;
-  const other = flags.pass ? '--pass' : flags.passRegex ? '--pass-regex' : results ? '--results' : undefined;
-  if (other !== undefined) {
-    throw new RigError(
-      'usage',
-      `--expect-crash: expected no ${other}, which says what else is a pass, got both; do them one after the other`,
-    );
-  }
-  return flags.expectCrash === true ? 'any' : parseFamilies(flags.expectCrash, '--expect-crash');
-}
-
-function stepOf({ flag, value }: RawStep, lineEnd: string, unsafe: UnsafeEngine | undefined): Step {
-  const text = flag === 'fresh' ? '--fresh' : `--${flag} ${quoted(Buffer.from(value))}`;
-  switch (flag) {
-    case 'send':
-      return { kind: 'send', text, bytes: someBytes(value, '--send') };
-    case 'line':
-      return {
-        kind: 'send',
-        text,
-        bytes: Buffer.concat([bytesOfText(value, '--line'), Buffer.from(lineEnd)]),
-      };
-    case 'expect': {
-      const { pattern, shown } = literalPattern(value, '--expect');
-      return { kind: 'expect', text, choice: [pattern], shown };
-    }
-    case 'regex': {
-      const { pattern, shown } = regexPattern(value, '--regex', unsafe);
-      return { kind: 'expect', text, choice: [pattern], shown };
-    }
-    case 'pause':
-      return { kind: 'pause', text, pauseMs: parseDurationMs(value, '--pause') };
-    case 'fresh':
-      return { kind: 'fresh', text };
-    case 'jig':
-      if (value === '') throw new RigError('usage', '--jig: expected the name of a sequence, got none');
-      return { kind: 'jig', text, sequence: value };
-    default:
-      return portStepOf(flag, value, text);
-  }
-}
-
-function literalPattern(text: string, flag: string): ArmedPattern {
-  const bytes = someBytes(text, flag);
-  return { pattern: { kind: 'literal', bytes }, shown: quoted(bytes) };
-}
-
-function regexPattern(source: string, flag: string, unsafe: UnsafeEngine | undefined): ArmedPattern {
-  const regex = new ByteRegex(source, flag, unsafe);
-  return { pattern: { kind: 'regex', regex }, shown: `/${visible(Buffer.from(source))}/` };
-}
-
-function someBytes(text: string, flag: string): Uint8Array {
-  const bytes = bytesOfText(text, flag);
-  if (bytes.length === 0)
-    throw new RigError('usage', `${flag}: expected at least one byte of text, got none`);
-  return bytes;
 }
 
 function parseBaudRate(text: string): number {

@@ -1,6 +1,6 @@
 /** What a session waits by: the time of day, or that of a recording. */
 export interface Clock {
-  /** Calls once, `ms` from now. */
+  /** Calls once, `ms` from now; in a process that was held up, not before it has read what came meanwhile. */
   after(ms: number, act: () => void): ClockTimer;
   /** Calls once what has arrived by now has been read: bytes in the kernel's queue are not silence. */
   onceRead(act: () => void): void;
@@ -14,15 +14,27 @@ export interface ClockTimer {
 
 export const REAL_CLOCK: Clock = {
   after(ms, act) {
-    const timer = setTimeout(act, ms);
-    return { refresh: () => void timer.refresh(), cancel: () => clearTimeout(timer) };
+    let reading: NodeJS.Immediate | undefined;
+    // The event loop reads between its timers and its immediates.
+    const timer = setTimeout(() => {
+      reading = setImmediate(act);
+    }, ms);
+    return {
+      refresh: () => {
+        clearImmediate(reading);
+        timer.refresh();
+      },
+      cancel: () => {
+        clearImmediate(reading);
+        clearTimeout(timer);
+      },
+    };
   },
-  // The event loop reads between its timers and its immediates.
   onceRead: (act) => void setImmediate(act),
 };
 
 /** @throws the reason of `signal` */
-export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+export function pause(clock: Pick<Clock, 'after'>, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
     const stop = (): void => {

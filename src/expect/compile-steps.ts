@@ -20,6 +20,7 @@ const INSTRUCTION_LIMIT = 10_000;
 /** What all files of one script have in common. */
 export interface Shared {
   readonly unsafe: UnsafeEngine | undefined;
+  readonly files: Makings['files'];
   /** Counts up. */
   instructions: number;
   counters: number;
@@ -75,7 +76,7 @@ class Compiler {
     this.#shared = shared;
     this.#onTty = onTty;
     this.#labelNames = labelNames;
-    this.#makings = { file, unsafe: shared.unsafe };
+    this.#makings = { file, unsafe: shared.unsafe, files: shared.files };
   }
 
   async compile(steps: readonly unknown[], path: Path): Promise<readonly Instruction[]> {

@@ -44,8 +44,10 @@ export class CrashAftermath {
 
   report(transcript: Transcript): CrashReport {
     const { family, line } = this.#event;
-    const lines = transcript.lines().map((each) => each.replaceAll(/\\e\[[\d;]*m|\\r$/g, ''));
-    const at = lines.findLastIndex((each) => each.includes(line.slice(0, 40)));
+    const lines = transcript.lines().map((each) => each.replaceAll(/\\e\[[\d;]*[A-Za-z]|\\r$/g, ''));
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the colours of the line
+    const shown = line.replaceAll(/\x1b\[[\d;]*[A-Za-z]/g, '').slice(0, 40);
+    const at = lines.findLastIndex((each) => each.includes(shown));
     const text = lines.slice(Math.max(0, at - LINES_BEFORE)).join('\n');
     return { family, line, evidence: evidenceIn(family, line, text) };
   }

@@ -27,11 +27,13 @@ export class CrashDump {
   #sizeBytes = 0;
   /** Of the line that has not ended. */
   #lineBytes = 0;
+  #isNextStart = false;
+  #isLast = false;
   #isOver = false;
 
   constructor(family: CrashFamily | 'device') {
     const known = CRASH_KNOWLEDGE.find((each) => each.family === family);
-    this.#last = known?.last;
+    this.#last = known?.last?.();
   }
 
   /** Whether its last line has come, or the next start of the board, or too much. */
@@ -45,30 +47,34 @@ export class CrashDump {
     for (let from = 0; !this.#isOver && from < chunk.length; ) {
       const newline = chunk.indexOf(NEWLINE, from);
       const end = newline < 0 ? chunk.length : newline + 1;
-      const [line] = this.#lines.push(chunk.subarray(from, end));
+      for (const line of this.#lines.push(chunk.subarray(from, end))) this.#look(line);
       this.#lineBytes += end - from;
       this.#sizeBytes += end - from;
       from = end;
-      if (line === undefined) break;
-      used += this.#takeLine(line);
+      if (newline < 0) break;
+      used += this.#takeLine();
     }
     if (this.#sizeBytes >= DUMP_LIMIT_BYTES) this.#isOver = true;
     return used;
   }
 
-  #takeLine(line: string): number {
+  #look(line: string): void {
+    this.#isNextStart ||= this.#boots.some((boot) => boot.test(line));
+    this.#isLast ||= this.#last?.test(line) === true;
+  }
+
+  #takeLine(): number {
     const lineBytes = this.#lineBytes;
     this.#lineBytes = 0;
-    const isNextStart = this.#boots.some((boot) => boot.test(line));
-    this.#isOver = isNextStart || this.#last?.test(line) === true;
-    return isNextStart ? 0 : lineBytes;
+    this.#isOver = this.#isNextStart || this.#isLast;
+    return this.#isNextStart ? 0 : lineBytes;
   }
 }
 
 /** What a dump says beyond its first line: `pc 0x400d1234, address 0x00000000`. `text` may hold what came before it. */
 export function evidenceIn(family: CrashFamily | 'device', firstLine: string, text: string): string {
   const facts = new Map<Fact, string>();
-  for (const regex of CRASH_KNOWLEDGE.find((each) => each.family === family)?.evidence ?? []) {
+  for (const regex of CRASH_KNOWLEDGE.find((each) => each.family === family)?.evidence() ?? []) {
     const groups = regex.exec(text)?.groups ?? {};
     for (const fact of FACTS) {
       const value = groups[fact];

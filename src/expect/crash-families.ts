@@ -10,21 +10,25 @@ export interface CrashStart {
   readonly source: string;
 }
 
+/** Regular expressions are made when there is a crash: those that there are would be a twentieth of every start. */
 export interface CrashKnowledge {
   readonly family: CrashFamily;
   readonly starts: readonly CrashStart[];
   /** The dump's last line. Without one, or when it does not come, the dump ends with quiet. */
-  readonly last?: RegExp;
+  readonly last?: () => RegExp;
   /** What is told beside the first line: `pc`, `address`, `task`, `reason`. The first match of each name counts. */
-  readonly evidence: readonly RegExp[];
+  readonly evidence: () => readonly RegExp[];
 }
 
-/** In front of a line, the log back ends of Zephyr put colour, time, level and module, or `E: `. */
-const ZEPHYR = String.raw`^(?:\x1b\[[\d;]*m)*(?:\[[^\]\r\n]+\] )?(?:\x1b\[[\d;]*m)*(?:<err> \w+: |E: )?`;
-/** The same for printk: level, time and caller. */
-const PRINTK = String.raw`^(?:<\d>)?(?:\[ *\d+\.\d{6}\](?:\[ *[TC]\d+\])? )?`;
-const NUTTX = String.raw`^(?:\[ *\d+\.\d{6}\] (?:\[ *\w+\] )?)?`;
-const ESP_LOG = String.raw`^(?:\x1b\[[\d;]*m)?E \(\d+\) `;
+/**
+ * In front of a line, the log back ends of Zephyr put colour, time, level, thread and module, or `E: `; its shell the
+ * prompt that it takes back.
+ */
+const ZEPHYR = String.raw`^(?:[^\x1b\r\n]{1,32}\x1b\[\d+D\x1b\[J)?(?:\x1b\[[\d;]*m)*(?:\[[^\]\r\n]+\] )?(?:\x1b\[[\d;]*m)*(?:<err> (?:\[[^\]\r\n]*\] )?[\w./]+: |E: )?`;
+/** The same for printk: level, time and caller. With a time also behind the prompt that a shell has left in the line. */
+const PRINTK = String.raw`(?:^(?:<\d>)?|(?:^<\d>)?\[ *\d+\.\d{6}\](?:\[ *[TC]\d+\])? )`;
+const NUTTX = String.raw`^(?:\x1b\[[\d;]*m)*(?:\[ *\d+\.\d{6}\] )?(?:\[ *\w+\] )*`;
+const ESP_LOG = String.raw`^(?:\x1b\[[\d;]*m)?E \([\d:.]+\) `;
 const REST = String.raw`[^\r\n]*`;
 
 /** `word`, at the beginning of the line or after `before`, and the rest of the line. */
@@ -32,16 +36,24 @@ function line(word: string, before = '^', after = ''): CrashStart {
   return { word, source: `${before}${escaped(word)}${after}${REST}` };
 }
 
+/** The same, and nothing else in the line. */
+function whole(word: string, before = '^', after = ''): CrashStart {
+  return { word, source: String.raw`${before}${escaped(word)}${after}\r?$` };
+}
+
 function escaped(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\/]/g, String.raw`\$&`);
 }
+
+/** What the kernel puts behind each way to die. Source: Linux, arch/*'s die(). */
+const DIE_COUNT = String.raw`[^\r\n]*\[#[1-9]\d*\]`;
 
 export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
   {
     // Source: the firmware of the virtual lab's Uno.
     family: 'sai-uno',
     starts: [line('*** PANIC: ')],
-    evidence: [],
+    evidence: () => [],
   },
   {
     // Source: ESP-IDF, components/esp_system/panic.c, port/panic_handler.c, task_wdt/task_wdt.c, port/brownout.c;
@@ -52,11 +64,18 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       line('abort() was called at PC 0x', '^', String.raw`[0-9a-fA-F]+ on core \d`),
       line('assert failed: ', '^', String.raw`[^ \r\n]+ [^ \r\n]+:\d+ \(`),
       line('***ERROR*** A stack overflow in task ', '^', String.raw`[^\r\n]+ has been detected`),
-      line('Brownout detector was triggered', String.raw`^(?:\x1b\[[\d;]*m)?(?:E \(\d+\) [\w.]+: )?`),
+      line('ESP_ERROR_CHECK failed: esp_err_t 0x'),
+      whole('Stack smashing protect failure!'),
+      line('Fatal exception (', '^', String.raw`\d+\): [A-Z]`),
+      whole(
+        'Brownout detector was triggered',
+        String.raw`^(?:\x1b\[[\d;]*m)?(?:E (?:\([\d:.]+\) )?[\w.]+: )?`,
+        String.raw`[ .]*(?:\x1b\[[\d;]*m)?`,
+      ),
       line('task_wdt: Task watchdog got triggered', ESP_LOG),
     ],
-    last: /^Rebooting\.\.\.|^CPU halted\./,
-    evidence: [
+    last: () => /^Rebooting\.\.\.|^CPU halted\./,
+    evidence: () => [
       /^(?:PC|MEPC) +: (?<pc>0x[0-9a-f]{8})/m,
       /^Backtrace: ?(?<pc>0x[0-9a-f]{8}):/m,
       /(?:EXCVADDR|MTVAL) *: (?<address>0x[0-9a-f]{8})/,
@@ -71,8 +90,8 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       line('>>> ZEPHYR FATAL ERROR ', ZEPHYR, String.raw`\d+: `),
       line('ASSERTION FAIL [', ZEPHYR, String.raw`[^\r\n]*\] @ `),
     ],
-    last: /Halting system|Resetting system/,
-    evidence: [
+    last: () => /Halting system|Resetting system/,
+    evidence: () => [
       /Faulting instruction address \(r15\/pc\): (?<pc>0x[0-9a-f]+)/,
       /mepc: (?<pc>0x[0-9a-f]+|[0-9a-f]{8,16})/,
       /(?:MMFAR|BFAR) Address: (?<address>0x[0-9a-f]+)/,
@@ -85,17 +104,26 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
     family: 'linux',
     starts: [
       line('Kernel panic - not syncing: ', PRINTK),
-      line('Unable to handle kernel ', PRINTK, String.raw`[^\r\n]+ at virtual address `),
+      line(
+        'Unable to handle kernel ',
+        String.raw`${PRINTK}(?:CPU \d+ )?`,
+        String.raw`[^\r\n]+ at virtual address `,
+      ),
       line('BUG: kernel NULL pointer dereference, address: ', PRINTK),
       line('BUG: unable to handle ', PRINTK, String.raw`[^\r\n]+`),
-      line('Internal error: Oops', PRINTK),
-      line('Oops: ', PRINTK, String.raw`[^\r\n]*\[#\d+\]`),
+      line('BUG: Kernel NULL pointer dereference ', PRINTK),
+      line('Internal error: ', PRINTK, DIE_COUNT),
+      line('Oops', PRINTK, String.raw`(?:(?:: | - )[^\r\n]*| )?\[#[1-9]\d*\]`),
+      line('general protection fault', PRINTK, DIE_COUNT),
+      line('divide error: ', PRINTK, DIE_COUNT),
+      line('invalid opcode: ', PRINTK, DIE_COUNT),
       line('kernel BUG at ', PRINTK, String.raw`[^ \r\n]+:\d+!`),
-      line('BUG: KASAN: ', PRINTK),
-      line('watchdog: BUG: soft lockup - CPU#', PRINTK),
+      line('BUG: K', PRINTK, '(?:ASAN|FENCE|MSAN): '),
+      line('watchdog: BUG: soft lockup - CPU#', `${PRINTK}(?:NMI )?`),
+      line('watchdog: Watchdog detected hard LOCKUP on cpu ', `${PRINTK}(?:NMI )?`),
     ],
-    last: /---\[ end Kernel panic - not syncing/,
-    evidence: [
+    last: () => /---\[ end Kernel panic - not syncing/,
+    evidence: () => [
       /\bRIP: \w+:(?<pc>\S+)/,
       /\bpc : (?<pc>\S+)/,
       /\bPC is at (?<pc>\S+)/,
@@ -108,16 +136,16 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
     // Source: U-Boot, arch/arm/lib/interrupts_64.c, arch/arm/lib/interrupts.c, arch/riscv/lib/interrupts.c, lib/hang.c.
     family: 'u-boot',
     starts: [
-      line('"Synchronous Abort" handler, esr 0x'),
+      line('"Synchronous Abort" handler, esr 0x', '^(?:Bad mode in )?'),
       line('"Error" handler, esr 0x'),
       { word: 'data abort', source: String.raw`^data abort\r?$` },
       { word: 'prefetch abort', source: String.raw`^prefetch abort\r?$` },
       { word: 'undefined instruction', source: String.raw`^undefined instruction\r?$` },
-      line('Unhandled exception: ', '^', '[A-Z]'),
+      line('Unhandled exception: ', '^', '(?:Instruction|Illegal|Breakpoint|Load|Store|Environment)'),
       line('### ERROR ### Please RESET the board ###'),
     ],
-    last: /^### ERROR ### Please RESET the board ###|^resetting \.\.\./m,
-    evidence: [
+    last: () => /^### ERROR ### Please RESET the board ###|^resetting \.\.\./m,
+    evidence: () => [
       /^elr: [0-9a-f]+ lr : [0-9a-f]+ \(reloc\)\s+^elr: (?<pc>[0-9a-f]{8,16})/m,
       /^elr: (?<pc>[0-9a-f]{8,16})/m,
       /^pc : \[<(?<pc>[0-9a-f]{8})>\]/m,
@@ -126,10 +154,15 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
     ],
   },
   {
-    // Source: Trusted Firmware-A, bl31/aarch64/crash_reporting.S, common/aarch64/debug.S.
+    // Source: Trusted Firmware-A, bl31/aarch64/crash_reporting.S, common/aarch64/debug.S, lib/libc/assert.c.
     family: 'tf-a',
-    starts: [line('PANIC at PC : 0x'), line('Unhandled Exception in EL3.'), line('PANIC in EL3.')],
-    evidence: [
+    starts: [
+      line('PANIC at PC : 0x'),
+      line('Unhandled Exception in EL3.'),
+      line('PANIC in EL3.'),
+      whole('ASSERT: ', '^', String.raw`[^ :\r\n]+\.[chS]:\d+(?::[^\r\n]*)?`),
+    ],
+    evidence: () => [
       /PANIC at PC : (?<pc>0x[0-9a-f]+)/,
       /^elr_el3 += (?<pc>0x[0-9a-f]+)/m,
       /^x30 += (?<pc>0x[0-9a-f]+)/m,
@@ -139,8 +172,8 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
     // Source: Mbed OS, platform/source/TARGET_CORTEX_M/mbed_fault_handler.c, platform/source/mbed_error.c.
     family: 'mbed',
     starts: [line('++ MbedOS Fault Handler ++'), line('++ MbedOS Error Info ++')],
-    last: /^-- MbedOS Error Info --/m,
-    evidence: [
+    last: () => /^-- MbedOS Error Info --/m,
+    evidence: () => [
       /^PC +: (?<pc>[0-9A-F]{8})/m,
       /^Location: (?<pc>0x[0-9A-F]+)/m,
       /^(?:MMFAR|BFAR) +: (?<address>[0-9A-F]{8})/m,
@@ -150,15 +183,26 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
     ],
   },
   {
+    // Source: newlib, libc/stdlib/assert.c, which configASSERT mostly comes to; FreeRTOS, Demo/*: vAssertCalled.
+    family: 'freertos',
+    starts: [
+      line('" failed: file "', String.raw`^assertion "[^\r\n]*`, String.raw`[^\r\n]*", line \d+`),
+      line('vAssertCalled( ', '^', String.raw`[^ \r\n]+, \d+`),
+      line('ASSERT! Line ', '^', String.raw`\d+, file `),
+    ],
+    evidence: () => [],
+  },
+  {
     // Source: J. Yiu, The Definitive Guide to the ARM Cortex-M3, hard_fault_handler_c; nRF5 SDK,
-    // components/libraries/hardfault/hardfault_implementation.c; CmBacktrace, cm_backtrace.c with cmb_en_US.h.
+    // components/libraries/hardfault/hardfault_implementation.c; CmBacktrace, cm_backtrace.c with cmb_en_US.h; STM32Cube, main.c: assert_failed.
     family: 'cortex-m',
     starts: [
       line('[Hard fault handler - all numbers in hex]'),
       line('HARD FAULT at 0x', String.raw`^(?:\x1b\[[\d;]*m)*(?:<error> hardfault: )?`),
-      line('Fault on ', '^', '(?:interrupt or bare metal|thread )'),
+      line('Fault on ', '^', String.raw`(?:interrupt or bare metal\(|thread )`),
+      line('Wrong parameters value: file ', '^', String.raw`[^\r\n]+ on line \d+`),
     ],
-    evidence: [/^PC(?: \[R15\])? *= *(?<pc>[0-9a-fA-Fx]+)/m, /HARD FAULT at (?<pc>0x[0-9A-Fa-f]+)/],
+    evidence: () => [/^PC(?: \[R15\])? *= *(?<pc>[0-9a-fA-Fx]+)/m, /HARD FAULT at (?<pc>0x[0-9A-Fa-f]+)/],
   },
   {
     // Source: NuttX, sched/misc/assert.c; arch/arm/src/armv7-m/arm_hardfault.c, arch/risc-v/src/common/riscv_exception.c.
@@ -171,7 +215,7 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       ),
       line('PANIC!!! ', String.raw`${NUTTX}\w+: `),
     ],
-    evidence: [
+    evidence: () => [
       /EPC: (?<pc>[0-9a-f]{8,16})/,
       /\bPC: (?<pc>[0-9a-f]{8})/,
       /MTVAL: (?<address>[0-9a-f]{8,16})/,
@@ -182,8 +226,8 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
     // Source: RIOT, core/lib/panic.c; core/lib/assert.c.
     family: 'riot',
     starts: [line('*** RIOT kernel panic:', String.raw`^(?:[^ \r\n]+:\d+ => )?`)],
-    last: /^\*\*\* (?:halted|rebooting)\./m,
-    evidence: [
+    last: () => /^\*\*\* (?:halted|rebooting)\./m,
+    evidence: () => [
       /RIOT kernel panic:\s+(?<reason>\S.*?) *$/m,
       /^ *pc: (?<pc>0x[0-9a-f]+)/m,
       /^(?<pc>0x[0-9a-f]{6,16})\s+^\*\*\* RIOT/m,
@@ -193,7 +237,7 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
     // Source: pico-sdk, src/rp2_common/pico_platform_panic/panic.c.
     family: 'pico',
     starts: [{ word: '*** PANIC ***', source: String.raw`^\*\*\* PANIC \*\*\*\r?$` }],
-    evidence: [/\*\*\* PANIC \*\*\*\s+(?<reason>\S.*?) *$/m],
+    evidence: () => [/\*\*\* PANIC \*\*\*\s+(?<reason>\S.*?) *$/m],
   },
   {
     // Source: MicroPython, ports/stm32/stm32_it.c, ports/*/main.c: nlr_jump_fail; CircuitPython, supervisor/shared/safe_mode.c.
@@ -201,11 +245,12 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
     starts: [
       { word: 'HardFault', source: String.raw`^HardFault\r?$` },
       { word: 'FATAL ERROR:', source: String.raw`^FATAL ERROR:\r?$` },
-      line('FATAL: uncaught exception '),
+      line('FATAL: uncaught exception ', '^', '(?:0x)?[0-9a-f]{4}'),
+      line('NLR jump failed, val=', '^', '(?:0x)?[0-9a-f]+'),
       line('You are in safe mode because:'),
       line('Hard fault: memory access or instruction error.'),
     ],
-    evidence: [
+    evidence: () => [
       /^PC +(?<pc>[0-9a-f]{8})/m,
       /safe mode because:\s+(?<reason>\S.*?) *$/m,
       /^FATAL ERROR:\s+(?<reason>\S.*?) *$/m,
@@ -220,8 +265,8 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
         source: String.raw`^Traceback \(most recent call last\):\r?$`,
       },
     ],
-    last: /^(?!Traceback)[A-Za-z_][\w.]*(?:: .*)?$/,
-    evidence: [
+    last: () => /^(?!Traceback)[A-Za-z_][\w.]*(?:: .*)?$/,
+    evidence: () => [
       /^(?<reason>(?!Traceback)[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Iteration)\b.*?) *$/m,
     ],
   },
@@ -230,12 +275,19 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
     family: 'arduino-esp8266',
     starts: [
       { word: 'Exception (', source: String.raw`^Exception \(\d+\):\r?$` },
-      { word: 'Soft WDT reset', source: String.raw`^Soft WDT reset\r?$` },
+      whole('Soft WDT reset', '^', '(?: - deliberate infinite loop detected)?'),
+      line('Stack smashing detected at 0x'),
+      whole('Stack overflow detected'),
+      line('Fatal exception ', '^', String.raw`\d+\(\w+\):`),
       line('User exception (panic/abort/assert)'),
       line('Panic ', '^', String.raw`[^ \r\n]+:\d+ `),
     ],
-    last: /^<<<stack<<</,
-    evidence: [/\bepc1=(?<pc>0x[0-9a-f]{8})/, /\bexcvaddr=(?<address>0x[0-9a-f]{8})/, /^ctx: (?<task>\w+)/m],
+    last: () => /^<<<stack<<</,
+    evidence: () => [
+      /\bepc1=(?<pc>0x[0-9a-f]{8})/,
+      /\bexcvaddr=(?<address>0x[0-9a-f]{8})/,
+      /^ctx: (?<task>\w+)/m,
+    ],
   },
   {
     // Source: Rust, library/std/src/panicking.rs; esp-backtrace, src/lib.rs.
@@ -243,13 +295,14 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
     starts: [
       line(
         'panicked at ',
-        String.raw`^(?:\[?ERROR\]? +)?(?:thread '[^'\r\n]*' )?`,
+        String.raw`^(?:\d+(?:\.\d+)? +)?(?:\[?ERROR\]? +)?(?:thread '[^'\r\n]*' (?:\(\d+\) )?)?`,
         String.raw`(?:'|[^ \r\n]+:\d+:\d+)`,
       ),
       line('!! A panic occured ', '^(?:ERROR +)?'),
+      line("Exception '", '^', String.raw`[A-Z][^'\r\n]*' mepc=0x`),
       line(' PANIC ======', '^=+'),
     ],
-    evidence: [
+    evidence: () => [
       /panicked at [^'\r\n]+:\d+:\d+:\s+(?<reason>\S.*?) *$/m,
       /panicked at '(?<reason>[^\r\n]*?)',/,
     ],
@@ -257,9 +310,15 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
   {
     // Source: Go, src/runtime/panic.go; TinyGo, src/runtime/panic.go.
     family: 'go',
-    starts: [line('panic: runtime error'), line('fatal error: all goroutines are asleep - deadlock!')],
-    last: /^exit status \d+/,
-    evidence: [/runtime error at (?<pc>0x[0-9a-f]+)/, /\baddr=(?<address>0x[0-9a-f]+) pc=(?<pc>0x[0-9a-f]+)/],
+    starts: [
+      line('panic: runtime error', '^', '(?:: | at 0x)'),
+      line('fatal error: all goroutines are asleep - deadlock!'),
+    ],
+    last: () => /^exit status \d+/,
+    evidence: () => [
+      /runtime error at (?<pc>0x[0-9a-f]+)/,
+      /\baddr=(?<address>0x[0-9a-f]+) pc=(?<pc>0x[0-9a-f]+)/,
+    ],
   },
   {
     // Source: LLVM, compiler-rt/lib/asan/asan_report.cpp, lib/ubsan/ubsan_diag.cpp.
@@ -268,8 +327,8 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
       line('Sanitizer: ', String.raw`^=+\d+==(?:ERROR|WARNING): (?:Address|Leak|Memory|Thread|HWAddress)`),
       line(': runtime error: ', String.raw`^[^ :\r\n]+:\d+:\d+`),
     ],
-    last: /^=+\d+==ABORTING/,
-    evidence: [/\bat pc (?<pc>0x[0-9a-f]+)/, /\bon (?:unknown )?address (?<address>0x[0-9a-f]+)/],
+    last: () => /^=+\d+==ABORTING/,
+    evidence: () => [/\bat pc (?<pc>0x[0-9a-f]+)/, /\bon (?:unknown )?address (?<address>0x[0-9a-f]+)/],
   },
   {
     // Source: glibc, debug/fortify_fail.c, malloc/malloc.c: malloc_printerr, assert/assert.c; libstdc++, vterminate.cc.
@@ -279,25 +338,29 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
         ' detected ***: terminated',
         String.raw`^\*\*\* (?:stack smashing|buffer overflow|bit out of range 0 - FD_SETSIZE on fd_set)`,
       ),
-      line('free(): ', '^', '(?:invalid|double free|corrupted)'),
+      line(
+        'free(): ',
+        '^',
+        '(?:invalid (?:pointer|size|next size)|double free detected|corrupted unsorted|unaligned chunk)',
+      ),
       line('double free or corruption ('),
       line('malloc(): ', '^', '(?:invalid|corrupted|unaligned|unsorted|smallbin|mismatching|memory)'),
-      line('corrupted size vs. prev_size'),
+      whole('corrupted size vs. prev_size', '^', '(?: while consolidating| in fastbins)?'),
       {
         word: 'Assertion `',
         source: String.raw`^[^ \r\n]+: [^\r\n]+:\d+: [^\r\n]+: Assertion \`[^\r\n]*' failed\.`,
       },
       line("terminate called after throwing an instance of '"),
-      line('Segmentation fault', '^', String.raw`(?: \(core dumped\))?`),
+      whole('Segmentation fault', '^', String.raw`(?: \(core dumped\))?`),
     ],
-    last: /^Aborted/,
-    evidence: [/^ +what\(\): +(?<reason>.+?) *$/m],
+    last: () => /^Aborted/,
+    evidence: () => [/^ +what\(\): +(?<reason>.+?) *$/m],
   },
   {
     // Source: QEMU, target/arm/helper.c, cpu-target.c: cpu_abort, linux-user/signal.c.
     family: 'qemu',
     starts: [line('qemu: fatal: '), line('qemu: uncaught target signal ')],
-    evidence: [/\bR15=(?<pc>[0-9a-f]{8})/, /\bpc=(?<pc>[0-9a-f]{8,16})/i],
+    evidence: () => [/\bR15=(?<pc>[0-9a-f]{8})/, /\bpc=(?<pc>[0-9a-f]{8,16})/i],
   },
 ];
 

@@ -24,6 +24,8 @@ interface Removed {
 /** Takes escape sequences out of a byte stream in any chunking, and remembers where the last ones stood. */
 export class EscapeSequences {
   #begun: Uint8Array = new Uint8Array();
+  /** How many bytes of the begun one are no longer anybody's: a sequence if it becomes one, else nothing. */
+  #spentBytes = 0;
   #removed: Removed[] = [];
   #removedBytes = 0;
 
@@ -31,19 +33,25 @@ export class EscapeSequences {
   strip(chunk: Uint8Array, offset: number): Uint8Array {
     if (this.#begun.length === 0 && !chunk.includes(ESCAPE_BYTE)) return chunk;
     const text = Buffer.concat([this.#begun, chunk]).toString('latin1');
+    const spent = this.#spentBytes;
     this.#begun = new Uint8Array();
+    this.#spentBytes = 0;
     let plain = '';
     for (let at = 0; at < text.length; ) {
       const next = text.indexOf(ESCAPE, at);
       plain += text.slice(at, next < 0 ? text.length : next);
       if (next < 0) break;
+      const gone = next === 0 ? spent : 0;
       at = next;
       const whole = matchAt(WHOLE, text, at);
-      if (whole !== undefined) this.#remember(offset + plain.length, whole);
+      if (whole !== undefined) this.#remember(offset + plain.length, whole.slice(gone));
       const begun = whole ?? matchAt(BEGUN, text, at);
-      if (whole === undefined && begun !== undefined) this.#begun = Buffer.from(begun, 'latin1');
-      if (begun === undefined) plain += ESCAPE;
-      at += begun?.length ?? 1;
+      if (whole === undefined && begun !== undefined) {
+        this.#begun = Buffer.from(begun, 'latin1');
+        this.#spentBytes = gone;
+      }
+      if (begun === undefined && gone === 0) plain += ESCAPE;
+      at += begun?.length ?? Math.max(gone, 1);
     }
     return Buffer.from(plain, 'latin1');
   }
@@ -56,13 +64,20 @@ export class EscapeSequences {
       pieces.push(plain.subarray(from, at - offset), bytes);
       from = at - offset;
     }
-    return Buffer.concat([...pieces, plain.subarray(from), this.#begun]);
+    return Buffer.concat([...pieces, plain.subarray(from), this.#begun.subarray(this.#spentBytes)]);
   }
 
   /** What stood before that place of the plain text will not be asked for again. */
   forgetBefore(offset: number): void {
     this.#removed = this.#removed.filter(({ at }) => at >= offset);
     this.#removedBytes = this.#removed.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  }
+
+  /** Nothing of what came so far is to be given back, or to become text. */
+  spend(): void {
+    this.#removed = [];
+    this.#removedBytes = 0;
+    this.#spentBytes = this.#begun.length;
   }
 
   #remember(at: number, sequence: string): void {

@@ -4,8 +4,12 @@ import type { Instruction } from './script.ts';
 import type { LoadedScript } from './script-file.ts';
 import { explainStep } from './step-kinds.ts';
 
-/** What a script would do, in words, for `--dry-run`. */
-export function explainPlan(loaded: LoadedScript, timeoutMs: number | 'never'): string {
+/** What a script would do, in words, for `--dry-run`; `besides` are lines about what else decides. */
+export function explainPlan(
+  loaded: LoadedScript,
+  timeoutMs: number | 'never',
+  besides: readonly string[] = [],
+): string {
   const { name, about, variables, script } = loaded;
   const always = (what: string, patterns: readonly { readonly shown: string }[]): string[] =>
     patterns.length === 0
@@ -18,6 +22,7 @@ export function explainPlan(loaded: LoadedScript, timeoutMs: number | 'never'): 
     ...explainAll(script.steps, ''),
     ...always('fail', script.fail),
     ...always('pass', script.pass),
+    ...besides,
     `all of it ${time}`,
     '',
   ].join('\n');

@@ -18,8 +18,11 @@ export interface Transfer {
   readonly path: string;
 }
 
+/** Of lrzsz, by what asks for it: a flag of the command line, or a step of a script. */
+export const TRANSFER_PROGRAMS = { ysend: 'sb', xsend: 'sx', yreceive: 'rb' } as const;
+
 /** What a transfer goes through. */
-export interface TransferPort {
+interface TransferPort {
   readonly send: (bytes: Uint8Array, signal?: AbortSignal) => Promise<void>;
   /** Told now and then: `fw.bin: 45 %`. */
   readonly onProgress: (text: string) => void;
@@ -33,6 +36,9 @@ const CANCEL = Buffer.from('\x18'.repeat(8) + '\b'.repeat(8), 'latin1');
 
 /** A tty that takes nothing any more is not waited for. */
 const CANCEL_LIMIT_MS = 1000;
+
+/** Without its frame. Source: the XMODEM reference. */
+const SMALLEST_BLOCK_BYTES = 128;
 
 /** What is kept of what the program says. */
 const WORDS_LIMIT = 4096;
@@ -59,18 +65,35 @@ export function checkTransfer({ program, path }: Transfer, what: string): void {
 }
 
 /** How a transfer ended. */
-export interface TransferOutcome {
+interface TransferOutcome {
   /** In the program's own words; undefined when all went well. */
   readonly failure: string | undefined;
   /** What the board said that the program did not take. */
   readonly rest: Uint8Array;
 }
 
+/** A transfer that has begun. */
+interface RunningTransfer {
+  /** Bytes from the board, in order. */
+  push(chunk: Uint8Array): void;
+  /** @throws {RigError} blame `unavailable` where lrzsz is not installed; the reason of `signal` */
+  end(signal: AbortSignal): Promise<TransferOutcome>;
+}
+
+export type StartTransfer = (transfer: Transfer, port: TransferPort) => RunningTransfer;
+
+export const startTransfer: StartTransfer = (transfer, port) => new FileTransfer(transfer, port);
+
+/** As flags and steps call it: `ysend`. */
+export function transferName({ program }: Transfer): string {
+  return Object.entries(TRANSFER_PROGRAMS).find(([, each]) => each === program)?.[0] ?? program;
+}
+
 /**
  * One transfer. The program gets pipes and not the tty, which it would set and flush as it likes; it is given no more
  * bytes than it takes, so that what the board says after the transfer is left over here.
  */
-export class FileTransfer {
+class FileTransfer implements RunningTransfer {
   readonly #transfer: Transfer;
   readonly #port: TransferPort;
   readonly #child: Running;
@@ -91,13 +114,11 @@ export class FileTransfer {
     this.#child = start(transfer, readFd);
   }
 
-  /** Bytes from the board, in order. */
   push(chunk: Uint8Array): void {
     this.#waiting = Buffer.concat([this.#waiting, chunk]);
     if (this.#feeding === undefined) this.#feed();
   }
 
-  /** @throws {RigError} blame `unavailable` where lrzsz is not installed; the reason of `signal` */
   async end(signal: AbortSignal): Promise<TransferOutcome> {
     const child = this.#child;
     const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
@@ -194,7 +215,13 @@ export class FileTransfer {
       .filter((line) => line !== '')
       .slice(-3)
       .join('; ');
-    return `${this.#transfer.program} ended with ${killedBy ?? `status ${status}`}: ${words || 'it said nothing'}`;
+    const { program } = this.#transfer;
+    // A receiver asks for the first block; until then a sender sends nothing, and a little as it gives up.
+    const unasked =
+      program !== 'rb' && this.#sentBytes < SMALLEST_BLOCK_BYTES
+        ? '; the board has not asked for the file'
+        : '';
+    return `${program} ended with ${killedBy ?? `status ${status}`}: ${words || 'it said nothing'}${unasked}`;
   }
 }
 

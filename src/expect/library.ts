@@ -1,24 +1,27 @@
+/// <reference types="node" preserve="true" />
 /**
  * `sai-rig/expect`: talks to a board from a test of yours, with the matching of the command `sai-expect`. Under a lease
  * it shares the console with that command: its lock, its speed, and what either has read and not used.
  */
 
+import { LONGEST_MS } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
 import { LinkedSignal } from '../base/linked-signal.ts';
 import type { FlowControl, LineFormat } from '../native/termios.ts';
-import type { DrivenLines } from '../tty/console.ts';
+import type { DrivenLines, OpenConsole } from '../tty/console.ts';
+import { following } from '../tty/followed-console.ts';
 import { openTtyConsole } from '../tty/tty-console.ts';
-import { BoardConsole, type Limits } from './board-console.ts';
-import { ByteRegex } from './byte-regex.ts';
+import { literalPattern, regexPattern } from './armed-pattern.ts';
+import { BoardConsole } from './board-console.ts';
 import { lockConsole } from './console-lock.ts';
 import { crashPatterns } from './crash.ts';
 import { jigRunner } from './jig-step.ts';
+import { checkCount, checkMs, type Limits } from './limits.ts';
 import { LogProxies, withSendsLogged } from './log-proxies.ts';
 import { parseFormat } from './port-flags.ts';
 import type { ArmedPattern } from './script.ts';
 import type { Matched } from './stream-watch.ts';
 import { resolveTty, type TargetTty } from './target-tty.ts';
-import { quoted, visible } from './text.ts';
 import { claimTty } from './tty-claim.ts';
 import { ExpectationError, TimeUp } from './verdict.ts';
 
@@ -44,6 +47,8 @@ export interface ConsoleOptions extends WaitOptions {
   readonly format?: LineFormat;
   /** Else `none`. */
   readonly flow?: FlowControl;
+  /** `never`: a tty that goes away is gone, also where the device may come back (its `reappear`); else `as leased`. */
+  readonly follow?: 'as leased' | 'never';
   /** What ends a `line`; else `\n`. */
   readonly lineEnd?: string;
   /** End every wait; {@link Console.verdict} waits for them. */
@@ -56,7 +61,7 @@ export interface ConsoleOptions extends WaitOptions {
   readonly escapeSequences?: 'seen' | 'ignored';
   /** Told, while somebody else reads the console: who. */
   readonly onWait?: (text: string) => void;
-  /** Told what is amiss besides, such as a log that lacks bytes. */
+  /** Told what is amiss besides: a tty that goes away and comes back, bytes that came and were lost, or that the log lacks. */
   readonly onRemark?: (text: string) => void;
   /** Instead of `process.env`. */
   readonly env?: NodeJS.ProcessEnv;
@@ -89,10 +94,14 @@ export interface LineOptions extends WaitOptions {
 export interface Console extends AsyncDisposable {
   /** As messages name it: `tty0 (/dev/ttyUSB0)`. */
   readonly label: string;
-  /** Resolves once the kernel has taken all of it. Text is UTF-8. */
-  send(text: string | Uint8Array): Promise<void>;
+  /**
+   * Resolves once the kernel has taken all of it. Text is UTF-8.
+   *
+   * @throws {ExpectationError} flow control, or a tty that is away, held it up for too long
+   */
+  send(text: string | Uint8Array, options?: WaitOptions): Promise<void>;
   /** Sends it and the end of line. */
-  line(text: string): Promise<void>;
+  line(text: string, options?: WaitOptions): Promise<void>;
   /**
    * The first of the patterns to come after what the last match used.
    *
@@ -103,13 +112,13 @@ export interface Console extends AsyncDisposable {
   verdict(options?: WaitOptions): Promise<Match>;
   /** Only what arrives from now on can match. */
   fresh(): Promise<void>;
-  pause(pauseMs: number): Promise<void>;
+  pause(pauseMs: number, options?: Pick<WaitOptions, 'signal'>): Promise<void>;
   /** A break of that length, fresh from just before it. A pty takes it and does nothing. */
-  break(breakMs: number): Promise<void>;
+  break(breakMs: number, options?: WaitOptions): Promise<void>;
   /** DTR and RTS, fresh from just before. @throws {RigError} blame `hardware` where there are none, as on a pty */
   drive(lines: DrivenLines): Promise<void>;
   /** Has the device's jig run a sequence to its end, fresh from just before it. @throws {RigError} */
-  jig(sequence: string): Promise<void>;
+  jig(sequence: string, options?: WaitOptions): Promise<void>;
   /**
    * Whole lines, for boards that speak in nothing else: prompts have no end of line and are for `expect`. Armed
    * patterns do not look meanwhile. What comes after the last line taken is there for the next wait.
@@ -133,12 +142,13 @@ const DEFAULT_MAX_LINE_BYTES = 4096;
  * @throws the reason of `signal`
  */
 export async function openConsole(tty: string, options: ConsoleOptions = {}): Promise<Console> {
+  options.signal?.throwIfAborted();
+  checkedTimeoutMs(options.timeoutMs);
+  if (options.baudRate !== undefined) checkCount(options.baudRate, 'baudRate');
   const env = options.env ?? process.env;
   const target = resolveTty(tty, env);
   const held: AsyncDisposable[] = [];
-  const release = async (): Promise<void> => {
-    for (const each of held.splice(0).reverse()) await each[Symbol.asyncDispose]();
-  };
+  const release = (): Promise<void> => releaseAll(held.splice(0).reverse());
   try {
     await take(target, { ...options, env }, held);
     const log = await LogProxies.open(env, options.onRemark ?? (() => {}));
@@ -149,7 +159,7 @@ export async function openConsole(tty: string, options: ConsoleOptions = {}): Pr
       },
     });
     const ttyLog = await log.tty(target.label, target.logIndex);
-    const console = await openTtyConsole(target.path, {
+    const console = await openerOf(target, options)(target.path, {
       label: target.label,
       baudRate: options.baudRate ?? target.baudRate,
       hangUpOnClose: target.hangUpOnClose,
@@ -167,25 +177,43 @@ export async function openConsole(tty: string, options: ConsoleOptions = {}): Pr
       runJig: (sequence, signal) =>
         log.jig(jigRunner([{ kind: 'jig', text: `jig ${sequence}`, sequence }], env))(sequence, signal),
       onBytes: (chunk) => ttyLog?.send(chunk),
+      logGapBytes: () => ttyLog?.gapBytes ?? 0,
+      onLoss: (loss) => options.onRemark?.(loss.message),
     });
     held.push(board);
     return new HeldConsole(board, options, release);
   } catch (error) {
-    await release();
+    await release().catch(() => {}); // what came first tells more
     throw error;
   }
+}
+
+/** All of them, also after one that fails: a lock that stayed held would stop whoever is next. @throws the first error */
+async function releaseAll([first, ...others]: readonly AsyncDisposable[]): Promise<void> {
+  if (!first) return;
+  try {
+    await first[Symbol.asyncDispose]();
+  } finally {
+    await releaseAll(others);
+  }
+}
+
+function openerOf({ follow }: TargetTty, { follow: wish, signal, onRemark }: ConsoleOptions): OpenConsole {
+  if (!follow || wish === 'never') return openTtyConsole;
+  const onChange = (text: string): void => onRemark?.(text);
+  return following(openTtyConsole, { ...follow, onChange, ...(signal ? { until: signal } : {}) });
 }
 
 /** The console's lock, and the tty's where no lease has it. */
 async function take(
   tty: TargetTty,
-  { timeoutMs = DEFAULT_TIMEOUT_MS, signal, onWait, env }: ConsoleOptions & { env: NodeJS.ProcessEnv },
+  { timeoutMs: givenMs, signal, onWait, env }: ConsoleOptions & { env: NodeJS.ProcessEnv },
   held: AsyncDisposable[],
 ): Promise<void> {
+  const timeoutMs = checkedTimeoutMs(givenMs);
   const late = new AbortController();
-  const timer = Number.isFinite(timeoutMs)
-    ? setTimeout(() => late.abort(new TimeUp(timeoutMs)), timeoutMs)
-    : undefined;
+  const timer =
+    timeoutMs <= LONGEST_MS ? setTimeout(() => late.abort(new TimeUp(timeoutMs)), timeoutMs) : undefined;
   using until = new LinkedSignal(signal ? [late.signal, signal] : [late.signal]);
   const tell = (holder: string): void => onWait?.(`${tty.label}: waiting for ${holder}`);
   try {
@@ -215,16 +243,17 @@ class HeldConsole implements Console {
     return this.#board.label;
   }
 
-  async send(text: string | Uint8Array): Promise<void> {
-    await this.#board.send(typeof text === 'string' ? Buffer.from(text) : text);
+  async send(text: string | Uint8Array, options: WaitOptions = {}): Promise<void> {
+    await this.#board.send(bytesOf(text), this.#limits(options));
   }
 
-  async line(text: string): Promise<void> {
-    await this.send(`${text}${this.#options.lineEnd ?? '\n'}`);
+  async line(text: string, options: WaitOptions = {}): Promise<void> {
+    await this.send(`${text}${this.#options.lineEnd ?? '\n'}`, options);
   }
 
   async expect(patterns: Pattern | readonly Pattern[], options: WaitOptions = {}): Promise<Match> {
     const choice = isPattern(patterns) ? [patterns] : patterns;
+    if (choice.length === 0) throw new RigError('usage', 'expect: expected at least one pattern, got none');
     return matchOf(await this.#board.expect(armed(choice, 'expect'), this.#limits(options)));
   }
 
@@ -236,26 +265,27 @@ class HeldConsole implements Console {
     await this.#board.fresh();
   }
 
-  async pause(pauseMs: number): Promise<void> {
-    await this.#board.pause(pauseMs);
+  async pause(pauseMs: number, options: Pick<WaitOptions, 'signal'> = {}): Promise<void> {
+    await this.#board.pause(checkMs(pauseMs, 'pause', 'end only'), this.#limits(options));
   }
 
-  async break(breakMs: number): Promise<void> {
-    await this.#board.sendBreak(breakMs);
+  async break(breakMs: number, options: WaitOptions = {}): Promise<void> {
+    await this.#board.sendBreak(checkMs(breakMs, 'break', 'end only'), this.#limits(options));
   }
 
   async drive(lines: DrivenLines): Promise<void> {
     await this.#board.drive(lines);
   }
 
-  async jig(sequence: string): Promise<void> {
-    await this.#board.jig(sequence);
+  async jig(sequence: string, options: WaitOptions = {}): Promise<void> {
+    await this.#board.jig(sequence, this.#limits(options));
   }
 
   async *lines(options: LineOptions = {}): AsyncGenerator<string, void, undefined> {
     // Loaded for those who ask for it.
     const { linesOf } = await import('./lines-view.ts');
-    yield* linesOf(this.#board, options.maxBytes ?? DEFAULT_MAX_LINE_BYTES, this.#limits(options));
+    const maxBytes = checkCount(options.maxBytes ?? DEFAULT_MAX_LINE_BYTES, 'maxBytes');
+    yield* linesOf(this.#board, maxBytes, this.#limits(options));
   }
 
   release(): Promise<void> {
@@ -269,10 +299,15 @@ class HeldConsole implements Console {
 
   #limits({ timeoutMs, signal }: WaitOptions): Limits {
     return {
-      timeoutMs: timeoutMs ?? this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+      timeoutMs: checkedTimeoutMs(timeoutMs ?? this.#options.timeoutMs),
       signal: signal ?? this.#options.signal,
     };
   }
+}
+
+/** @throws {RigError} blame `usage` */
+function checkedTimeoutMs(timeoutMs = DEFAULT_TIMEOUT_MS): number {
+  return checkMs(timeoutMs, 'timeoutMs', 'be Infinity');
 }
 
 function isPattern(patterns: Pattern | readonly Pattern[]): patterns is Pattern {
@@ -282,25 +317,21 @@ function isPattern(patterns: Pattern | readonly Pattern[]): patterns is Pattern 
 /** @throws {RigError} blame `usage`, naming `what` */
 function armed(patterns: readonly Pattern[], what: string): ArmedPattern[] {
   return patterns.map((pattern) => {
-    if (pattern instanceof RegExp) return regexPattern(pattern, what);
-    const bytes = typeof pattern === 'string' ? Buffer.from(pattern) : pattern;
-    if (bytes.length === 0)
-      throw new RigError('usage', `${what}: expected at least one byte of text, got none`);
-    return { pattern: { kind: 'literal', bytes }, shown: quoted(bytes) };
+    if (pattern instanceof RegExp) return regexPattern(sourceOf(pattern, what), what);
+    return literalPattern(bytesOf(pattern), what);
   });
 }
 
-function regexPattern({ source, flags }: RegExp, what: string): ArmedPattern {
-  if (flags.replace(/[mu]/g, '') !== '') {
-    throw new RigError(
-      'usage',
-      `${what}: expected a regular expression without flags, got /${source}/${flags}`,
-    );
-  }
-  return {
-    pattern: { kind: 'regex', regex: new ByteRegex(source, what) },
-    shown: `/${visible(Buffer.from(source))}/`,
-  };
+function sourceOf({ source, flags }: RegExp, what: string): string {
+  if (flags.replace(/[mu]/g, '') === '') return source;
+  throw new RigError(
+    'usage',
+    `${what}: expected a regular expression without flags, got /${source}/${flags}`,
+  );
+}
+
+function bytesOf(text: string | Uint8Array): Uint8Array {
+  return typeof text === 'string' ? Buffer.from(text) : text;
 }
 
 function matchOf({ index, bytes, captures }: Matched): Match {

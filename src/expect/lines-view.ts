@@ -2,9 +2,13 @@
 
 import { ReadlineParser } from '@serialport/parser-readline';
 import { RigError } from '../base/errors.ts';
-import type { BoardConsole, Limits } from './board-console.ts';
+import type { BoardConsole } from './board-console.ts';
+import type { Limits } from './limits.ts';
 
 const LF = 0x0a;
+
+/** Of a board that speaks faster than its lines are taken: then nothing more is read until one is wanted. */
+const WAITING_LIMIT_BYTES = 1024 * 1024;
 
 /**
  * Each line without its end, decoded as UTF-8. What is not yet a line when the loop ends is for the next wait.
@@ -21,9 +25,23 @@ export async function* linesOf(
   const parser = new ReadlineParser({ delimiter: '\n' });
   let waiting = Buffer.alloc(0);
   let wake: (() => void) | undefined;
-  const turn = console.takeOver((chunk) => {
-    waiting = Buffer.concat([waiting, chunk]);
-    wake?.();
+  let goOn: (() => void) | undefined;
+  const endTurn = console.handOver({
+    takes: 'text',
+    take: (chunk) => {
+      waiting = Buffer.concat([waiting, chunk]);
+      wake?.();
+      if (wake || waiting.length <= WAITING_LIMIT_BYTES) return undefined;
+      return new Promise((resolve) => {
+        goOn = resolve;
+      });
+    },
+    letGo: () => {
+      const rest = waiting;
+      waiting = Buffer.alloc(0);
+      goOn?.();
+      return rest;
+    },
   });
   try {
     for (;;) {
@@ -40,12 +58,15 @@ export async function* linesOf(
       } else {
         await console.untilTaken<void>('a line', limits, (resolve) => {
           wake = resolve;
+          goOn?.();
         });
+        wake = undefined;
       }
     }
   } finally {
     wake = undefined;
+    goOn?.();
     parser.destroy();
-    turn.giveBack(waiting);
+    endTurn();
   }
 }

@@ -18,20 +18,20 @@ export class LiteralAutomaton {
     const classes = this.#numberClasses(literals);
     this.#shift = Math.ceil(Math.log2(classes));
     // Those where something ends come last, so that one comparison tells.
-    const order = [...trie.states].sort((a, b) => Number(a.ends.length > 0) - Number(b.ends.length > 0));
-    order.forEach((state, index) => {
+    const onTheWay = trie.states.filter(({ ends }) => ends.length === 0);
+    const atAnEnd = trie.states.filter(({ ends }) => ends.length > 0);
+    [...onTheWay, ...atAnEnd].forEach((state, index) => {
       state.row = index << this.#shift;
     });
-    this.#ends = order.map(({ ends }) => ends);
-    const firstEnd = order.findIndex(({ ends }) => ends.length > 0);
-    this.firstEnd = (firstEnd < 0 ? order.length : firstEnd) << this.#shift;
-    this.next = new Uint32Array(order.length << this.#shift);
+    this.#ends = atAnEnd.map(({ ends }) => ends);
+    this.firstEnd = onTheWay.length << this.#shift;
+    this.next = new Uint32Array(trie.states.length << this.#shift);
     for (const state of trie.states) this.#fillRow(state);
   }
 
   /** Indexes of the literals that end there, in order. */
   endsAt(row: number): readonly number[] {
-    return this.#ends[row >> this.#shift] ?? [];
+    return this.#ends[(row - this.firstEnd) >> this.#shift] ?? [];
   }
 
   #numberClasses(literals: readonly Uint8Array[]): number {
@@ -93,7 +93,9 @@ function linked(root: State): readonly State[] {
   for (const state of states) {
     for (const [byte, onward] of state.onward) {
       onward.back = fallbackOf(state, byte) ?? root;
-      onward.ends = [...onward.ends, ...onward.back.ends].sort((a, b) => a - b);
+      if (onward.back.ends.length > 0) {
+        onward.ends = [...onward.ends, ...onward.back.ends].sort((a, b) => a - b);
+      }
       states.push(onward);
     }
   }

@@ -83,6 +83,9 @@ export function withSendsLogged(console: Console, log: LogSender | undefined): C
     get overruns() {
       return console.overruns;
     },
+    get isAway() {
+      return console.isAway === true;
+    },
     send: async (bytes, signal) => {
       log.send(bytes, 'out');
       await console.send(bytes, signal);

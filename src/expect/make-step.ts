@@ -13,6 +13,7 @@ import { quoted } from './text.ts';
 export interface Makings {
   readonly file: StepFile;
   readonly unsafe: UnsafeEngine | undefined;
+  readonly files: StepContext['files'];
 }
 
 /** What of a step does not depend on its kind. */
@@ -75,7 +76,7 @@ export function withinOf(within: unknown, path: Path, file: StepFile): number | 
 /** A step, or one to be made when the texts it wants are captured. */
 export function madeStep(
   { path, text, withinMs }: WrittenStep,
-  { file, unsafe }: Makings,
+  { file, unsafe, files }: Makings,
   make: (context: StepContext) => Body,
   /** Told of what is made with all its texts known; it throws for what cannot be used, and says where. */
   check: (body: Body) => void = () => {},
@@ -83,7 +84,7 @@ export function madeStep(
   const place = lineOf(file, path);
   const build = (captured?: Variables): { step: Step; uses: ReadonlySet<string> } => {
     const filler = new Filler(file.given, captured);
-    const context = { filler, lineEnd: file.lineEnd, unsafe: unsafe, place };
+    const context = { filler, lineEnd: file.lineEnd, unsafe, files, place };
     const body = placed(file, path, () => make(context));
     if (filler.isComplete) check(body);
     const step = {

@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isatty } from 'node:tty';
-import { errnoCode } from '../base/errors.ts';
+import { errnoCode, reasonOf } from '../base/errors.ts';
 import { isWritable, WRITABLE_BYTES } from '../native/poll.ts';
 import { ByteBacklog } from './byte-backlog.ts';
 
@@ -21,16 +21,18 @@ const RETRY_MS = 5;
 export class PatientOutput implements AsyncDisposable {
   readonly #fd: number;
   readonly #isOurs: boolean;
-  readonly #onLoss: (lostBytes: number) => void;
+  readonly #onLoss: (lostBytes: number, why: string) => void;
   readonly #backlog = new ByteBacklog();
   /** Offset of the first byte that is still to be written. */
   #position = 0;
   #lostBytes = 0;
   #retry: NodeJS.Timeout | undefined;
   #hasReader = true;
+  /** Why it takes no more: a file whose disk is full. */
+  #refusal: string | undefined;
 
-  /** `onLoss` is told at the end, when a living reader has not taken everything. */
-  constructor(fd: number, onLoss: (lostBytes: number) => void) {
+  /** `onLoss` is told at the end, when a living reader, or a file, has not taken everything. */
+  constructor(fd: number, onLoss: (lostBytes: number, why: string) => void) {
     const own = isatty(fd) ? openAnew(fd) : undefined;
     this.#fd = own ?? fd;
     this.#isOurs = own !== undefined;
@@ -40,7 +42,7 @@ export class PatientOutput implements AsyncDisposable {
   /** Never waits. */
   write(chunk: Uint8Array): void {
     if (!this.#hasReader) return;
-    const room = BACKLOG_LIMIT_BYTES - this.#pendingBytes;
+    const room = this.#refusal === undefined ? BACKLOG_LIMIT_BYTES - this.#pendingBytes : 0;
     this.#backlog.append(chunk.subarray(0, room));
     this.#lostBytes += Math.max(0, chunk.length - room);
     if (!this.#retry) this.#flush();
@@ -52,7 +54,7 @@ export class PatientOutput implements AsyncDisposable {
     clearTimeout(this.#retry);
     if (this.#isOurs) closeSync(this.#fd);
     const lostBytes = this.#lostBytes + this.#pendingBytes;
-    if (lostBytes > 0) this.#onLoss(lostBytes);
+    if (lostBytes > 0) this.#onLoss(lostBytes, this.#refusal ?? 'it is not read');
   }
 
   async #drain(): Promise<void> {
@@ -73,10 +75,17 @@ export class PatientOutput implements AsyncDisposable {
       }
     } catch (error) {
       if (errnoCode(error) === 'EPIPE' || errnoCode(error) === 'EIO') this.#hasReader = false;
-      else if (errnoCode(error) !== 'EAGAIN') throw error;
+      else if (errnoCode(error) !== 'EAGAIN') this.#giveUp(error);
     }
     this.#backlog.forgetBefore(this.#position);
     if (this.#pendingBytes > 0) this.#retry = setTimeout(() => this.#flush(), RETRY_MS);
+  }
+
+  /** What is shown is beside the point of a run: no reason to end it. */
+  #giveUp(error: unknown): void {
+    this.#refusal = reasonOf(error);
+    this.#lostBytes += this.#pendingBytes;
+    this.#position = this.#backlog.end;
   }
 }
 

@@ -3,8 +3,7 @@
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import type { FlowControl, LineFormat } from '../native/termios.ts';
-import type { ConsoleOptions } from '../tty/console.ts';
-import { checkTransfer, type Transfer } from './file-transfer.ts';
+import { checkTransfer, TRANSFER_PROGRAMS, type Transfer } from './file-transfer.ts';
 import type { Step } from './script.ts';
 import type { Sending } from './sending.ts';
 
@@ -14,6 +13,8 @@ export const ECHO_TIME = '2s';
 export interface PortFlags {
   readonly format: string;
   readonly flow: FlowControl;
+  /** False when the flag says no. */
+  readonly follow: boolean;
   readonly pace?: string;
   readonly paceLine?: string;
   readonly waitEcho?: string | true;
@@ -21,9 +22,17 @@ export interface PortFlags {
 
 export type PortStepFlag = 'break' | 'dtr' | 'rts' | 'ysend' | 'xsend' | 'yreceive';
 
+/** What a command line says of the port. */
+export interface PortSettings {
+  readonly format: LineFormat;
+  readonly flow: FlowControl;
+  /** Whether a tty that went away may come back, where its lease says so. */
+  readonly follow: 'as leased' | 'never';
+}
+
 /** @throws {RigError} blame `usage` */
-export function portSettings({ format, flow }: PortFlags): Pick<ConsoleOptions, 'format' | 'flow'> {
-  return { format: parseFormat(format, '--format'), flow };
+export function portSettings({ format, flow, follow }: PortFlags): PortSettings {
+  return { format: parseFormat(format, '--format'), flow, follow: follow ? 'as leased' : 'never' };
 }
 
 /** @throws {RigError} blame `usage`, naming `what` */
@@ -50,8 +59,6 @@ export function sendingOf({ pace, paceLine, waitEcho }: PortFlags): Sending {
   };
 }
 
-const PROGRAMS = { ysend: 'sb', xsend: 'sx', yreceive: 'rb' } as const;
-
 /** @throws {RigError} blame `usage` */
 export function portStepOf(flag: PortStepFlag, value: string, text: string): Step {
   switch (flag) {
@@ -64,7 +71,7 @@ export function portStepOf(flag: PortStepFlag, value: string, text: string): Ste
       return { kind: 'drive', text, lines: { [flag]: value } };
     }
     default: {
-      const transfer: Transfer = { program: PROGRAMS[flag], path: value };
+      const transfer: Transfer = { program: TRANSFER_PROGRAMS[flag], path: value };
       checkTransfer(transfer, text);
       return { kind: 'transfer', text, transfer };
     }

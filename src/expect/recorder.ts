@@ -1,8 +1,10 @@
 import { closeSync, openSync, statSync, writeSync } from 'node:fs';
-import { RigError, reasonOf } from '../base/errors.ts';
+import { type Blame, RigError, reasonOf } from '../base/errors.ts';
 import type { Console } from '../tty/console.ts';
+import { type StartTransfer, transferName } from './file-transfer.ts';
 import type { RunJig } from './jig-step.ts';
-import { payloadOf, type RecordingEntry, type RecordingHead } from './recording.ts';
+import { breakAsText, linesAsText, payloadOf, type RecordingEntry, type RecordingHead } from './recording.ts';
+import type { TargetTty } from './target-tty.ts';
 import type { UnreadBytes } from './unread-bytes.ts';
 
 type Untimed<T> = T extends unknown ? Omit<T, 'ms'> : never;
@@ -33,20 +35,42 @@ export class Recorder {
     this.#writeLine({ format: 'sai-recording', version: 1, startedAtMs: Date.now(), ...head });
   }
 
-  /** `console`, with what is sent to it recorded before the board can answer. */
+  /** `console`, which has just been opened, with what is sent to it recorded before the board can answer. */
   console(console: Console, tty: number): Console {
+    this.#add({ tty, is: 'open' });
     return {
       label: console.label,
       bytes: this.#recorded(console.bytes, tty),
       get overruns() {
         return console.overruns;
       },
+      get isAway() {
+        return console.isAway === true;
+      },
       send: async (bytes, signal) => {
         this.#bytes(tty, 'out', bytes);
         await console.send(bytes, signal);
       },
-      sendBreak: (durationMs, signal) => console.sendBreak(durationMs, signal),
-      drive: (lines) => console.drive(lines),
+      sendBreak: async (durationMs, signal) => {
+        const what = breakAsText(durationMs);
+        this.#add({ tty, is: 'line', what });
+        try {
+          await console.sendBreak(durationMs, signal);
+        } catch (error) {
+          if (!signal?.aborted) this.#add({ tty, is: 'line', what, ...failureOf(error) });
+          throw error;
+        }
+      },
+      drive: (lines) => {
+        const what = linesAsText(lines);
+        try {
+          console.drive(lines);
+        } catch (error) {
+          this.#add({ tty, is: 'line', what, ...failureOf(error) });
+          throw error;
+        }
+        this.#add({ tty, is: 'line', what });
+      },
       [Symbol.asyncDispose]: () => console[Symbol.asyncDispose](),
     };
   }
@@ -56,12 +80,35 @@ export class Recorder {
       this.#add({ tty, is: 'jig', sequence, event: 'begin' });
       try {
         const report = await runJig(sequence, signal);
-        this.#add({ tty, is: 'jig', sequence, event: 'end' });
+        this.#add({ tty, is: 'jig', sequence, event: 'end', ...(report ? { report } : {}) });
         return report;
       } catch (error) {
-        this.#add({ tty, is: 'jig', sequence, event: 'end', error: reasonOf(error) });
+        this.#add({ tty, is: 'jig', sequence, event: 'end', ...failureOf(error) });
         throw error;
       }
+    };
+  }
+
+  transfers(start: StartTransfer, tty: number): StartTransfer {
+    return (transfer, port) => {
+      const what = { tty, is: 'file', what: transferName(transfer), path: transfer.path } as const;
+      this.#add({ ...what, event: 'begin' });
+      const running = start(transfer, port);
+      return {
+        push: (chunk) => running.push(chunk),
+        end: async (signal) => {
+          try {
+            const outcome = await running.end(signal);
+            const failure = outcome.failure === undefined ? {} : { failure: outcome.failure };
+            this.#add({ ...what, event: 'end', leftBytes: outcome.rest.length, ...failure });
+            return outcome;
+          } catch (error) {
+            // What ended the session has not come to an end by itself.
+            if (!signal.aborted) this.#add({ ...what, event: 'end', ...failureOf(error) });
+            throw error;
+          }
+        },
+      };
     };
   }
 
@@ -132,4 +179,26 @@ export class Recorder {
       );
     }
   }
+}
+
+function failureOf(error: unknown): { error: string; blame?: Blame } {
+  return { error: reasonOf(error), ...(error instanceof RigError ? { blame: error.blame } : {}) };
+}
+
+/** Of these ttys. @throws as {@link Recorder} */
+export function recorderOf(
+  path: string,
+  ttys: readonly TargetTty[],
+  { baudRate, device }: { readonly baudRate: number | undefined; readonly device: string | undefined },
+): Recorder {
+  return new Recorder(path, {
+    ...(device ? { device } : {}),
+    ttys: ttys.map(({ label, names, crash, ...tty }) => ({
+      label,
+      path: tty.path,
+      baudRate: baudRate ?? tty.baudRate,
+      ...(names.length > 0 ? { names: [...names] } : {}),
+      ...(crash ? { crash } : {}),
+    })),
+  });
 }

@@ -1,7 +1,12 @@
 /** What a recording holds; docs/expect-results.md is the specification. */
 
 import * as v from 'valibot';
+import { formatDuration } from '../base/duration.ts';
+import type { Blame } from '../base/errors.ts';
+import { EXIT_STATUS } from '../base/exit.ts';
+import type { DrivenLines } from '../tty/console.ts';
 import { CrashConfig } from '../wire/crash.ts';
+import { RunReport } from '../wire/jig.ts';
 
 const Ms = v.pipe(v.number(), v.minValue(0));
 const TtyIndex = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -19,6 +24,8 @@ export const RecordingHead = v.strictObject({
         label: v.string(),
         path: v.string(),
         baudRate: v.number(),
+        /** What else steps may call it: its index and name in the lease. */
+        names: v.exactOptional(v.array(v.string())),
         /** What counted as a crash of its device, where the config said so. */
         crash: v.exactOptional(CrashConfig),
       }),
@@ -32,9 +39,17 @@ export type RecordingHead = v.InferOutput<typeof RecordingHead>;
 const Payload = { text: v.exactOptional(v.string()), base64: v.exactOptional(v.string()) };
 /** Milliseconds since the recording began, by a clock that is never set; three decimals. */
 const At = { ms: Ms, tty: TtyIndex };
+/** Why something failed, and who has to act. */
+const Failure = {
+  error: v.exactOptional(v.string()),
+  blame: v.exactOptional(v.picklist(Object.keys(EXIT_STATUS) as Blame[])),
+};
+const Event = v.picklist(['begin', 'end']);
 
 /** Every other line. */
 export const RecordingEntry = v.variant('is', [
+  /** The tty has been opened, and the steps begin; before, its turn was waited for. */
+  v.strictObject({ ...At, is: v.literal('open') }),
   /** What an earlier `sai-expect` of the lease had read and not used; `before` is the byte before it. */
   v.strictObject({ ...At, is: v.literal('early'), before: v.exactOptional(v.number()), ...Payload }),
   v.strictObject({ ...At, is: v.literal('in'), ...Payload }),
@@ -45,11 +60,25 @@ export const RecordingEntry = v.variant('is', [
     ...At,
     is: v.literal('jig'),
     sequence: v.string(),
-    event: v.picklist(['begin', 'end']),
-    error: v.exactOptional(v.string()),
+    event: Event,
+    /** What the jig told at the end: each line that it changed, and when. */
+    report: v.exactOptional(RunReport),
+    ...Failure,
   }),
-  /** A break, or what was done to a modem line. */
-  v.strictObject({ ...At, is: v.literal('line'), what: v.string() }),
+  /** A break as it begins, or what was done to modem lines; with `error`, what could not be done. */
+  v.strictObject({ ...At, is: v.literal('line'), what: v.string(), ...Failure }),
+  /** A transfer; what is `in` and `out` meanwhile is its own. `failure` is in the words of lrzsz. */
+  v.strictObject({
+    ...At,
+    is: v.literal('file'),
+    what: v.string(),
+    path: v.string(),
+    event: Event,
+    /** How many of the last bytes the transfer has left to the next step. */
+    leftBytes: v.exactOptional(TtyIndex),
+    failure: v.exactOptional(v.string()),
+    ...Failure,
+  }),
   v.strictObject({ ...At, is: v.literal('gone'), error: v.string() }),
   v.strictObject({ ...At, is: v.literal('end'), verdict: v.string(), error: v.exactOptional(v.string()) }),
 ]);
@@ -64,4 +93,16 @@ export function payloadOf(bytes: Uint8Array): { text: string } | { base64: strin
 
 export function bytesOf({ text, base64 }: { text?: string; base64?: string }): Buffer {
   return base64 === undefined ? Buffer.from(text ?? '', 'utf8') : Buffer.from(base64, 'base64');
+}
+
+/** `break 100 ms`. */
+export function breakAsText(breakMs: number): string {
+  return `break ${formatDuration(breakMs)}`;
+}
+
+/** `dtr on, rts off`. */
+export function linesAsText(lines: DrivenLines): string {
+  return Object.entries(lines)
+    .map(([line, state]) => `${line} ${state}`)
+    .join(', ');
 }

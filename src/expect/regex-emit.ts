@@ -2,7 +2,7 @@ import { nodesOf } from './regex-facts.ts';
 import type { RegexNode } from './regex-syntax.ts';
 
 /** A pattern that grows past this by writing its repeats out is none for a command line. */
-const MAX_LENGTH = 50_000;
+const MAX_LENGTH = 20_000;
 
 /**
  * How a pattern is written for V8. `as given`; `written out`, with counted repeats as copies, because the linear engine
@@ -15,6 +15,13 @@ export type Form = 'as given' | 'written out' | 'loose';
 export function emitRegex(node: RegexNode, form: Form): string | undefined {
   const text = emit(node, form);
   return text === undefined || text.length > MAX_LENGTH ? undefined : text;
+}
+
+/** The pattern over latin1 text, of any length. */
+export function emitAsGiven(node: RegexNode): string {
+  const text = emit(node, 'as given');
+  if (text === undefined) throw new Error('expected every pattern to have the form it was given in');
+  return text;
 }
 
 function emit(node: RegexNode, form: Form): string | undefined {

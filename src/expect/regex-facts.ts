@@ -27,6 +27,54 @@ export function minLength(node: RegexNode): number {
   }
 }
 
+/** How many places there are in a pattern at which an engine that follows all of them at a time may be. */
+export function statesOf(node: RegexNode): number {
+  switch (node.kind) {
+    case 'bytes':
+      return node.bytes.length;
+    case 'group':
+    case 'look':
+      return statesOf(node.body);
+    case 'sequence':
+      return node.items.reduce((sum, each) => sum + statesOf(each), 0);
+    case 'choice':
+      return node.branches.reduce((sum, each) => sum + statesOf(each), 0);
+    case 'repeat':
+      return Math.max(1, Number.isFinite(node.max) ? node.max : node.min) * statesOf(node.body);
+    default:
+      return 1;
+  }
+}
+
+/**
+ * How many ways to match an engine that backtracks may have to try from one place, at most, when no match is longer
+ * than `length`; Infinity where nothing simple can be told. Ways that begin with many empty repeats are among that:
+ * V8's two engines differ in what groups then take.
+ */
+export function waysOf(node: RegexNode, length: number): number {
+  switch (node.kind) {
+    case 'bytes':
+    case 'set':
+    case 'assertion':
+      return 1;
+    case 'look':
+    case 'reference':
+      return Number.POSITIVE_INFINITY;
+    case 'group':
+      return waysOf(node.body, length);
+    case 'sequence':
+      return node.items.reduce((product, each) => product * waysOf(each, length), 1);
+    case 'choice':
+      return node.branches.reduce((sum, each) => sum + waysOf(each, length), 0);
+    case 'repeat': {
+      const { body, min, max } = node;
+      if (minLength(body) === 0) return Number.POSITIVE_INFINITY;
+      const most = Math.max(min, Math.min(max, length));
+      return (most - min + 1) * waysOf(body, length) ** most;
+    }
+  }
+}
+
 /** Every node, from the outside in, in the order of the pattern. */
 export function* nodesOf(node: RegexNode): Generator<RegexNode> {
   yield node;

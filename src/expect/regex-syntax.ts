@@ -36,6 +36,9 @@ export class RegexSyntaxError extends Error {
 /** Nobody writes that by hand, and everything that walks a pattern calls itself. */
 const MAX_DEPTH = 200;
 
+/** Far more than a regex ever sees; V8 takes numbers without end for something else. */
+const MAX_COUNT = 1_000_000;
+
 /** Source: ECMA-262, 22.2.1. White space is ASCII's: others are parts of characters in UTF-8. */
 const SIMPLE_SETS: Readonly<Record<string, SetSyntax>> = {
   d: { source: '\\d', takesNewline: false },
@@ -111,6 +114,8 @@ class RegexParser {
     if (sign) return { kind: 'repeat', body, ...countsOf(sign), isLazy, at };
     const min = Number(least);
     const max = comma === undefined ? min : most ? Number(most) : Number.POSITIVE_INFINITY;
+    if (Math.max(min, most ? max : 0) > MAX_COUNT)
+      throw new RegexSyntaxError(`a count over ${MAX_COUNT} in {}`, at);
     if (max < min) throw new RegexSyntaxError('numbers out of order in {}', at);
     return { kind: 'repeat', body, min, max, isLazy, at };
   }

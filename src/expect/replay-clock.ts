@@ -1,4 +1,4 @@
-import type { Clock, ClockTimer } from './clock.ts';
+import type { ClockTimer } from './clock.ts';
 
 interface Pending {
   atMs: number;
@@ -6,15 +6,9 @@ interface Pending {
 }
 
 /** The time of a recording: it passes when somebody says so. */
-export class ReplayClock implements Clock {
+export class ReplayClock {
   #nowMs = 0;
   readonly #pending = new Set<Pending>();
-  readonly #readWaiting: () => boolean;
-
-  /** `readWaiting` has read what had arrived by now, and tells whether there was anything. */
-  constructor(readWaiting: () => boolean) {
-    this.#readWaiting = readWaiting;
-  }
 
   /** Since the recording began. */
   get nowMs(): number {
@@ -35,11 +29,6 @@ export class ReplayClock implements Clock {
     };
     start();
     return { refresh: start, cancel: () => void this.#pending.delete(timer) };
-  }
-
-  onceRead(act: () => void): void {
-    if (this.#readWaiting()) setImmediate(act);
-    else act();
   }
 
   /** Never back. */

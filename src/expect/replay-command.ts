@@ -2,74 +2,122 @@ import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { castOf } from './cast.ts';
-import type { Request } from './cli.ts';
+import { Ensemble } from './ensemble.ts';
+import { firstVerdict } from './first-verdict.ts';
+import type { OutcomeReport } from './outcome.ts';
+import type { RecordingHead } from './recording.ts';
 import { type Recording, readRecording } from './recording-file.ts';
 import { Replay, recordedEarly } from './replay.ts';
-import { Session, type SessionParts } from './session.ts';
+import type { Request } from './request.ts';
+import { Session } from './session.ts';
+import type { ResultsOfSession } from './session-results.ts';
 import { TimeUp } from './verdict.ts';
-
-/** What of a session is the same with a board and with a recording. */
-type CommonParts = Pick<SessionParts, 'onBytes' | 'results' | 'detail'>;
 
 export interface ReplayOptions {
   readonly request: Request;
   readonly recording: Recording;
   readonly invocation: Invocation;
-  readonly commonParts: CommonParts;
-  /** Told of each session as it begins. */
-  readonly onSession: (session: Session, label: string) => void;
+  readonly results: ResultsOfSession | undefined;
+  readonly outcome: OutcomeReport | undefined;
+  /** Called with each chunk as it arrives. */
+  readonly onBytes: (chunk: Uint8Array) => void;
+  /** Told of the session that failed. */
+  readonly onFailure: (session: Session, label: string) => void;
 }
+
+type RecordedTty = RecordingHead['ttys'][number];
 
 /**
  * Does the steps with a recording in the board's place, in its time, which passes as fast as it can be read.
  *
- * @throws what a session throws
+ * @throws what a session throws; {RigError} blame `usage` for steps on a tty that the recording lacks
  */
 export async function runReplay({
   request,
   recording,
   invocation,
-  commonParts,
-  onSession,
+  results,
+  outcome,
+  onBytes,
+  onFailure,
 }: ReplayOptions): Promise<void> {
   const { diagnostics, stop } = invocation;
-  if (request.script.steps.some(({ kind }) => kind === 'parallel')) {
-    throw new RigError(
-      'usage',
-      '--replay: expected a script for one tty, got one with parallel steps; run it with the board',
-    );
-  }
   if (recording.isCut)
     diagnostics.say('replay: the last line of the recording is cut; its writer was killed');
-  const replay = new Replay(recording, (text) => diagnostics.say(`replay: ${text}`));
+  const recorded = recording.head.ttys;
+  const ensemble = new Ensemble(request.script.steps, mainTtys(recorded, request.tty), (name) => {
+    const tty = recorded.find((each) => isCalled(each, name));
+    if (tty) return tty;
+    throw noSuchTty(`the tty ${name} of parallel steps`, recorded);
+  });
+  const used = ensemble.ttys.map((tty) => recorded.indexOf(tty));
+  const replay = new Replay(recording, used, (text) => diagnostics.say(`replay: ${text}`));
+  outcome?.timeBy(() => replay.nowMs);
   const deadline = new AbortController();
   const oneIsDone = new AbortController();
   const { timeoutMs } = request;
-  if (timeoutMs !== 'never') replay.clock.after(timeoutMs, () => deadline.abort(new TimeUp(timeoutMs)));
+  if (timeoutMs !== 'never') replay.after(timeoutMs, () => deadline.abort(new TimeUp(timeoutMs)));
   const until = AbortSignal.any([stop, deadline.signal, oneIsDone.signal]);
-  const sessions = replay.consoles.map((console, tty) => {
+  const decided: number[] = [];
+  const runs = ensemble.ttys.map(async (tty, index) => {
+    const at = recorded.indexOf(tty);
     const session = new Session({
-      ...commonParts,
-      console,
+      console: replay.console(at),
       script: request.script,
-      unread: recordedEarly(recording, tty),
-      runJig: replay.runJig,
-      deviceCrash: recording.head.ttys[tty]?.crash,
+      unread: recordedEarly(recording, at),
+      onBytes,
+      runJig: replay.jig(at),
+      startTransfer: replay.transfers(at),
+      deviceCrash: tty.crash,
+      results: index === 0 ? results : undefined,
+      ...ensemble.partsOf(tty),
+      detail: (text) => diagnostics.detail(text),
+      onDecided: () => decided.push(index),
+      onStep: (step, matched) => outcome?.step(tty.label, step, matched),
+      onAccount: (account) => outcome?.account(tty.label, account),
       logGapBytes: () => 0,
       onLoss: (loss) => diagnostics.say(loss.message),
-      clock: replay.clock,
+      clock: replay.clock(at),
     });
-    onSession(session, console.label);
-    return session;
+    await replay.opened(at, until);
+    const running = session.run(until);
+    ensemble.joined(tty, session);
+    try {
+      await running;
+    } catch (error) {
+      if (!(error instanceof TimeUp)) onFailure(session, tty.label);
+      throw error;
+    }
   });
-  const runs = sessions.map((session) => session.run(until));
-  const first = Promise.race(runs).finally(() => oneIsDone.abort());
+  const first = firstVerdict(runs, decided).finally(() => oneIsDone.abort());
   await replay.run(first.catch(() => {}));
   // Where nothing ends it, the recording does.
-  deadline.abort(new TimeUp(replay.clock.nowMs));
+  deadline.abort(new TimeUp(replay.nowMs));
   await Promise.allSettled([first, ...runs]);
-  diagnostics.detail(`replay: ${formatDuration(replay.clock.nowMs)} of the recording`);
+  diagnostics.detail(`replay: ${formatDuration(replay.nowMs)} of the recording`);
   await first;
+}
+
+/** Those that all steps are for: all of them where no tty is said, as when there are no steps. */
+function mainTtys(recorded: readonly RecordedTty[], wanted: string | undefined): readonly RecordedTty[] {
+  if (wanted === undefined) return recorded;
+  const [first] = recorded;
+  const tty = recorded.find((each) => isCalled(each, wanted)) ?? first;
+  // Who recorded a path need not say it again, and it may be another one by now.
+  if (tty && (isCalled(tty, wanted) || wanted === '0' || recorded.length === 1)) return [tty];
+  throw noSuchTty(`--tty ${wanted}`, recorded);
+}
+
+function isCalled({ path, names = [] }: RecordedTty, name: string): boolean {
+  return path === name || names.includes(name);
+}
+
+function noSuchTty(what: string, recorded: readonly RecordedTty[]): RigError {
+  const known = recorded.flatMap(({ path, names = [] }) => [...names, path]).join(', ');
+  return new RigError(
+    'usage',
+    `--replay: ${what}: expected one of the recording, ${known}, found none of that name`,
+  );
 }
 
 /** @throws {RigError} blame `usage` for what is no recording */

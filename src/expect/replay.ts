@@ -1,13 +1,15 @@
 import { setImmediate as untilIdle } from 'node:timers/promises';
 import { RigError } from '../base/errors.ts';
-import { ChunkQueue } from '../tty/chunk-queue.ts';
-import type { Console } from '../tty/console.ts';
+import type { Clock } from './clock.ts';
+import { type StartTransfer, transferName } from './file-transfer.ts';
 import type { RunJig } from './jig-step.ts';
 import { bytesOf, type RecordingEntry } from './recording.ts';
 import type { Recording } from './recording-file.ts';
 import { ReplayClock } from './replay-clock.ts';
+import { type Act, type FileEnd, type RecordedLine, ReplayConsole } from './replay-console.ts';
 import { quoted } from './text.ts';
 import { NoUnreadBytes, type UnreadBytes } from './unread-bytes.ts';
+import { type PromiseWithResolvers, withResolvers } from './with-resolvers.ts';
 
 /** How long after its place in the recording something may be sent, before it is said that it was not. */
 const SEND_GRACE_MS = 2000;
@@ -16,43 +18,133 @@ const SEND_GRACE_MS = 2000;
 const LATENESS_MS = 250;
 
 /** What happened; the rest tells of the session itself. */
-type Happening = RecordingEntry & { readonly is: 'in' | 'out' | 'quiet' | 'gone' | 'jig' };
-type Jig = Happening & { readonly is: 'jig' };
+type Happening = RecordingEntry & {
+  readonly is: 'open' | 'in' | 'out' | 'quiet' | 'gone' | 'jig' | 'line' | 'file';
+};
+
+/** One tty of the recording, as far as it has been replayed. */
+interface Track {
+  readonly console: ReplayConsole;
+  readonly happenings: readonly Happening[];
+  next: number;
+  /** Whether 50 ms had passed since the last bytes. */
+  isQuiet: boolean;
+  /** What is in and out belongs to a transfer. */
+  isTransferring: boolean;
+  /** What the steps wait for the end of. */
+  begun: Act | undefined;
+  readonly opened: PromiseWithResolvers<void>;
+}
 
 /** A recording in the board's place: it says what the board said, when the board said it, after what it was sent. */
 export class Replay {
-  readonly clock = new ReplayClock(() => this.#readWaiting());
-  readonly consoles: readonly ReplayConsole[];
-  readonly #entries: readonly Happening[];
+  readonly #clock = new ReplayClock();
+  readonly #tracks: readonly Track[];
+  readonly #happenings: readonly Happening[];
   readonly #onDifference: (text: string) => void;
+  readonly #isAlone: boolean;
+  /** Of all; those of one tty may be ahead. */
   #next = 0;
-  /** Whether 50 ms had passed since the last bytes. */
-  #isQuiet = false;
+  readonly #done = new Set<Happening>();
   /** By how much the steps are later than those that were recorded. */
   #shiftMs = 0;
-  readonly #jigs: { readonly sequence: string; readonly done: (error?: Error) => void }[] = [];
-  #jigBegun: { readonly sequence: string; readonly done: (error?: Error) => void } | undefined;
 
-  /** `onDifference` is told what the steps send, or have the jig do, otherwise than the recording has it. */
-  constructor({ head, entries }: Recording, onDifference: (text: string) => void) {
-    this.consoles = head.ttys.map(({ label }) => new ReplayConsole(label));
-    this.#entries = entries.filter((entry) => isHappening(entry));
+  /**
+   * `ttys` are those that there are steps for, by index. `onDifference` is told what the steps do otherwise than the
+   * recording has it.
+   */
+  constructor({ head, entries }: Recording, ttys: readonly number[], onDifference: (text: string) => void) {
     this.#onDifference = onDifference;
+    this.#isAlone = ttys.length === 1;
+    this.#happenings = entries.filter((entry) => isHappening(entry)).filter(({ tty }) => ttys.includes(tty));
+    this.#tracks = head.ttys.map(({ label }, tty) => ({
+      console: new ReplayConsole(label, this.#clock, (what) => this.#lineOf(tty, what)),
+      happenings: this.#happenings.filter((entry) => entry.tty === tty),
+      next: 0,
+      isQuiet: false,
+      isTransferring: false,
+      begun: undefined,
+      opened: withResolvers<void>(),
+    }));
+    for (const { happenings, opened } of this.#tracks)
+      if (!happenings.some(({ is }) => is === 'open')) opened.resolve();
   }
 
-  get runJig(): RunJig {
+  /** Since the recording began. */
+  get nowMs(): number {
+    return this.#clock.nowMs;
+  }
+
+  console(tty: number): ReplayConsole {
+    return this.#trackOf(tty).console;
+  }
+
+  /** The time of the recording, as who reads that tty knows it. */
+  clock(tty: number): Clock {
+    return {
+      after: (ms, act) => this.#clock.after(ms, act),
+      onceRead: (act) => {
+        if (this.#readWaiting(this.#trackOf(tty))) setImmediate(act);
+        else act();
+      },
+    };
+  }
+
+  /** Resolves when steps on that tty begin; at the latest with `until`. */
+  async opened(tty: number, until: AbortSignal): Promise<void> {
+    const { opened } = this.#trackOf(tty);
+    until.addEventListener('abort', () => opened.resolve(), { once: true });
+    await opened.promise;
+  }
+
+  jig(tty: number): RunJig {
+    const { console } = this.#trackOf(tty);
     return async (sequence, signal) => {
-      if (!this.#entries.slice(this.#next).some((entry) => isJig(entry, 'begin'))) {
+      if (!this.#isToCome(tty, 'jig')) {
         this.#onDifference(`--jig ${sequence}: the recording has no such run`);
         return undefined;
       }
       await new Promise<void>((resolve, reject) => {
         const done = (error?: Error): void => (error ? reject(error) : resolve());
         signal.addEventListener('abort', () => done(signal.reason as Error), { once: true });
-        this.#jigs.push({ sequence, done });
+        console.acts.push({ is: 'jig', what: sequence, done });
       });
       return undefined;
     };
+  }
+
+  /** No file is read or written. */
+  transfers(tty: number): StartTransfer {
+    const { console } = this.#trackOf(tty);
+    return (transfer) => {
+      const what = transferName(transfer);
+      const isToCome = this.#isToCome(tty, 'file');
+      const heard: Uint8Array[] = [];
+      const ended = new Promise<FileEnd>((done) => {
+        if (isToCome) console.acts.push({ is: 'file', what, done });
+        else done({ failure: undefined, error: undefined, leftBytes: Number.POSITIVE_INFINITY });
+      });
+      if (!isToCome) this.#onDifference(`${what} ${transfer.path}: the recording has no such transfer`);
+      return {
+        push: (chunk) => void heard.push(chunk),
+        end: async (signal) => {
+          const aborted = new Promise<never>((_resolve, reject) => {
+            const stop = (): void => reject(signal.reason as Error);
+            if (signal.aborted) stop();
+            signal.addEventListener('abort', stop, { once: true });
+          });
+          const { failure, error, leftBytes } = await Promise.race([ended, aborted]);
+          if (error) throw error;
+          const all = Buffer.concat(heard);
+          return { failure, rest: all.subarray(Math.max(0, all.length - leftBytes)) };
+        },
+      };
+    };
+  }
+
+  /** When time is up, by the recording's. */
+  after(ms: number, act: () => void): void {
+    this.#clock.after(ms, act);
   }
 
   /** Lets time pass until `over` is settled, or nothing more will happen: then it resolves early. */
@@ -66,50 +158,90 @@ export class Replay {
       await untilIdle();
       if (isOver || !this.#goOn()) break;
     }
-    for (const { label, sent } of this.consoles)
-      for (const bytes of sent)
-        this.#onDifference(`${label}: sends ${quoted(bytes)}, which the recording lacks`);
+    for (const track of this.#tracks) this.#compareLast(track);
+  }
+
+  /** What the steps did just before they were over, and the recording has as well. */
+  #compareLast(track: Track): void {
+    for (const act of track.console.acts.splice(0)) {
+      const at = track.happenings.findIndex(
+        (entry, index) => index >= track.next && entry.is === act.is && isAct(entry, track),
+      );
+      const entry = track.happenings[at];
+      if (entry && isAct(entry, track)) {
+        this.#compare(entry, act, track.console);
+        track.next = at + 1;
+        // Of several ttys, the others may have been stopped a little earlier then.
+      } else if (this.#isAlone) this.#tellLacking(track.console, act);
+    }
   }
 
   /** One thing that happens; false when nothing is left. */
   #goOn(): boolean {
-    const entry = this.#entries[this.#next];
-    const timerMs = this.clock.nextMs;
+    const entry = this.#upcoming();
+    const timerMs = this.#clock.nextMs;
     if (!entry) {
-      this.clock.fireNext();
+      this.#clock.fireNext();
       return timerMs !== undefined;
     }
+    const track = this.#trackOf(entry.tty);
     const atMs = entry.ms + this.#shiftMs;
-    if (this.#isAwaited(entry)) {
+    if (isAct(entry, track) && !this.#hasBeenDone(entry, track)) {
       const isDue = timerMs !== undefined && timerMs <= atMs + SEND_GRACE_MS;
-      if (isDue) this.clock.fireNext();
-      else this.#skip(entry);
+      if (isDue) this.#clock.fireNext();
+      else this.#skip(entry, track);
       return true;
     }
     if (timerMs !== undefined && timerMs < atMs) {
-      this.clock.fireNext();
+      this.#clock.fireNext();
       return true;
     }
-    this.#next++;
-    if (entry.is === 'out' || isJig(entry, 'begin')) this.#shiftMs = Math.max(0, this.clock.nowMs - entry.ms);
-    else this.clock.advanceTo(atMs);
-    this.#take(entry);
+    if (isAct(entry, track)) this.#shiftMs = Math.max(0, this.#clock.nowMs - entry.ms);
+    else this.#clock.advanceTo(atMs);
+    this.#take(entry, track);
     return true;
   }
 
-  /** Whether the steps have not yet done what comes next in the recording. */
-  #isAwaited(entry: Happening): boolean {
-    if (entry.is === 'out') return this.consoles[entry.tty]?.sent.length === 0;
-    return isJig(entry, 'begin') && this.#jigs.length === 0;
+  #upcoming(): Happening | undefined {
+    for (;;) {
+      const entry = this.#happenings[this.#next];
+      if (!entry || !this.#done.delete(entry)) return entry;
+      this.#next++;
+    }
   }
 
-  #skip(entry: Happening): void {
-    this.#next++;
-    const label = this.consoles[entry.tty]?.label;
-    if (entry.is === 'out')
-      this.#onDifference(`${label}: does not send ${quoted(bytesOf(entry))}, as the recording does`);
-    else if (entry.is === 'jig')
-      this.#onDifference(`does not run --jig ${entry.sequence}, as the recording does`);
+  /** It is the next one of its tty. */
+  #pass(entry: Happening, track: Track): void {
+    track.next++;
+    if (this.#happenings[this.#next] === entry) this.#next++;
+    else this.#done.add(entry);
+  }
+
+  /** Whether the steps have done what comes next in the recording; what they did before it is told. */
+  #hasBeenDone(entry: Happening, { console }: Track): boolean {
+    const at = console.acts.findIndex(({ is }) => is === entry.is);
+    for (const act of console.acts.splice(0, Math.max(0, at))) this.#tellLacking(console, act);
+    return at >= 0;
+  }
+
+  #tellLacking({ label }: ReplayConsole, act: Act): void {
+    const what = act.is === 'out' ? `sends ${quoted(act.bytes)}` : doing(act);
+    this.#onDifference(`${label}: ${what}, which the recording lacks`);
+    if (act.is === 'file') act.done({ failure: undefined, error: undefined, leftBytes: 0 });
+    else if (act.is !== 'out') act.done?.();
+  }
+
+  #skip(entry: Happening, track: Track): void {
+    this.#pass(entry, track);
+    const { label } = track.console;
+    const missing = {
+      out: () => `${label}: does not send ${quoted(bytesOf(entry as Entry<'out'>))}`,
+      jig: () => `does not run --jig ${(entry as Entry<'jig'>).sequence}`,
+      line: () => `${label}: does not do ${(entry as Entry<'line'>).what}`,
+      file: () => `${label}: does not do ${(entry as Entry<'file'>).what}`,
+    }[entry.is as Act['is']]();
+    this.#onDifference(`${missing}, as the recording does`);
+    if (entry.is === 'file') track.isTransferring = true;
   }
 
   /**
@@ -117,101 +249,123 @@ export class Replay {
    * reader was late, and what comes next was there already. Steps that were not recorded so have no marks: then only
    * what comes soon.
    */
-  #readWaiting(): boolean {
-    const entry = this.#entries[this.#next];
-    const isMarked = this.#isQuiet || entry?.is === 'quiet';
-    if (entry?.is === 'quiet') this.#next++;
-    this.#isQuiet = false;
+  #readWaiting(track: Track): boolean {
+    const entry = track.happenings[track.next];
+    const isMarked = track.isQuiet || entry?.is === 'quiet';
+    if (entry?.is === 'quiet') this.#pass(entry, track);
+    track.isQuiet = false;
     if (isMarked || (entry?.is !== 'in' && entry?.is !== 'gone')) return false;
     const atMs = entry.ms + this.#shiftMs;
-    if (atMs > this.clock.nowMs + LATENESS_MS) return false;
-    this.#next++;
-    this.clock.advanceTo(atMs);
-    this.#take(entry);
+    if (atMs > this.#clock.nowMs + LATENESS_MS) return false;
+    this.#clock.advanceTo(atMs);
+    this.#take(entry, track);
     return true;
   }
 
-  #take(entry: Happening): void {
-    if (entry.is === 'in' || entry.is === 'quiet') this.#isQuiet = entry.is === 'quiet';
-    const console = this.consoles[entry.tty];
+  #take(entry: Happening, track: Track): void {
+    this.#pass(entry, track);
+    const { console } = track;
+    if (entry.is === 'in' || entry.is === 'quiet') track.isQuiet = entry.is === 'quiet';
     switch (entry.is) {
       case 'in':
-        console?.say(bytesOf(entry));
+        console.say(bytesOf(entry));
         return;
-      case 'out': {
-        const recorded = bytesOf(entry);
-        const bytes = console?.sent.shift() ?? recorded;
-        if (!recorded.equals(bytes))
-          this.#onDifference(
-            `${console?.label}: sends ${quoted(bytes)} where the recording has ${quoted(recorded)}`,
-          );
-        return;
-      }
       case 'gone':
-        console?.goAway(new RigError('hardware', entry.error));
+        console.goAway(new RigError('hardware', entry.error));
         return;
       case 'jig':
-        this.#takeJig(entry);
+      case 'file':
+        if (entry.event === 'begin') this.#begin(entry, track);
+        else this.#end(entry, track);
+        return;
+      case 'out':
+      case 'line':
+        if (isAct(entry, track)) this.#compare(entry, console.acts.shift(), console);
+        return;
+      case 'open':
+        track.opened.resolve();
         return;
       case 'quiet':
         return;
     }
   }
 
-  #takeJig({ event, sequence, error }: Jig): void {
-    if (event === 'begin') {
-      this.#jigBegun = this.#jigs.shift();
-      if (this.#jigBegun?.sequence !== sequence)
-        this.#onDifference(`runs --jig ${this.#jigBegun?.sequence} where the recording has ${sequence}`);
+  #begin(entry: Entry<'jig' | 'file'>, track: Track): void {
+    track.begun = track.console.acts.shift();
+    track.isTransferring = entry.is === 'file';
+    this.#compare(entry, track.begun, track.console);
+  }
+
+  #end(entry: Entry<'jig' | 'file'>, track: Track): void {
+    const { begun } = track;
+    const error =
+      entry.error === undefined ? undefined : new RigError(entry.blame ?? 'unavailable', entry.error);
+    track.isTransferring = false;
+    track.begun = undefined;
+    if (begun?.is === 'jig') begun.done(error);
+    if (begun?.is === 'file' && entry.is === 'file')
+      begun.done({ failure: entry.failure, error, leftBytes: entry.leftBytes ?? 0 });
+  }
+
+  #compare(entry: Entry<Act['is']>, act: Act | undefined, { label }: ReplayConsole): void {
+    if (!act) return;
+    if (act.is === 'line') act.done?.();
+    if (act.is === 'out') {
+      const recorded = entry.is === 'out' ? bytesOf(entry) : Buffer.alloc(0);
+      if (recorded.equals(act.bytes)) return;
+      this.#onDifference(`${label}: sends ${quoted(act.bytes)} where the recording has ${quoted(recorded)}`);
       return;
     }
-    this.#jigBegun?.done(error === undefined ? undefined : new RigError('unavailable', error));
-    this.#jigBegun = undefined;
+    const recorded = entry.is === 'jig' ? entry.sequence : entry.is === 'out' ? '' : entry.what;
+    if (recorded === act.what) return;
+    this.#onDifference(`${label}: ${doing(act)} where the recording has ${recorded}`);
+  }
+
+  #isToCome(tty: number, is: 'jig' | 'file'): boolean {
+    const { happenings, next } = this.#trackOf(tty);
+    return happenings.slice(next).some((entry) => entry.is === is && entry.event === 'begin');
+  }
+
+  /** A line fails at once, or, of a break, after it has begun. */
+  #lineOf(tty: number, what: string): RecordedLine {
+    const { happenings, next } = this.#trackOf(tty);
+    const lines = happenings.slice(next).filter((entry) => entry.is === 'line');
+    const failed = lines.slice(0, 2).find((entry) => entry.what === what && entry.error !== undefined);
+    return {
+      isToCome: lines.some(({ error }) => error === undefined),
+      failure: failed && new RigError(failed.blame ?? 'hardware', failed.error ?? ''),
+    };
+  }
+
+  #trackOf(tty: number): Track {
+    const track = this.#tracks[tty];
+    if (!track) throw new Error(`the recording has no tty ${tty}`);
+    return track;
   }
 }
+
+function doing(act: Act & { readonly what: string }): string {
+  return act.is === 'jig' ? `runs --jig ${act.what}` : `does ${act.what}`;
+}
+
+type Entry<Is extends Happening['is']> = Happening & { readonly is: Is };
 
 function isHappening(entry: RecordingEntry): entry is Happening {
-  return entry.is !== 'early' && entry.is !== 'line' && entry.is !== 'end';
+  return entry.is !== 'early' && entry.is !== 'end';
 }
 
-function isJig(entry: Happening, event: Jig['event']): boolean {
-  return entry.is === 'jig' && entry.event === event;
-}
-
-/** What has been recorded of one tty. */
-class ReplayConsole implements Console {
-  readonly label: string;
-  readonly overruns = undefined;
-  /** What has been sent and not been compared. */
-  readonly sent: Uint8Array[] = [];
-  readonly #queue = new ChunkQueue(() => {});
-
-  constructor(label: string) {
-    this.label = label;
-  }
-
-  get bytes(): AsyncIterable<Uint8Array> {
-    return this.#queue;
-  }
-
-  say(bytes: Uint8Array): void {
-    if (bytes.length > 0) this.#queue.push(bytes);
-  }
-
-  goAway(error: Error): void {
-    this.#queue.end(error);
-  }
-
-  async send(bytes: Uint8Array): Promise<void> {
-    this.sent.push(Uint8Array.from(bytes));
-  }
-
-  async sendBreak(): Promise<void> {}
-
-  drive(): void {}
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#queue.end();
+/** What the steps have to do, before the recording goes on. */
+function isAct(entry: Happening, { isTransferring }: Track): entry is Entry<Act['is']> {
+  switch (entry.is) {
+    case 'out':
+      return !isTransferring;
+    case 'line':
+      return entry.error === undefined;
+    case 'jig':
+    case 'file':
+      return entry.event === 'begin';
+    default:
+      return false;
   }
 }
 

@@ -1,39 +1,32 @@
 import { isatty } from 'node:tty';
 import { Diagnostics } from '../base/diagnostics.ts';
-import { RigError, reasonOf } from '../base/errors.ts';
-import { EXIT_STATUS } from '../base/exit.ts';
+import { reasonOf } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
-import { appendFinding, type FindingContext, findingOf } from '../findings/findings-file.ts';
-import type { OpenConsole } from '../tty/console.ts';
-import { openTtyConsole } from '../tty/tty-console.ts';
 import { ENV } from '../wire/env.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
-import { parseCommandLine, type Request } from './cli.ts';
+import { parseCommandLine } from './cli.ts';
+import { REAL_CLOCK } from './clock.ts';
 import { lockConsole } from './console-lock.ts';
+import { openerOf } from './driver.ts';
+import { openEcho, STDOUT } from './echo.ts';
 import { Ensemble } from './ensemble.ts';
+import { startTransfer } from './file-transfer.ts';
+import { firstVerdict } from './first-verdict.ts';
 import { jigRunner, type RunJig } from './jig-step.ts';
 import { LogProxies, withSendsLogged } from './log-proxies.ts';
+import type { OutcomeReport } from './outcome.ts';
 import { PatientOutput } from './patient-output.ts';
 import type { Recorder } from './recorder.ts';
+import type { Request } from './request.ts';
 import { Session } from './session.ts';
 import type { ResultsOfSession } from './session-results.ts';
-import { defaultTtys, resolveTty, type TargetTty } from './target-tty.ts';
+import { defaultTtys, resolveAmong, resolveTty, type TargetTty } from './target-tty.ts';
+import { addFinding, type Told, tellFailure, tellOutcome } from './telling.ts';
 import { claimTty } from './tty-claim.ts';
-import { ExpectationError, TimeUp } from './verdict.ts';
+import { TimeUp } from './verdict.ts';
 
-const STDOUT = 1;
 const STDERR = 2;
 const NEWLINE = 0x0a;
-
-/** What a failed command tells besides its message. */
-interface Told {
-  request: Request | undefined;
-  tty: string | undefined;
-  /** The session that failed, if it got that far. */
-  session: Session | undefined;
-  /** Open from the first step on. */
-  log: LogProxies | undefined;
-}
 
 /** One `sai-expect`, from its arguments to its status. `regexProgram` is what runs the regexes of `--unsafe-regex`. */
 export async function runCommand(invocation: Invocation, regexProgram: string): Promise<number> {
@@ -46,9 +39,14 @@ export async function runCommand(invocation: Invocation, regexProgram: string): 
 }
 
 async function runTold(invocation: Invocation, regexProgram: string): Promise<number> {
-  const told: Told = { request: undefined, tty: undefined, session: undefined, log: undefined };
+  const told: Told = {};
   try {
-    return await runAndTell(invocation, regexProgram, told);
+    const status = await runAndTell(invocation, regexProgram, told);
+    return tellOutcome(invocation, told) ?? status;
+  } catch (error) {
+    told.failed ??= { error, tty: told.tty };
+    tellOutcome(invocation, told);
+    throw error;
   } finally {
     if (invocation.stop.aborted) told.log?.remark('told to stop');
     const loss = await told.log?.close();
@@ -79,6 +77,7 @@ async function runAndTell(invocation: Invocation, regexProgram: string, told: To
       return 0;
     }
     invocation.diagnostics.verbosity = request.verbosity;
+    told.outcome = await outcomeFor(request, invocation);
     if (request.scriptFile) {
       const { withScript } = await import('./script-request.ts');
       const { whole, plan } = await withScript(request, request.scriptFile, invocation.env, unsafe);
@@ -95,8 +94,15 @@ async function runAndTell(invocation: Invocation, regexProgram: string, told: To
     told.log.remark('passed');
     return 0;
   } catch (error) {
-    return fail(error, invocation, told);
+    return tellFailure(error, invocation, told);
   }
+}
+
+/** Loaded for those who ask for it. */
+async function outcomeFor({ json }: Request, { env, print }: Invocation): Promise<OutcomeReport | undefined> {
+  if (json === undefined) return undefined;
+  const { OutcomeReport } = await import('./outcome.ts');
+  return new OutcomeReport(json, env[ENV.deviceName], print);
 }
 
 /** Loaded for those few who ask for it. */
@@ -113,7 +119,9 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
   if (request.replay !== undefined) return await replayRequest(request, request.replay, invocation, told);
   const wanted = request.tty === undefined ? defaultTtys(invocation.env) : [request.tty];
   const ttys = (wanted.length === 0 ? ['0'] : wanted).map((each) => resolveTty(each, invocation.env));
-  const ensemble = new Ensemble(request.script.steps, ttys, invocation.env);
+  const ensemble = new Ensemble(request.script.steps, ttys, (name, known) =>
+    resolveAmong(name, known, invocation.env),
+  );
   const askJig = jigRunner(request.script.steps, invocation.env);
   const runJig = told.log?.jig(askJig) ?? askJig;
   const recorder = await recorderFor(request, ensemble.ttys, invocation);
@@ -121,7 +129,9 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
   const deadline = new AbortController();
   const { timeoutMs } = request;
   const timer =
-    timeoutMs === 'never' ? undefined : setTimeout(() => deadline.abort(new TimeUp(timeoutMs)), timeoutMs);
+    timeoutMs === 'never'
+      ? undefined
+      : REAL_CLOCK.after(timeoutMs, () => deadline.abort(new TimeUp(timeoutMs)));
   const oneIsDone = new AbortController();
   const until = AbortSignal.any([invocation.stop, deadline.signal, oneIsDone.signal]);
   await using echo = openEcho(request, invocation);
@@ -131,10 +141,24 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
     lastByte = chunk.at(-1) ?? lastByte;
   };
   try {
-    const run: Run = { request, runJig, recorder, results, invocation, until, onBytes, told, ensemble };
+    const decided: number[] = [];
+    const run: Run = {
+      request,
+      runJig,
+      recorder,
+      results,
+      invocation,
+      until,
+      onBytes,
+      told,
+      ensemble,
+      decided,
+    };
     const runs = ensemble.ttys.map((tty, index) => runOnTty(tty, index, run));
     // The first verdict counts, a pass like a failure; the others let go of their consoles before it is told.
-    const first = reported(firstVerdict(runs), results, request, invocation).finally(() => oneIsDone.abort());
+    const first = reported(firstVerdict(runs, decided), results, request, invocation).finally(() =>
+      oneIsDone.abort(),
+    );
     await Promise.allSettled([first, ...runs]);
     // What follows on a terminal, our own line or the shell's prompt, begins a line of its own.
     if (isatty(STDOUT) && lastByte !== NEWLINE) echo?.write(Buffer.of(NEWLINE));
@@ -144,26 +168,12 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
     recorder?.end(error);
     throw error;
   } finally {
-    clearTimeout(timer);
+    timer?.cancel();
     const loss = recorder?.close();
     if (loss) {
       invocation.diagnostics.say(loss.message);
       addFinding(loss, invocation, request, {});
     }
-  }
-}
-
-/** When time is up, a tty on which the script did nothing just then tells only that; another one what was missing. */
-async function firstVerdict(runs: readonly Promise<void>[]): Promise<void> {
-  try {
-    await Promise.race(runs);
-  } catch (error) {
-    if (!(error instanceof TimeUp)) throw error;
-    const outcomes = await Promise.allSettled(runs);
-    const told = outcomes.find((each) => each.status === 'rejected' && !(each.reason instanceof TimeUp));
-    throw told?.status === 'rejected'
-      ? told.reason
-      : new RigError('verdict', error.message, { cause: error });
   }
 }
 
@@ -174,17 +184,8 @@ async function recorderFor(
   { env }: Invocation,
 ): Promise<Recorder | undefined> {
   if (record === undefined) return undefined;
-  const { Recorder } = await import('./recorder.ts');
-  const device = env[ENV.deviceName];
-  return new Recorder(record, {
-    ...(device ? { device } : {}),
-    ttys: ttys.map(({ label, path, crash, ...tty }) => ({
-      label,
-      path,
-      baudRate: baudRate ?? tty.baudRate,
-      ...(crash ? { crash } : {}),
-    })),
-  });
+  const { recorderOf } = await import('./recorder.ts');
+  return recorderOf(record, ttys, { baudRate, device: env[ENV.deviceName] });
 }
 
 async function replayRequest(
@@ -198,16 +199,20 @@ async function replayRequest(
   const recording = readRecording(path, '--replay');
   await using echo = openEcho(request, invocation);
   const results = await resultsFor(request, invocation, recording.head.device);
-  const commonParts = {
-    onBytes: (chunk: Uint8Array): void => echo?.write(chunk),
-    results,
-    detail: (text: string): void => invocation.diagnostics.detail(text),
-  };
-  const onSession = (session: Session, label: string): void => {
+  const onBytes = (chunk: Uint8Array): void => echo?.write(chunk);
+  const onFailure = (session: Session, label: string): void => {
     told.tty ??= label;
     told.session ??= session;
   };
-  const replaying = runReplay({ request, recording, invocation, commonParts, onSession });
+  const replaying = runReplay({
+    request,
+    recording,
+    invocation,
+    results,
+    outcome: told.outcome,
+    onBytes,
+    onFailure,
+  });
   await reported(replaying, results, request, invocation);
 }
 
@@ -222,7 +227,9 @@ interface Run {
   readonly until: AbortSignal;
   readonly onBytes: (chunk: Uint8Array) => void;
   readonly told: Told;
-  readonly ensemble: Ensemble;
+  readonly ensemble: Ensemble<TargetTty>;
+  /** Indices of ttys. */
+  readonly decided: number[];
 }
 
 async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> {
@@ -236,13 +243,17 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
       tty.heldBy === 'nobody'
         ? await claimTty(tty.path, { label: tty.label, env: invocation.env, until, onWait })
         : undefined;
-    const open = await driverOf(request.driver);
+    const open = await openerOf(tty, request, until, (text) => {
+      told.log?.remark(text);
+      diagnostics.detail(text);
+    });
     const log = await told.log?.tty(tty.label, tty.logIndex);
     await using console = await open(tty.path, {
       label: tty.label,
       baudRate: request.baudRate ?? tty.baudRate,
       hangUpOnClose: tty.hangUpOnClose,
-      ...request.port,
+      format: request.port.format,
+      flow: request.port.flow,
     });
     session = new Session({
       console: recorder?.console(withSendsLogged(console, log), index) ?? withSendsLogged(console, log),
@@ -253,6 +264,7 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
         onBytes(chunk);
       },
       runJig: recorder?.jig(runJig, index) ?? runJig,
+      startTransfer: recorder?.transfers(startTransfer, index) ?? startTransfer,
       ...(isatty(STDERR) ? { onProgress: (text: string) => diagnostics.progress(text) } : {}),
       deviceCrash: tty.crash,
       // Those of the tty that the script is for.
@@ -263,6 +275,9 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
         told.log?.remark(text);
         diagnostics.detail(text);
       },
+      onDecided: () => run.decided.push(index),
+      onStep: (step, matched) => told.outcome?.step(tty.label, step, matched),
+      onAccount: (account) => told.outcome?.account(tty.label, account),
       logGapBytes: () => log?.gapBytes ?? 0,
       onLoss: (loss) => {
         diagnostics.say(loss.message);
@@ -311,62 +326,4 @@ async function resultsFor(
   if (!request.results) return undefined;
   const { ResultsOfSession } = await import('./session-results.ts');
   return new ResultsOfSession(request.results, device || 'board', (text) => diagnostics.say(text));
-}
-
-async function driverOf(name: Request['driver']): Promise<OpenConsole> {
-  if (name === 'tty') return openTtyConsole;
-  const { openSerialConsole } = await import('../tty/serial-console.ts');
-  return openSerialConsole;
-}
-
-function openEcho(request: Request, { diagnostics }: Invocation): PatientOutput | undefined {
-  if (request.echo === 'on a terminal' && !isatty(STDOUT)) return undefined;
-  return new PatientOutput(STDOUT, (lostBytes) => {
-    diagnostics.say(`${lostBytes} bytes of the board are not shown: stdout is not read`);
-  });
-}
-
-/**
- * Tells why, and answers with the status.
- *
- * @throws the error itself when it is our bug
- */
-function fail(error: unknown, invocation: Invocation, told: Told): number {
-  if (invocation.stop.aborted) throw invocation.stop.reason;
-  const step = error instanceof ExpectationError ? error.step : undefined;
-  let unwritten: unknown;
-  try {
-    addFinding(error, invocation, told.request, {
-      ...(told.tty === undefined ? {} : { tty: told.tty }),
-      ...(step === undefined ? {} : { step }),
-    });
-  } catch (failure) {
-    unwritten = failure;
-  }
-  if (!(error instanceof RigError)) throw error;
-  tell(error, invocation, told);
-  if (unwritten instanceof RigError) tell(unwritten, invocation, told);
-  else if (unwritten !== undefined) throw unwritten;
-  return EXIT_STATUS[error.blame];
-}
-
-function tell(error: RigError, { diagnostics }: Invocation, told: Told): void {
-  told.log?.remark(error.message);
-  diagnostics.fail(error.message);
-  if (!(error instanceof ExpectationError)) return;
-  const lines = told.request?.onFail === 'everything' ? told.session?.transcript.lines() : undefined;
-  for (const line of lines ?? error.tail) diagnostics.fail(`  | ${line}`);
-}
-
-function addFinding(
-  error: unknown,
-  invocation: Invocation,
-  request: Request | undefined,
-  context: Pick<FindingContext, 'tty' | 'step'>,
-): void {
-  if (request?.findings === 'optional') return;
-  const device = invocation.env[ENV.deviceName];
-  const finding = findingOf('sai-expect', error, { ...context, ...(device ? { device } : {}) });
-  const tail = error instanceof ExpectationError ? error.tail.map((line) => ` | ${line}`).join('') : '';
-  appendFinding(invocation.env[ENV.findings], { ...finding, evidence: `${finding.evidence}${tail}` });
 }

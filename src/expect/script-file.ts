@@ -12,7 +12,7 @@ import { reachable } from './flow.ts';
 import { profilePath } from './profiles.ts';
 import type { ArmedPattern, Instruction, Script } from './script.ts';
 import { ScriptFile, type Variable } from './script-schema.ts';
-import { errorAt, placed, type StepFile } from './step-file.ts';
+import { errorAt, placed, refuseOddKeys, type StepFile } from './step-file.ts';
 import { patternOf, type RawPattern } from './step-kinds.ts';
 import { Filler, type Given } from './template.ts';
 import { LINE_ENDS, type LineEnd, quoted } from './text.ts';
@@ -83,6 +83,7 @@ class Loader {
     this.#input = input;
     this.#shared = {
       unsafe: input.unsafe,
+      files: input.missingValues === 'taken' ? 'taken' : 'checked',
       instructions: 0,
       counters: 0,
       call: () => Promise.reject(new Error('no file is being read')),
@@ -138,6 +139,7 @@ class Loader {
       throw new RigError(error.blame, error.message.replace(path, name), { cause: error });
     });
     const ownAt: LocatedValue['at'] = (keys) => at(keys).replace(path, name);
+    refuseOddKeys(value, { at: ownAt });
     const content = parse(ScriptFile, value, { at: ownAt, path: [] });
     const file: ReadFile = { name, path: real, at: ownAt, content };
     this.#files.set(real, file);
@@ -156,6 +158,7 @@ class Loader {
     const shared = this.#shared;
     const here: Shared = {
       unsafe: shared.unsafe,
+      files: shared.files,
       get instructions() {
         return shared.instructions;
       },
@@ -251,6 +254,7 @@ class Loader {
           `--var ${name}: ${file.name} has no variable of that name${didYouMean(name, Object.keys(declared))}`,
         );
       }
+      if (given.has(name)) throw new RigError('usage', `--var ${name}: expected one value, got two of them`);
       if (typeof variable !== 'string' && variable.env !== undefined)
         throw new RigError(
           'usage',
@@ -275,11 +279,16 @@ class Loader {
   /** From the environment, or the file. */
   #ownValue(name: string, variable: Variable): Given | undefined {
     if (typeof variable === 'string') return plainValue(variable);
-    const set = variable.env === undefined ? undefined : this.#input.env[variable.env];
+    const set = variable.env === undefined ? undefined : this.#environmentValue(variable.env);
     if (set !== undefined) return { isSecret: true, value: () => Buffer.from(set) };
     if (variable.default !== undefined) return plainValue(variable.default);
     if (this.#input.missingValues === 'refused') return undefined;
     return { isSecret: true, value: () => Buffer.from(name) };
+  }
+
+  /** Not what every object has, such as a `constructor`. */
+  #environmentValue(name: string): string | undefined {
+    return Object.hasOwn(this.#input.env, name) ? this.#input.env[name] : undefined;
   }
 
   #describeVariables(file: ReadFile): string[] {
@@ -290,7 +299,7 @@ class Loader {
         env,
       } = typeof variable === 'string' ? { default: variable } : variable;
       const own = this.#input.variables.find((each) => each.startsWith(`${name}=`))?.slice(name.length + 1);
-      const isSet = env !== undefined && this.#input.env[env] !== undefined;
+      const isSet = env !== undefined && this.#environmentValue(env) !== undefined;
       const from = env === undefined ? '' : `from $${env}${isSet ? '' : ' (not set)'}`;
       const value = own ?? (isSet ? undefined : byDefault);
       const parts = [from, value === undefined ? (from ? '' : 'no value yet') : quoted(Buffer.from(value))];

@@ -1,6 +1,8 @@
+import { formatDuration } from '../base/duration.ts';
+import { RigError } from '../base/errors.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
-import type { Request, ScriptReference } from './cli.ts';
 import { explainPlan } from './explain-plan.ts';
+import type { Request, ScriptReference } from './request.ts';
 import { loadScript } from './script-file.ts';
 
 /**
@@ -26,6 +28,11 @@ export async function withScript(
     pass: request.script.pass.length > 0 || request.script.expectCrash ? 'given' : 'of the file',
   });
   const { script: flags } = request;
+  if (flags.expectCrash && loaded.script.pass.length > 0)
+    throw new RigError(
+      'usage',
+      `--expect-crash: expected no pass text, which says what else is a pass, ${loaded.name} has one; leave it out`,
+    );
   const timeoutMs = given.timeout ? request.timeoutMs : (loaded.timeoutMs ?? request.timeoutMs);
   const whole: Request = {
     ...request,
@@ -40,5 +47,17 @@ export async function withScript(
     },
   };
   if (run !== 'dry') return { whole, plan: undefined };
-  return { whole, plan: explainPlan({ ...loaded, script: whole.script }, timeoutMs) };
+  return { whole, plan: explainPlan({ ...loaded, script: whole.script }, timeoutMs, besidesOf(whole)) };
+}
+
+/** What ends it besides its texts. */
+function besidesOf({ script: { crash, expectCrash, settleMs = 0 }, results }: Request): string[] {
+  const of = (families: 'auto' | 'any' | readonly string[]): string =>
+    typeof families === 'string' ? '' : ` (${families.join(', ')})`;
+  return [
+    ...(expectCrash ? [`pass as soon as the board has crashed${of(expectCrash)}, and not without`] : []),
+    ...(expectCrash || crash === 'none' ? [] : [`fail as soon as the board has crashed${of(crash)}`]),
+    ...(results ? [`judge by the test results (${results.format})`] : []),
+    ...(settleMs > 0 ? [`watch for what fails ${formatDuration(settleMs)} longer`] : []),
+  ];
 }

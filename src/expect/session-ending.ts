@@ -12,6 +12,8 @@ type CrashEvent = WatchEvent & { readonly kind: 'crash' };
 export interface Problem {
   readonly text: string;
   readonly crash?: CrashReport;
+  /** Where the rig has lost bytes, that may be why. */
+  readonly mayBeLost?: boolean;
 }
 
 export interface EndingParts {
@@ -66,7 +68,7 @@ export class SessionEnding {
       return;
     }
     this.#settling ??= clock.after(settleMs, () => clock.onceRead(() => this.#settled()));
-    look(() => watch.finish());
+    look(() => watch.settle());
   }
 
   /** More from the board, which the watch has. */
@@ -94,8 +96,7 @@ export class SessionEnding {
   }
 
   #conclude(): void {
-    const text = this.#parts.results?.conclude();
-    this.#parts.onVerdict(text === undefined ? undefined : { text });
+    this.#parts.onVerdict(this.#parts.results?.conclude());
   }
 
   #concludeCrash(aftermath: CrashAftermath): void {

@@ -1,9 +1,11 @@
 import { oneLine } from '../base/one-line.ts';
-import { failureOf, type Interruption, ResultsCollector } from '../results/results-collector.ts';
-import { ResultsReport } from '../results/results-report.ts';
+import { Stopped } from '../base/run-main.ts';
+import { findingOf } from '../findings/findings-file.ts';
+import { countOf, failureOf, type Interruption, ResultsCollector } from '../results/results-collector.ts';
+import { ResultsReport, type RunVerdict } from '../results/results-report.ts';
 import { tableOf } from '../results/results-table.ts';
-import type { ResultsRequest } from './cli.ts';
-import type { SessionResults } from './session-tests.ts';
+import type { ResultsRequest } from './request.ts';
+import type { SessionResults, TestsProblem } from './session-tests.ts';
 import { ExpectationError } from './verdict.ts';
 
 /** The test results of one session: collected, written as they come, and told at the end. */
@@ -11,11 +13,15 @@ export class ResultsOfSession implements SessionResults {
   readonly #collector: ResultsCollector;
   readonly #report: ResultsReport;
   readonly #say: (text: string) => void;
+  #hasFailed = false;
 
   /** `name` is what tests are called that belong to no suite. @throws {RigError} a file that cannot be written */
   constructor({ format, junit, json }: ResultsRequest, name: string, say: (text: string) => void) {
     this.#report = new ResultsReport({ name, junit, json });
-    this.#collector = new ResultsCollector(format, (test) => this.#report.add(test));
+    this.#collector = new ResultsCollector(format, (test) => {
+      this.#hasFailed ||= test.status === 'fail';
+      this.#report.add(test);
+    });
     this.#say = say;
   }
 
@@ -23,12 +29,19 @@ export class ResultsOfSession implements SessionResults {
     return this.#collector.isComplete;
   }
 
+  get hasFailed(): boolean {
+    return this.#hasFailed;
+  }
+
   push(chunk: Uint8Array): void {
     this.#collector.push(chunk);
   }
 
-  conclude(): string | undefined {
-    return failureOf(this.#collector.end());
+  conclude(): TestsProblem | undefined {
+    const summary = this.#collector.end();
+    const text = failureOf(summary);
+    const isBoards = this.#hasFailed || countOf(summary, 'crash') > 0;
+    return text === undefined ? undefined : { text, mayBeLost: !isBoards };
   }
 
   /**
@@ -39,7 +52,8 @@ export class ResultsOfSession implements SessionResults {
   finish(failure: unknown): void {
     const summary = this.#collector.end(failure === undefined ? undefined : interruptionBy(failure));
     for (const line of tableOf(summary)) this.#say(line);
-    this.#report.finish(summary, failure === undefined ? undefined : messageOf(failure));
+    if (failure === undefined) this.#report.finish(summary, 'pass', undefined);
+    else this.#report.finish(summary, verdictOf(failure), messageOf(failure));
   }
 }
 
@@ -47,6 +61,10 @@ export class ResultsOfSession implements SessionResults {
 function interruptionBy(failure: unknown): Interruption {
   const isCrash = failure instanceof ExpectationError && failure.crash !== undefined;
   return { status: isCrash ? 'crash' : 'missing', message: messageOf(failure) };
+}
+
+function verdictOf(failure: unknown): RunVerdict {
+  return failure instanceof Stopped ? 'cancelled' : findingOf('sai-expect', failure).verdict;
 }
 
 function messageOf(failure: unknown): string {

@@ -4,12 +4,21 @@ import { isFresh, type Script, stepsIn } from './script.ts';
 /** After the last line of the tests, what still belongs to them arrives. */
 const GRACE_MS = 200;
 
+export interface TestsProblem {
+  /** One line. */
+  readonly text: string;
+  /** No test failed: what is missing may have been lost on the way. */
+  readonly mayBeLost: boolean;
+}
+
 /** Test results in the board's output, which have a say in the verdict. */
 export interface SessionResults {
   push(chunk: Uint8Array): void;
   readonly isComplete: boolean;
-  /** Nothing more will come: why the tests are no pass, one line; undefined when they are. */
-  conclude(): string | undefined;
+  /** Whether any test failed so far. */
+  readonly hasFailed: boolean;
+  /** Nothing more will come: why the tests are no pass; undefined when they are. */
+  conclude(): TestsProblem | undefined;
 }
 
 /** Lets the tests see what is theirs, and end the session where no pattern does. */
@@ -53,8 +62,14 @@ export class SessionTests {
     this.#grace?.cancel();
   }
 
+  /** Unless another run has begun meanwhile: of a suite that is repeated, or of the next program. */
+  #graceOver(): void {
+    this.#grace = undefined;
+    if (this.#results?.isComplete) this.#onEnd();
+  }
+
   #look(): void {
     if (this.#hasDoneSteps && this.#endsSession && this.#results?.isComplete)
-      this.#grace ??= this.#clock.after(GRACE_MS, this.#onEnd);
+      this.#grace ??= this.#clock.after(GRACE_MS, () => this.#clock.onceRead(() => this.#graceOver()));
   }
 }

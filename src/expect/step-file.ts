@@ -36,3 +36,25 @@ export function placed<T>(file: Pick<StepFile, 'at'>, path: Path, act: () => T):
     throw errorAt(file, path, reasonOf(error), error);
   }
 }
+
+/** Names that every object of JavaScript has, and that a check of an object passes over without a word. */
+const ODD_KEYS = ['__proto__', 'prototype', 'constructor'];
+
+/**
+ * Refuses what would be dropped: a variable, or a tty with its steps.
+ *
+ * @throws {RigError} blame `config`
+ */
+export function refuseOddKeys(value: unknown, file: Pick<StepFile, 'at'>): void {
+  const seen = new Set<unknown>();
+  const open: { readonly value: unknown; readonly path: Path }[] = [{ value, path: [] }];
+  for (let each = open.pop(); each; each = open.pop()) {
+    if (typeof each.value !== 'object' || each.value === null || seen.has(each.value)) continue;
+    seen.add(each.value);
+    for (const [key, inner] of Object.entries(each.value)) {
+      const path = [...each.path, key];
+      if (ODD_KEYS.includes(key)) throw errorAt(file, path, 'expected another name, this one is taken');
+      if (typeof inner === 'object') open.push({ value: inner, path });
+    }
+  }
+}

@@ -4,8 +4,10 @@ import * as v from 'valibot';
 import { formatDuration, parseDurationMs } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import { ByteRegex, type UnsafeEngine } from './byte-regex.ts';
+import { checkTransfer, TRANSFER_PROGRAMS, type Transfer } from './file-transfer.ts';
 import type { Pattern } from './matcher.ts';
 import type { Step } from './script.ts';
+import { TEXT, TIME_TEXT } from './script-schema.ts';
 import type { Filler } from './template.ts';
 import { bytesOfText, quoted, visible } from './text.ts';
 
@@ -15,6 +17,8 @@ export interface StepContext {
   /** Of `line`. */
   readonly lineEnd: string;
   readonly unsafe: UnsafeEngine | undefined;
+  /** To look at a plan, files that are sent need not be there. */
+  readonly files: 'checked' | 'taken';
   /** `boot.yaml:12`, for what is told of the step when it runs. */
   readonly place: string;
 }
@@ -34,22 +38,22 @@ interface StepKind {
 
 /** By the key that makes a step one of its kind. Those of `null` are written as a word: `- fresh`. */
 export const STEP_KINDS: Readonly<Record<string, StepKind>> = {
-  send: kind(v.string(), 'waits', (text, { filler }) => ({
+  send: kind(TEXT, 'waits', (text, { filler }) => ({
     kind: 'send',
     bytes: someBytes(text, filler).value,
   })),
-  line: kind(v.string(), 'waits', (text, { filler, lineEnd }) => {
+  line: kind(TEXT, 'waits', (text, { filler, lineEnd }) => {
     const { value } = filler.bytes(text, (plain) => bytesOfText(plain, 'the text'));
     return { kind: 'send', bytes: Buffer.concat([value, Buffer.from(lineEnd)]) };
   }),
-  expect: kind(v.string(), 'waits', (text, context) => expectation([{ expect: text }], context)),
-  regex: kind(v.string(), 'waits', (source, context) => expectation([{ regex: source }], context)),
-  pause: kind(v.string(), 'is done', (time) => ({
+  expect: kind(TEXT, 'waits', (text, context) => expectation([{ expect: text }], context)),
+  regex: kind(TEXT, 'waits', (source, context) => expectation([{ regex: source }], context)),
+  pause: kind(TIME_TEXT, 'is done', (time) => ({
     kind: 'pause',
     pauseMs: parseDurationMs(time, 'the time'),
   })),
   fresh: kind(v.null_('expected the word fresh alone'), 'is done', () => ({ kind: 'fresh' })),
-  break: kind(v.string(), 'waits', (time) => ({
+  break: kind(TIME_TEXT, 'waits', (time) => ({
     kind: 'break',
     breakMs: parseDurationMs(time, 'the time'),
   })),
@@ -61,12 +65,15 @@ export const STEP_KINDS: Readonly<Record<string, StepKind>> = {
     kind: 'drive',
     lines: { rts },
   })),
-  jig: kind(v.string(), 'waits', (name, { filler }) => {
+  jig: kind(TEXT, 'waits', (name, { filler }) => {
     const { value, showable } = someBytes(name, filler);
     if (!showable)
       throw new RigError('config', 'expected no secret in the name of a sequence, which is told');
     return { kind: 'jig', sequence: Buffer.from(value).toString() };
   }),
+  ysend: transferKind('ysend'),
+  xsend: transferKind('xsend'),
+  yreceive: transferKind('yreceive'),
 };
 
 /** A text or a regex, as a choice or a pattern that is always armed has it. */
@@ -121,9 +128,17 @@ export function explainStep(step: Step): string {
       return 'let go of all that has arrived: only what comes from now on counts';
     case 'jig':
       return `have the jig run ${JSON.stringify(step.sequence)}; only what comes from just before it counts${within}`;
+    case 'transfer':
+      return `${explainTransfer(step.transfer)}${within}`;
     default:
       return `${step.text.replace(/ \([^()]*\)$/, '')}${within}`;
   }
+}
+
+function explainTransfer({ program, path }: Transfer): string {
+  const shown = quoted(Buffer.from(path));
+  if (program === 'rb') return `take what the board sends by YMODEM into the folder ${shown}`;
+  return `send the file ${shown} by ${program === 'sx' ? 'XMODEM' : 'YMODEM'}`;
 }
 
 function kind<const S extends v.GenericSchema>(
@@ -132,6 +147,18 @@ function kind<const S extends v.GenericSchema>(
   make: (value: v.InferOutput<S>, context: StepContext) => Body,
 ): StepKind {
   return { value, waits: takes === 'waits', make: (given, context) => make(v.parse(value, given), context) };
+}
+
+/** Its path counts from where the command runs, as one that `--var` gives has to. */
+function transferKind(flag: keyof typeof TRANSFER_PROGRAMS): StepKind {
+  return kind(TEXT, 'waits', (text, { filler, files }) => {
+    const { value, showable } = filler.bytes(text, (plain) => Buffer.from(plain));
+    if (!showable) throw new RigError('config', 'expected no secret in the name of a file, which is told');
+    const path = Buffer.from(value).toString();
+    const transfer: Transfer = { program: TRANSFER_PROGRAMS[flag], path };
+    if (files === 'checked' && filler.isComplete) checkTransfer(transfer, quoted(value));
+    return { kind: 'transfer', transfer };
+  });
 }
 
 function someBytes(text: string, filler: Filler): { value: Uint8Array; showable: true | undefined } {

@@ -3,7 +3,8 @@ import { ByteBacklog } from './byte-backlog.ts';
 import type { Captures } from './byte-regex.ts';
 import type { CrashPattern } from './crash.ts';
 import { EscapeSequences } from './escape-sequences.ts';
-import { type Match, Matcher, type Pattern } from './matcher.ts';
+import type { Match, Pattern } from './matcher.ts';
+import { Scan } from './scan.ts';
 
 /** How much of what no pattern has used is kept for the next `sai-expect` of the lease; the last of it. */
 export const UNREAD_LIMIT_BYTES = 64 * 1024;
@@ -60,11 +61,11 @@ type Mode = 'between' | 'expecting' | 'idle' | 'armed' | 'discarding' | 'over';
 export class StreamWatch {
   readonly #backlog = new ByteBacklog();
   readonly #armed: ArmedPatterns;
-  readonly #armedKinds: readonly ('pass' | 'fail')[];
-  readonly #armedPatterns: readonly Pattern[];
   readonly #crashPatterns: readonly Pattern[];
   readonly #escapeSequences: EscapeSequences | undefined;
-  #armedMatcher: Scan;
+  /** Apart, so that a pass pattern that does not count hides nothing from the others. */
+  #failMatcher: Scan;
+  #passMatcher: Scan;
   #crashMatcher: Scan;
   #step: Scan | undefined;
   #mode: Mode = 'between';
@@ -72,17 +73,17 @@ export class StreamWatch {
   #position = 0;
   #lastByte: number | undefined;
   #passCounts: boolean;
+  #hasPassed = false;
   #droppedBytes = 0;
   readonly #boots = new BootCount();
 
   constructor(armed: ArmedPatterns, { passCounts = 'at once', escapeSequences = 'seen' }: WatchOptions = {}) {
     this.#armed = armed;
-    this.#armedPatterns = [...armed.fail, ...armed.pass];
     this.#escapeSequences = escapeSequences === 'ignored' ? new EscapeSequences() : undefined;
-    this.#armedKinds = [...armed.fail.map(() => 'fail' as const), ...armed.pass.map(() => 'pass' as const)];
     this.#crashPatterns = armed.crash.map(({ regex }) => ({ kind: 'regex', regex }));
     this.#passCounts = passCounts === 'at once';
-    this.#armedMatcher = this.#newArmedMatcher(0);
+    this.#failMatcher = new Scan(armed.fail, 0);
+    this.#passMatcher = new Scan(armed.pass, 0);
     this.#crashMatcher = new Scan(this.#crashPatterns, 0);
   }
 
@@ -104,15 +105,15 @@ export class StreamWatch {
   /** Whether quiet could decide anything. */
   get caresForQuiet(): boolean {
     if (!this.#isLooking) return false;
-    return this.#armedMatcher.matcher.caresForQuiet || this.#currentStep?.matcher.caresForQuiet === true;
+    const looking = [this.#failMatcher, this.#passMatcher, this.#currentStep];
+    return looking.some((scan) => scan?.matcher.caresForQuiet === true);
   }
 
   /** First of all, what an earlier watch of the same board has left. */
   goOnFrom({ bytes, before }: Unread): void {
     if (before !== undefined) {
       this.#lastByte = before;
-      this.#armedMatcher = this.#newArmedMatcher(0, before);
-      this.#crashMatcher = new Scan(this.#crashPatterns, 0, before);
+      this.#arm(0);
     }
     this.#append(bytes);
   }
@@ -121,7 +122,7 @@ export class StreamWatch {
   push(chunk: Uint8Array): WatchEvent | undefined {
     this.#append(chunk);
     if (this.#mode !== 'discarding') return this.#look();
-    this.#startAfresh();
+    this.#letGoOfAll();
     return undefined;
   }
 
@@ -145,13 +146,20 @@ export class StreamWatch {
     return this.#look();
   }
 
+  /** All that was wanted has come, and armed patterns look on: another pass is none. */
+  settle(): WatchEvent | undefined {
+    this.#hasPassed = true;
+    return this.finish();
+  }
+
   /** The verdict is told: whatever else arrives is only kept. */
   end(): void {
     this.#mode = 'over';
   }
 
-  /** The next bytes belong to what has been decided: they are not kept for anybody. */
+  /** The next bytes belong to what has been decided: they are not kept for anybody. Infinity is all that came. */
   useUp(sizeBytes: number): void {
+    if (sizeBytes === Number.POSITIVE_INFINITY) this.#escapeSequences?.spend();
     this.#position = Math.min(this.#position + sizeBytes, this.#backlog.end);
   }
 
@@ -159,14 +167,16 @@ export class StreamWatch {
   discard(): void {
     this.#boots.reset();
     this.#mode = 'discarding';
-    this.#startAfresh();
+    this.#letGoOfAll();
+    this.#arm(this.#position);
   }
 
   /** Ends {@link discard}. With `pass` counted from now on, when no other fresh step is to come. */
   releaseFresh(passCounts: 'from now on' | 'not yet'): void {
     this.#passCounts = passCounts === 'from now on';
     this.#mode = 'between';
-    this.#startAfresh();
+    this.#letGoOfAll();
+    this.#arm(this.#position);
   }
 
   /** From now on a pass pattern counts, as no fresh step can come any more; not what has been looked at before. */
@@ -177,8 +187,10 @@ export class StreamWatch {
   /** Nothing more has come for a while. */
   quiet(): WatchEvent | undefined {
     if (!this.#isLooking) return undefined;
-    const armed = this.#armedMatcher.quiet();
-    if (armed && this.#counts(armed)) return this.#armedDone(armed);
+    const pass = this.#passMatcher.quiet();
+    const fail = this.#failMatcher.quiet();
+    const armed = firstArmed(fail, pass && this.#isPass(pass) ? pass : undefined);
+    if (armed) return this.#armedDone(armed);
     const step = this.#currentStep?.quiet();
     return step && this.#stepDone(step);
   }
@@ -207,7 +219,7 @@ export class StreamWatch {
     const armed = this.#nextArmed(step?.decidedAt ?? this.#backlog.end);
     const before = Math.min(
       step?.decidedAt ?? Number.POSITIVE_INFINITY,
-      armed?.decidedAt ?? Number.POSITIVE_INFINITY,
+      armed?.match.decidedAt ?? Number.POSITIVE_INFINITY,
     );
     const crash = this.#nextCrash(Math.min(before, this.#backlog.end));
     if (crash && crash.decidedAt < before) return this.#crashed(crash);
@@ -218,15 +230,23 @@ export class StreamWatch {
   }
 
   /** The next armed match that counts, in bytes before `until`. */
-  #nextArmed(until: number): Match | undefined {
+  #nextArmed(until: number): ArmedMatch | undefined {
+    const pass = this.#nextPass(until);
+    // No further: after a pass that settles, the rest is still to be seen.
+    return firstArmed(this.#failMatcher.advance(this.#backlog, pass?.decidedAt ?? until), pass);
+  }
+
+  #nextPass(until: number): Match | undefined {
     for (;;) {
-      const match = this.#armedMatcher.advance(this.#backlog, until);
-      if (!match || this.#counts(match)) return match;
+      const match = this.#passMatcher.advance(this.#backlog, until);
+      if (!match || this.#isPass(match)) return match;
     }
   }
 
-  #counts(armed: Match): boolean {
-    return this.#passCounts || this.#armedKinds[armed.index] === 'fail';
+  /** What comes after a pass like it is its own, and not the next session's. */
+  #isPass(match: Match): boolean {
+    if (this.#hasPassed) this.#position = Math.max(this.#position, match.end);
+    return this.#passCounts && !this.#hasPassed;
   }
 
   #nextCrash(until: number): Match | undefined {
@@ -239,7 +259,7 @@ export class StreamWatch {
   /** A step that matched within the line, or past it, has dealt with it; and a board may start. */
   #isCrash(match: Match): boolean {
     if (match.start < this.#position) return false;
-    return this.#boots.isCrash(this.#armed.crash[match.index], match.index);
+    return this.#boots.isCrash(this.#armed.crash[match.index], () => this.#textOf(match));
   }
 
   #stepDone(match: Match): WatchEvent {
@@ -250,14 +270,10 @@ export class StreamWatch {
     return { kind: 'step', ...this.#matched(match, match.index) };
   }
 
-  #armedDone(match: Match): WatchEvent {
+  #armedDone({ kind, match }: ArmedMatch): WatchEvent {
     this.#position = match.end;
     this.#mode = 'over';
-    const kind = this.#armedKinds[match.index] ?? 'fail';
-    return {
-      kind,
-      ...this.#matched(match, kind === 'fail' ? match.index : match.index - this.#armed.fail.length),
-    };
+    return { kind, ...this.#matched(match, match.index) };
   }
 
   #matched({ start, end, captures }: Match, index: number): Matched {
@@ -266,24 +282,30 @@ export class StreamWatch {
   }
 
   #crashed(match: Match): WatchEvent {
-    const text = Buffer.from(this.#backlog.view(match.start, match.end)).toString('latin1');
-    const line = text.replace(/[\r\n]+$/, '');
+    const line = this.#textOf(match);
     this.#position = match.end;
     this.#mode = 'over';
     return { kind: 'crash', family: this.#armed.crash[match.index]?.family ?? 'device', line };
   }
 
-  #startAfresh(): void {
+  #textOf({ start, end }: Match): string {
+    const text = Buffer.from(this.#backlog.view(start, end)).toString('latin1');
+    return text.replace(/[\r\n]+$/, '');
+  }
+
+  #letGoOfAll(): void {
     const end = this.#backlog.end;
     this.#lastByte = this.#byteBefore(end);
     this.#position = end;
-    this.#armedMatcher = this.#newArmedMatcher(end, this.#lastByte);
-    this.#crashMatcher = new Scan(this.#crashPatterns, end, this.#lastByte);
     this.#letGo(end);
+    this.#escapeSequences?.spend();
   }
 
-  #newArmedMatcher(start: number, before?: number): Scan {
-    return new Scan(this.#armedPatterns, start, before);
+  /** Anew: what came before `start` is no part of a match. */
+  #arm(start: number): void {
+    this.#failMatcher = new Scan(this.#armed.fail, start, this.#lastByte);
+    this.#passMatcher = new Scan(this.#armed.pass, start, this.#lastByte);
+    this.#crashMatcher = new Scan(this.#crashPatterns, start, this.#lastByte);
   }
 
   #letGo(offset: number): void {
@@ -315,38 +337,14 @@ export class StreamWatch {
   }
 }
 
-/** A matcher at its place in the stream. */
-class Scan {
-  readonly matcher: Matcher;
-  readonly #start: number;
-  readonly #push = (bytes: Uint8Array, from: number, to: number): Match | undefined =>
-    this.matcher.push(bytes, from, to);
+interface ArmedMatch {
+  readonly kind: 'fail' | 'pass';
+  readonly match: Match;
+}
 
-  constructor(patterns: readonly Pattern[], start: number, before?: number) {
-    this.matcher = new Matcher(patterns, before);
-    this.#start = start;
-  }
-
-  /** Looks at what it has not seen, up to `until`; offsets are the stream's. */
-  advance(backlog: ByteBacklog, until: number): Match | undefined {
-    const from = this.#start + this.matcher.scanned;
-    if (from >= until) return undefined;
-    const match = backlog.read(from, until, this.#push);
-    return match && this.#placed(match);
-  }
-
-  quiet(): Match | undefined {
-    return this.#placed(this.matcher.quiet());
-  }
-
-  #placed(match: Match | undefined): Match | undefined {
-    if (!match) return undefined;
-    const start = this.#start;
-    return {
-      ...match,
-      start: start + match.start,
-      end: start + match.end,
-      decidedAt: start + match.decidedAt,
-    };
-  }
+/** Decided at the same byte, the one that ends first counts, and a fail before a pass. */
+function firstArmed(fail: Match | undefined, pass: Match | undefined): ArmedMatch | undefined {
+  const isFail = fail && (!pass || (fail.decidedAt - pass.decidedAt || fail.end - pass.end) <= 0);
+  if (isFail) return { kind: 'fail', match: fail };
+  return pass && { kind: 'pass', match: pass };
 }

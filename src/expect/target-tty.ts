@@ -1,11 +1,13 @@
 /** Which tty is meant: an index or a name of the leased device, or any path. */
 
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, readFileSync, realpathSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { isAlive } from '../base/process-table.ts';
 import { didYouMean, parse } from '../base/validate.ts';
 import type { ConsoleLockPlace } from '../tty/console-lock.ts';
+import type { FollowOptions } from '../tty/followed-console.ts';
 import type { CrashConfig } from '../wire/crash.ts';
 import { ENV, ttyVariable } from '../wire/env.ts';
 import {
@@ -24,6 +26,8 @@ export interface TargetTty {
   readonly path: string;
   /** As messages name it: `tty0 (/dev/ttyUSB0)`, or the path alone without a lease. */
   readonly label: string;
+  /** What else it is called by: its index and name in the lease. */
+  readonly names: readonly string[];
   /** What the lease says, else 115200. */
   readonly baudRate: number;
   readonly hangUpOnClose: 'keep' | 'off';
@@ -34,6 +38,8 @@ export interface TargetTty {
   readonly unread: UnreadBytes;
   /** What counts as a crash of its device, where the config says so. */
   readonly crash: CrashConfig | undefined;
+  /** How it may go away and come back, where it may. */
+  readonly follow: Pick<FollowOptions, 'withinMs' | 'lockedBy'> | undefined;
   /** Which of the log proxies it belongs to: its index, else the one after those of the leased device. */
   readonly logIndex: number;
 }
@@ -129,7 +135,7 @@ function deviceOf(index: number, lease: Lease | undefined): LeasedDevice | undef
 }
 
 /** Of all its devices: those of the first are 0, 1, …, and those of the next one follow on. */
-function recordedTtys(lease: Lease | undefined): { path: string; name?: string; baudRate: number }[] {
+function recordedTtys(lease: Lease | undefined): LeasedDevice['ttys'] {
   const [first, ...others] = lease?.record?.devices ?? [];
   const withRole = others.flatMap(({ role, ttys }) =>
     ttys.map((tty, index) => ({ ...tty, name: `${role}.${tty.name ?? index}` })),
@@ -159,30 +165,46 @@ function noSuchTty(
 }
 
 function targetTty(index: number, path: string, env: NodeJS.ProcessEnv, lease: Lease | undefined): TargetTty {
-  if (!lease) return { ...plainTty(path, env, index), label: `tty${index} (${path})` };
+  const name = leasedNames(lease)[index];
+  const names = [String(index), ...(name === undefined ? [] : [name])];
+  if (!lease) return { ...plainTty(path, env, index), label: `tty${index} (${path})`, names };
   return {
     path,
     label: `tty${index} (${path})`,
+    names,
     baudRate: recordedTtys(lease)[index]?.baudRate ?? DEFAULT_BAUD_RATE,
     hangUpOnClose: 'keep',
     heldBy: 'the lease',
     lock: { path: join(lease.folder, consoleLockFile(index)), atRelease: 'keep' },
     unread: new UnreadFile(join(lease.folder, unreadBytesFile(index))),
     crash: deviceOf(index, lease)?.crash,
+    follow: followOf(index, lease),
     logIndex: index,
   };
+}
+
+function followOf(index: number, lease: Lease): TargetTty['follow'] {
+  const device = deviceOf(index, lease);
+  if (!lease.record || device?.reappearMs === undefined) return undefined;
+  const { holderPid, holderStartTicks } = lease.record;
+  // From inside a pid namespace the kernel shows no lock of who is outside.
+  const isLockSeen = isAlive({ pid: holderPid, startTicks: holderStartTicks });
+  const isLocked = device.lend !== 'always' && recordedTtys(lease)[index]?.locked !== false;
+  return { withinMs: device.reappearMs, lockedBy: isLocked && isLockSeen ? 'the lease' : 'nobody' };
 }
 
 function plainTty(path: string, env: NodeJS.ProcessEnv, logIndex: number): TargetTty {
   return {
     path,
     label: path,
+    names: [],
     baudRate: DEFAULT_BAUD_RATE,
     hangUpOnClose: 'off',
     heldBy: 'nobody',
     lock: plainLockPlace(path, env),
     unread: new NoUnreadBytes(),
     crash: undefined,
+    follow: undefined,
     logIndex,
   };
 }
@@ -206,5 +228,19 @@ function isWritable(folder: string): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** The same, as the one of `known` that it is by another name. @throws as {@link resolveTty} */
+export function resolveAmong(wanted: string, known: readonly TargetTty[], env: NodeJS.ProcessEnv): TargetTty {
+  const tty = resolveTty(wanted, env);
+  return known.find(({ path }) => realPathOf(path) === realPathOf(tty.path)) ?? tty;
+}
+
+function realPathOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path; // opening it tells why
   }
 }

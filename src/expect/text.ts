@@ -49,6 +49,12 @@ export function bytesOfText(text: string, what: string): Uint8Array {
   return Buffer.concat(pieces);
 }
 
+/** The same bytes. @throws {RigError} blame `usage`, naming `what`, when there are none */
+export function someBytes(bytes: Uint8Array, what: string): Uint8Array {
+  if (bytes.length > 0) return bytes;
+  throw new RigError('usage', `${what}: expected at least one byte of text, got none`);
+}
+
 /** Bytes as people can read them on one line: control bytes and what is not UTF-8 as escapes. */
 export function visible(bytes: Uint8Array): string {
   // Decoded in one go where possible; a stray byte must not take its neighbours with it.

@@ -1,41 +1,73 @@
+import { ByteBacklog } from './byte-backlog.ts';
 import { visible } from './text.ts';
 
 /** Longest line of a tail that is shown; the rest of it is cut. */
 const LINE_LIMIT = 200;
 
-/** The last of what a board said, for messages. */
+/** Lines for a failure's message, oldest first. */
+export interface Tail {
+  /** One that is older than the last fresh step begins with words that say so. */
+  readonly lines: readonly string[];
+  /** That step, when all of them are older. */
+  readonly silentSince: string | undefined;
+}
+
+/** The last of what a board said, for messages. A copy: a flood's chunks are done with once they have been looked at. */
 export class Transcript {
   readonly #limitBytes: number;
-  #chunks: Uint8Array[] = [];
-  #sizeBytes = 0;
+  readonly #backlog = new ByteBacklog();
+  /** The last fresh step, and what had come by then. */
+  #fresh: { readonly step: string; readonly end: number } | undefined;
 
   constructor(limitBytes = 256 * 1024) {
     this.#limitBytes = limitBytes;
   }
 
   push(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
-    this.#sizeBytes += chunk.length;
-    // Rarely, and then by half: many boards send one byte at a time.
-    if (this.#sizeBytes > 2 * this.#limitBytes || this.#chunks.length > 8192) this.#compact();
+    this.#backlog.append(chunk);
+    // Rarely, and then by half, so that each byte moves once.
+    if (this.#backlog.end - this.#backlog.start > 2 * this.#limitBytes) this.#kept();
   }
 
-  /** The last lines that hold anything, oldest first, with control bytes made visible. */
-  lines(limit = Number.POSITIVE_INFINITY): string[] {
-    const lines = splitLines(this.#compact())
-      .map((line) => visible(line))
-      .filter((line) => line.trim() !== '')
-      .map((line) => (line.length > LINE_LIMIT ? `${line.slice(0, LINE_LIMIT)}…` : line));
-    return lines.slice(Math.max(0, lines.length - limit));
+  /** What has come by now is from before `step`. */
+  markFresh(step: string): void {
+    this.#fresh = { step, end: this.#backlog.end };
   }
 
-  #compact(): Buffer {
-    const all = Buffer.concat(this.#chunks);
-    const kept = all.subarray(Math.max(0, all.length - this.#limitBytes));
-    this.#chunks = [kept];
-    this.#sizeBytes = kept.length;
-    return kept;
+  /** The lines that hold anything, oldest first, with control bytes made visible. */
+  lines(): string[] {
+    return shownLines(this.#kept());
   }
+
+  /** The last of the lines. */
+  tail(limit = Number.POSITIVE_INFINITY): Tail {
+    const all = this.#kept();
+    if (!this.#fresh) return { lines: lastOf(shownLines(all), limit), silentSince: undefined };
+    const { step, end } = this.#fresh;
+    const freshAt = Math.max(0, end - this.#backlog.start);
+    const older = shownLines(all.subarray(0, freshAt)).map((line) => `[before ${step}] ${line}`);
+    const fresh = shownLines(all.subarray(freshAt));
+    return {
+      lines: lastOf([...older, ...fresh], limit),
+      silentSince: fresh.length === 0 ? step : undefined,
+    };
+  }
+
+  #kept(): Buffer {
+    this.#backlog.forgetBefore(this.#backlog.end - this.#limitBytes);
+    return this.#backlog.view(this.#backlog.start);
+  }
+}
+
+function lastOf(lines: readonly string[], limit: number): readonly string[] {
+  return lines.slice(Math.max(0, lines.length - limit));
+}
+
+function shownLines(bytes: Buffer): string[] {
+  return splitLines(bytes)
+    .map((line) => visible(line))
+    .filter((line) => line.trim() !== '')
+    .map((line) => (line.length > LINE_LIMIT ? `${line.slice(0, LINE_LIMIT)}…` : line));
 }
 
 /** Cut at `\n`; a `\r` before it belongs to the line's end and is not shown. */

@@ -16,6 +16,9 @@ export interface Question {
   readonly from: number;
 }
 
+/** What it found, or why V8 does not run the pattern. */
+export type Answer = { readonly hit: RawHit | undefined } | { readonly failure: string };
+
 /** What the thread is given. */
 export interface RegexThread {
   readonly port: MessagePort;
@@ -29,8 +32,7 @@ export interface RegexThread {
  */
 export class UnsafeRegexes implements UnsafeEngine {
   readonly #program: string;
-  readonly #answered = new Int32Array(new SharedArrayBuffer(4));
-  #thread: { readonly worker: Worker; readonly port: MessagePort } | undefined;
+  #thread: (RegexThread & { readonly worker: Worker }) | undefined;
 
   /** `program` is what `regex-main.ts` was built into. */
   constructor(program: string) {
@@ -38,13 +40,14 @@ export class UnsafeRegexes implements UnsafeEngine {
   }
 
   find(source: string, text: string, from: number, what: string): RawHit | undefined {
-    const port = this.#start();
+    const { port, answered, worker } = this.#start();
     const question: Question = { source, text, from };
-    const before = Atomics.load(this.#answered, 0);
+    const before = Atomics.load(answered, 0);
     port.postMessage(question);
-    if (this.#waitFor(before, EVALUATION_LIMIT_MS))
-      return receiveMessageOnPort(port)?.message as RawHit | undefined;
-    void this.#thread?.worker.terminate();
+    if (hasAnswered(answered, before, EVALUATION_LIMIT_MS))
+      return hitOf(receiveMessageOnPort(port)?.message, what);
+    void worker.terminate();
+    this.#thread = undefined;
     throw new RigError(
       'usage',
       `${what} took over ${EVALUATION_LIMIT_MS} ms on ${text.length} bytes; ` +
@@ -52,21 +55,29 @@ export class UnsafeRegexes implements UnsafeEngine {
     );
   }
 
-  #start(): MessagePort {
-    if (this.#thread) return this.#thread.port;
-    const { port1: ours, port2: theirs } = new MessageChannel();
-    const workerData: RegexThread = { port: theirs, answered: this.#answered };
+  #start(): RegexThread & { readonly worker: Worker } {
+    if (this.#thread) return this.#thread;
+    const { port1: port, port2: theirs } = new MessageChannel();
+    // Each its own: one that is ended may still answer.
+    const answered = new Int32Array(new SharedArrayBuffer(4));
+    const workerData: RegexThread = { port: theirs, answered };
     const worker = new Worker(this.#program, { workerData, transferList: [theirs] });
     worker.unref();
-    this.#thread = { worker, port: ours };
-    if (!this.#waitFor(0, START_LIMIT_MS))
+    if (!hasAnswered(answered, 0, START_LIMIT_MS))
       throw new Error('the thread for regular expressions has not started');
-    receiveMessageOnPort(ours);
-    return ours;
+    receiveMessageOnPort(port);
+    this.#thread = { worker, port, answered };
+    return this.#thread;
   }
+}
 
-  /** False when the count of answers has not gone past `before` in time. */
-  #waitFor(before: number, limitMs: number): boolean {
-    return Atomics.wait(this.#answered, 0, before, limitMs) !== 'timed-out';
-  }
+/** False when the count of answers has not gone past `before` in time. */
+function hasAnswered(answered: Int32Array, before: number, limitMs: number): boolean {
+  return Atomics.wait(answered, 0, before, limitMs) !== 'timed-out';
+}
+
+function hitOf(answer: Answer, what: string): RawHit | undefined {
+  if ('hit' in answer) return answer.hit;
+  const reason = answer.failure.slice(answer.failure.lastIndexOf(': ') + 2);
+  throw new RigError('usage', `${what} cannot be run: ${reason}; write a shorter one`);
 }

@@ -1,6 +1,7 @@
 import { formatDuration } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
 import { quoted } from './text.ts';
+import type { Tail } from './transcript.ts';
 
 /** What a board told of its crash. */
 export interface CrashReport {
@@ -20,7 +21,7 @@ export function describeCrash({ family, line, evidence }: CrashReport): string {
 export class ExpectationError extends RigError {
   /** The step as the user wrote it, where there was one. */
   readonly step: string | undefined;
-  /** The last lines that arrived, oldest first, control bytes made visible. */
+  /** The last lines that arrived, oldest first, control bytes made visible; marked if from before a fresh start. */
   readonly tail: readonly string[];
   readonly crash: CrashReport | undefined;
 
@@ -29,17 +30,21 @@ export class ExpectationError extends RigError {
     message: string,
     details: {
       readonly step: string | undefined;
-      readonly tail: readonly string[];
+      readonly tail: Tail;
       readonly crash?: CrashReport | undefined;
       readonly cause?: unknown;
     },
   ) {
-    const ending = details.tail.length === 0 ? '; nothing arrived' : '; last lines:';
-    super(blame, `${message}${ending}`, { cause: details.cause });
+    super(blame, `${message}${endingOf(details.tail)}`, { cause: details.cause });
     this.step = details.step;
-    this.tail = details.tail;
+    this.tail = details.tail.lines;
     this.crash = details.crash;
   }
+}
+
+function endingOf({ lines, silentSince }: Tail): string {
+  if (lines.length === 0) return '; nothing arrived';
+  return silentSince === undefined ? '; last lines:' : `; nothing arrived since ${silentSince}; last lines:`;
 }
 
 /** Reason of the abort when `--timeout` is over. */

@@ -4,7 +4,9 @@ import type { ResultEvent, ResultFormat } from './test-result.ts';
 const BEGIN = /^\[==========\] Running (\d+) tests? from \d+ (?:test suite|test case)s?\.$/;
 const RUN = /^\[ RUN {6}\] (\S+)$/;
 const RESULT = /^\[ {2}(?: {5}OK|FAILED |SKIPPED) \] ([^\s,]+)(?:, where .*)? \((\d+) ms\)$/;
-const LISTED = /^\[ {2}(?:FAILED |SKIPPED) \] ([^\s,]*\.[^\s,]+)(?:, where .*)?$/;
+/** With `--gtest_print_time=0`; one that failed looks like {@link LISTED}, then. */
+const PASSED_TEST = /^\[ {7}OK \] ([^\s,.]+\.[^\s,]+)$/;
+const LISTED = /^\[ {2}(?:FAILED |SKIPPED) \] ([^\s,.]*\.[^\s,]+)(?:, where .*)?$/;
 const PASSED = /^\[ {2}PASSED {2}\] (\d+) tests?\.$/;
 const RAN = /^\[==========\] (\d+) tests? from \d+ (?:test suite|test case)s? ran\.(?: \(\d+ ms total\))?$/;
 const FAILED_TESTS = /^ ?(\d+) FAILED TESTS?$/;
@@ -28,6 +30,8 @@ export const gtestFormat: ResultFormat = {
       const [, test = '', ms] = result;
       return { kind: 'result', result: { ...testOf(test), status: statusOf(line), durationMs: Number(ms) } };
     }
+    const passed = PASSED_TEST.exec(line);
+    if (passed?.[1]) return { kind: 'result', result: { ...testOf(passed[1]), status: 'pass' } };
     const listed = LISTED.exec(line);
     if (listed?.[1]) return { kind: 'listed', result: { ...testOf(listed[1]), status: statusOf(line) } };
     return parseEnding(line) ?? parseFailure(line);

@@ -14,7 +14,9 @@ export function junitOf(
   const bySuite = new Map<string, TestResult[]>();
   for (const test of tests) {
     const suite = test.suite ?? name;
-    bySuite.set(suite, [...(bySuite.get(suite) ?? []), test]);
+    const its = bySuite.get(suite);
+    if (its) its.push(test);
+    else bySuite.set(suite, [test]);
   }
   const suites = [...bySuite].map(([suite, its]) =>
     suiteOf(suite, its.length, its, its.map((test) => testCase(name, test)).join('')),

@@ -10,6 +10,9 @@ const FOREIGN =
 /** In front of a line of our own, as a Linux console puts it before what a test writes to the kernel's log. */
 const OWN_PREFIX = /^(?:<\d>)?\[ *\d{1,8}\.\d{6}\](?:\[ *[TC]\d+\])? /;
 
+/** A nested line before its `ok`, whose second half by itself would be a point that is not nested. */
+const NESTED_TAP = /^\s+(?:n(?:o(?:t ?)?)?)?$/;
+
 /** More than ever came between two halves; then the first half is given up. */
 const MAX_FOREIGN_LINES = 16;
 
@@ -55,7 +58,9 @@ export class LineRepair {
   /** A whole line of somebody else's, or of the kernel's that tells of a test. */
   #betweenHalves(own: string | undefined): Repaired[] {
     this.#foreignLines++;
-    const given = this.#foreignLines > MAX_FOREIGN_LINES ? this.#alone(this.#takeHalf()) : [];
+    // Never one that may be a result: without its `not `, a failed test would be a pass.
+    const isGivenUp = this.#foreignLines > MAX_FOREIGN_LINES && !this.#format.begun.test(this.#half ?? '');
+    const given = isGivenUp ? this.#alone(this.#takeHalf()) : [];
     return own === undefined ? given : [...given, ...this.#whole(own)];
   }
 
@@ -72,6 +77,7 @@ export class LineRepair {
 
   #join(line: string): Repaired[] {
     const half = this.#takeHalf();
+    if (this.#format.name === 'tap' && NESTED_TAP.test(half)) return this.#whole(half + line);
     const joined = this.#format.parse(half + line);
     if (joined && !this.#isTwoLines(half, line)) return [{ kind: 'event', event: joined }];
     const isText = !this.#format.parse(half) && !this.#format.parse(line) && !this.#format.begun.test(half);

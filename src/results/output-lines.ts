@@ -2,23 +2,47 @@
 const LIMIT_BYTES = 8192;
 
 const NEWLINE = 0x0a;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: colours, and what serial lines put between texts
-const NOISE = /\x1b\[[\d;]*[A-Za-z]|\r+$|\0/g;
+const RETURN = 0x0d;
+const NUL = 0x00;
+/** Source: ECMA-48, 5.4: control sequences; 8.3.89: operating system commands; ISO 2022: character sets. */
+const NOISE =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: colours, and what serial lines put between texts
+  /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-Z\\^-~])|\0/g;
 
-/** A board's output as whole lines of text, in any chunking and with bounded memory: no colours, no line ends. */
+/**
+ * A board's output as whole lines of text, in any chunking and with bounded memory: no colours, no line ends.
+ * What a lone `\r` has ended is a line as well: progress that the next text overwrites.
+ */
 export class OutputLines {
   #pieces: Uint8Array[] = [];
   #sizeBytes = 0;
+  /** A `\r` came, and what follows tells what it was. */
+  #isReturned = false;
 
   /** Lines that `chunk` completes. */
   *push(chunk: Uint8Array): Generator<string> {
-    let from = 0;
-    for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, from)) {
-      this.#keep(chunk.subarray(from, end));
-      yield this.#take();
+    let newline = -1;
+    let carriageReturn = -1;
+    for (let from = 0; from < chunk.length; ) {
+      if (this.#isReturned) {
+        const byte = chunk[from];
+        if (byte === RETURN || byte === NUL) {
+          from++;
+          continue;
+        }
+        this.#isReturned = false;
+        // Nothing was overwritten where the board ends its lines with `\n\r`.
+        if (byte !== NEWLINE && this.#sizeBytes > 0) yield this.#take();
+      }
+      if (newline < from) newline = placeOf(NEWLINE, chunk, from);
+      if (carriageReturn < from) carriageReturn = placeOf(RETURN, chunk, from);
+      const end = Math.min(newline, carriageReturn);
+      // Copied: the chunk is the caller's.
+      this.#keep(chunk.slice(from, end));
+      if (end === newline && end < chunk.length) yield this.#take();
+      else this.#isReturned = end < chunk.length;
       from = end + 1;
     }
-    this.#keep(chunk.slice(from));
   }
 
   #keep(piece: Uint8Array): void {
@@ -34,4 +58,10 @@ export class OutputLines {
     this.#sizeBytes = 0;
     return text.replace(NOISE, '');
   }
+}
+
+/** Its length when `byte` is not in it. */
+function placeOf(byte: number, chunk: Uint8Array, from: number): number {
+  const at = chunk.indexOf(byte, from);
+  return at < 0 ? chunk.length : at;
 }

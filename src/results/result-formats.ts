@@ -16,5 +16,5 @@ const TELLING: ReadonlySet<ResultEvent['kind']> = new Set(['begin', 'plan', 'sui
 
 /** Whether a board that says this prints in that format. */
 export function isTelling(event: ResultEvent): boolean {
-  return TELLING.has(event.kind);
+  return TELLING.has(event.kind) && !('isVague' in event);
 }

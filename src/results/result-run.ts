@@ -4,6 +4,10 @@ import type { ResultEvent, ResultFormat, TestResult } from './test-result.ts';
 const MAX_EXPLANATION_LINES = 6;
 /** Of one test's message. */
 const MAX_MESSAGE_CHARACTERS = 1000;
+/** A board may announce tests for ever. */
+const MAX_UNRESOLVED = 1000;
+const MAX_SUITES = 10_000;
+const MAX_PROBLEMS = 20;
 
 type Message = ResultEvent & { readonly kind: 'message' };
 type Totals = ResultEvent & { readonly kind: 'totals' };
@@ -11,25 +15,51 @@ type Totals = ResultEvent & { readonly kind: 'totals' };
 /** One run of tests, from its first line to its end; boards that are reset, or run several programs, have several. */
 export class ResultRun {
   readonly tests: TestResult[] = [];
-  /** What is wrong with the run beyond failed tests. */
-  readonly problems: string[] = [];
+  readonly #problems = new Set<string>();
   readonly #format: ResultFormat;
   readonly #numbers = new Set<number>();
-  readonly #totals: Totals[] = [];
+  #lastNumber = 0;
+  /** Where in `tests` the first test of a name is. */
+  readonly #places = new Map<string, number>();
+  readonly #counts = new Map<TestResult['status'], number>();
+  /** By suite; the last word counts. */
+  readonly #totals = new Map<string | undefined, Totals>();
   readonly #unresolved: { suite?: string; name: string }[] = [];
   #planned: number | undefined;
   #suite: string | undefined;
   #running: { suite?: string; name: string } | undefined;
   #message: Message | undefined;
   #explanation: string[] = [];
+  /** Suites of which a test failed, and of which the board says so. */
+  readonly #failedSuites = new Set<string>();
+  readonly #suitesSaidToFail = new Set<string>();
+  readonly #room: number;
   #isOver = false;
+  #isFull = false;
 
-  constructor(format: ResultFormat) {
+  /** Keeps `room` tests and no more. */
+  constructor(format: ResultFormat, room: number) {
     this.#format = format;
+    this.#room = room;
+  }
+
+  /** Whether more tests came than there was room for. */
+  get isFull(): boolean {
+    return this.#isFull;
   }
 
   get isOver(): boolean {
     return this.#isOver;
+  }
+
+  /** What is wrong with the run beyond failed tests. */
+  get problems(): readonly string[] {
+    return [...this.#problems];
+  }
+
+  /** Whether this result is one more than the run had, and not the first of another one. */
+  isExcess(event: ResultEvent): boolean {
+    return this.#format.name === 'tap' && event.kind === 'result' && event.number !== 1;
   }
 
   get hasBegun(): boolean {
@@ -40,12 +70,13 @@ export class ResultRun {
   take(event: ResultEvent): TestResult | undefined {
     switch (event.kind) {
       case 'plan':
-        this.#planned = event.tests;
-        this.#closeIfAllCame();
+        this.#takePlan(event);
         return undefined;
       case 'suite':
         this.#suite = event.suite;
         return undefined;
+      case 'boot':
+        return this.#takeBoot();
       case 'running':
         this.#begin(event);
         return undefined;
@@ -56,10 +87,14 @@ export class ResultRun {
       case 'listed':
         return this.#takeListed(event.result);
       case 'totals':
-        this.#totals.push(event);
+        if (this.#totals.size < MAX_SUITES) this.#totals.set(event.suite, event);
+        return undefined;
+      case 'suite over':
+        if (event.verdict === 'fail' && this.#suitesSaidToFail.size < MAX_SUITES)
+          this.#suitesSaidToFail.add(event.suite);
         return undefined;
       case 'bail':
-        this.problems.push(`the tests gave up: ${event.reason}`);
+        this.#addProblem(`the tests gave up: ${event.reason}`);
         this.#isOver = true;
         return undefined;
       case 'over':
@@ -85,20 +120,27 @@ export class ResultRun {
       const status = why?.status ?? 'missing';
       added.push({ ...wasRunning, status, message: why?.message ?? 'its result did not come' });
     }
-    for (const each of this.#unresolved.filter((test) => !this.#find(test)))
+    for (const each of this.#unresolved.filter((test) => !this.#places.has(keyOf(test))))
       added.push({ ...each, status: 'missing', message: 'its result did not come' });
     this.#running = undefined;
     this.#unresolved.length = 0;
-    this.tests.push(...added);
+    const kept = added.filter((each) => this.#keep(each));
     this.#judge();
-    return added;
+    return kept;
   }
 
   #begin({ suite, name }: { suite?: string; name: string }): void {
-    if (this.#running) this.#unresolved.push(this.#running);
+    this.#leaveUnresolved();
     this.#running = { ...this.#inSuite(suite), name };
     this.#message = undefined;
     this.#explanation = [];
+  }
+
+  /** In Unity's format only the totals tell what is missing: any program may say `Running something...`. */
+  #leaveUnresolved(): void {
+    const left = this.#format.name === 'unity' ? undefined : this.#running;
+    if (left && this.#unresolved.length < MAX_UNRESOLVED) this.#unresolved.push(left);
+    this.#running = undefined;
   }
 
   #takeMessage(message: Message): TestResult | undefined {
@@ -117,20 +159,39 @@ export class ResultRun {
     return better;
   }
 
-  #takeResult({ result, number }: ResultEvent & { readonly kind: 'result' }): TestResult {
-    if (number !== undefined && this.#numbers.has(number))
-      this.problems.push(`test number ${number} came twice`);
-    if (number !== undefined) this.#numbers.add(number);
-    return this.#add(result);
+  #takeResult({ result, number }: ResultEvent & { readonly kind: 'result' }): TestResult | undefined {
+    if (this.#format.name !== 'tap') return this.#add(result);
+    const itsNumber = number ?? this.#lastNumber + 1;
+    this.#lastNumber = itsNumber;
+    if (this.#numbers.has(itsNumber)) this.#addProblem(`test number ${itsNumber} came twice`);
+    if (this.#numbers.size <= this.#room) this.#numbers.add(itsNumber);
+    return this.#add(result.name === '' ? { ...result, name: `test ${itsNumber}` } : result);
+  }
+
+  /** Twice in a run: the board has started it again, or two programs print into each other. */
+  #takePlan({ tests, reason }: ResultEvent & { readonly kind: 'plan' }): void {
+    if (this.#planned !== undefined) this.#addProblem('the tests began again before they had ended');
+    this.#planned = Math.max(this.#planned ?? 0, tests);
+    if (tests === 0 && reason !== undefined) this.#addProblem(`no test is planned: ${reason}`);
+    this.#closeIfAllCame();
+  }
+
+  /** Whatever ran then has lost its board, and will tell nothing more. */
+  #takeBoot(): TestResult | undefined {
+    const wasRunning = this.#running;
+    this.#running = undefined;
+    if (!wasRunning || this.#isOver) return undefined;
+    return this.#keep({ ...wasRunning, status: 'crash', message: 'the board started again while it ran' });
   }
 
   #takeListed(result: TestResult): TestResult | undefined {
-    const known = this.#find(result);
+    const place = this.#places.get(keyOf(result));
+    const known = place === undefined ? undefined : this.tests[place];
     // Its own line was lost, or was another run of the same test.
     return !known || (result.status === 'fail' && known.status !== 'fail') ? this.#add(result) : undefined;
   }
 
-  #add(result: TestResult): TestResult {
+  #add(result: TestResult): TestResult | undefined {
     const text = [this.#message?.text, ...this.#explanation].filter((each) => each).join('; ');
     const test: TestResult = {
       ...this.#inSuite(result.suite),
@@ -139,11 +200,28 @@ export class ResultRun {
         ? explained(result.message, { ...this.#message, text })
         : {}),
     };
+    if (this.#running?.name !== result.name) this.#leaveUnresolved();
     this.#running = undefined;
     this.#message = undefined;
     this.#explanation = [];
-    this.tests.push(test);
+    const kept = this.#keep(test);
     this.#closeIfAllCame();
+    return kept;
+  }
+
+  /** Undefined where there is no room for it. */
+  #keep(test: TestResult): TestResult | undefined {
+    if (this.tests.length >= this.#room) {
+      this.#isFull = true;
+      return undefined;
+    }
+    if (test.suite !== undefined && test.status === 'fail') this.#failedSuites.add(test.suite);
+    const key = keyOf(test);
+    const place = this.#places.get(key);
+    // The worst of a name stands for it.
+    if (place === undefined || test.status === 'fail') this.#places.set(key, this.tests.length);
+    this.#counts.set(test.status, this.#count(test.status) + 1);
+    this.tests.push(test);
     return test;
   }
 
@@ -153,12 +231,12 @@ export class ResultRun {
   }
 
   #takeOver({ verdict, passed }: ResultEvent & { readonly kind: 'over' }): void {
-    if (this.#format.name === 'unity' && this.#totals.length === 0) return; // an OK of whatever else the board does
-    const all = this.#totals.at(-1)?.tests ?? this.#planned ?? 0;
+    if (this.#format.name === 'unity' && this.#totals.size === 0) return; // an OK of whatever else the board does
+    const all = this.#totals.get(undefined)?.tests ?? this.#planned ?? 0;
     if (passed !== undefined && passed + this.#count('skip') < all) return; // what failed is listed next
     this.#isOver = true;
     if (verdict === 'fail' && this.#count('fail') === 0)
-      this.problems.push('the board says that tests failed, and no failed test came');
+      this.#addProblem('the board says that tests failed, and no failed test came');
   }
 
   #closeIfAllCame(): void {
@@ -167,21 +245,47 @@ export class ResultRun {
   }
 
   #judge(): void {
-    if (!this.#isOver) this.problems.push(`the tests did not end: ${this.#format.ending} did not come`);
-    const told = this.tests.filter(({ status }) => status !== 'missing' && status !== 'crash');
-    const ofAll = [this.#planned, ...this.#totals.filter(({ suite }) => !suite).map(({ tests }) => tests)];
-    const expected = Math.max(...ofAll.map((count) => count ?? 0));
-    if (told.length < expected) {
+    if (!this.#isOver) this.#addProblem(`the tests did not end: ${this.#format.ending} did not come`);
+    const told = this.tests.length - this.#count('missing') - this.#count('crash');
+    const counted = [this.#planned, this.#totals.get(undefined)?.tests].filter(
+      (count) => count !== undefined,
+    );
+    const expected = Math.max(0, ...counted);
+    if (told < expected) {
       const numbers = this.#format.name === 'tap' ? this.#absentNumbers(expected) : '';
-      this.problems.push(`${expected} tests were planned, ${told.length} have a result${numbers}`);
+      this.#addProblem(`${expected} tests were planned, ${told} have a result${numbers}`);
     }
-    for (const { suite, tests } of this.#totals.filter((each) => each.suite !== undefined)) {
-      const inSuite = told.filter((test) => test.suite === suite).length;
-      if (inSuite < tests) this.problems.push(`suite ${suite} had ${tests} tests, ${inSuite} have a result`);
-    }
-    const failed = this.#totals.reduce((sum, each) => sum + each.failed, 0);
+    if (counted.length > 0) this.#judgeExcess(told, expected);
+    this.#judgeSuites();
+    const failed = [...this.#totals.values()].reduce((sum, each) => sum + each.failed, 0);
     if (failed > this.#count('fail'))
-      this.problems.push(`the board counts ${failed} failures, ${this.#count('fail')} came`);
+      this.#addProblem(`the board counts ${failed} failures, ${this.#count('fail')} came`);
+    const skipped = this.#totals.get(undefined)?.skipped;
+    if (skipped !== undefined && skipped !== this.#count('skip'))
+      this.#addProblem(`the board counts ${skipped} ignored tests, ${this.#count('skip')} came`);
+  }
+
+  /** A result that the board does not count is another run's, or another board's. */
+  #judgeExcess(told: number, expected: number): void {
+    const beyond = [...this.#numbers].find((number) => number < 1 || number > expected);
+    if (beyond !== undefined) this.#addProblem(`${expected} tests were planned, and number ${beyond} came`);
+    else if (told > expected) this.#addProblem(`the board counts ${expected} tests, ${told} results came`);
+  }
+
+  #judgeSuites(): void {
+    const bySuite = new Map<string | undefined, number>();
+    for (const { suite, status } of this.tests) {
+      if (status !== 'missing' && status !== 'crash') bySuite.set(suite, (bySuite.get(suite) ?? 0) + 1);
+    }
+    for (const { suite, tests } of this.#totals.values()) {
+      const inSuite = bySuite.get(suite) ?? 0;
+      if (suite !== undefined && inSuite < tests)
+        this.#addProblem(`suite ${suite} had ${tests} tests, ${inSuite} have a result`);
+    }
+    for (const suite of this.#suitesSaidToFail) {
+      if (!this.#failedSuites.has(suite))
+        this.#addProblem(`the board says that suite ${suite} failed, and no failed test of it came`);
+    }
   }
 
   #absentNumbers(expected: number): string {
@@ -193,13 +297,17 @@ export class ResultRun {
       : `; without one: ${absent.join(', ')}${absent.length === 5 ? ', …' : ''}`;
   }
 
-  #find({ suite, name }: { suite?: string; name: string }): TestResult | undefined {
-    return this.tests.find((test) => test.name === name && test.suite === suite);
+  #count(status: TestResult['status']): number {
+    return this.#counts.get(status) ?? 0;
   }
 
-  #count(status: TestResult['status']): number {
-    return this.tests.filter((test) => test.status === status).length;
+  #addProblem(problem: string): void {
+    if (this.#problems.size < MAX_PROBLEMS) this.#problems.add(problem);
   }
+}
+
+function keyOf({ suite, name }: { suite?: string; name: string }): string {
+  return JSON.stringify([suite, name]);
 }
 
 function explained(before: string | undefined, { text, file, line }: Message): Partial<TestResult> {

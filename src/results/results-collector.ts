@@ -84,7 +84,7 @@ export class ResultsCollector {
     if (this.#run === undefined) {
       if (found.kind !== 'event' || !isTelling(found.event)) return;
       this.#repairs = this.#repairs.filter((each) => each.format === format);
-      this.#run = new ResultRun(format);
+      this.#run = new ResultRun(format, MAX_TESTS);
     }
     if (this.#repairs[0]?.format !== format) return;
     if (found.kind === 'text') this.#run.explain(found.text);
@@ -93,28 +93,25 @@ export class ResultsCollector {
   }
 
   #takeEvent(event: ResultEvent, run: ResultRun, format: ResultFormat): void {
-    const isOfNext = run.isOver && (isTelling(event) || event.kind === 'running');
+    const isOfNext = run.isOver && (isTelling(event) || event.kind === 'running') && !run.isExcess(event);
     if (isOfNext || (event.kind === 'begin' && run.hasBegun)) {
       this.#closeRun(undefined);
-      this.#run = new ResultRun(format);
+      this.#run = new ResultRun(format, MAX_TESTS - this.#tests.length);
     }
     const current = this.#run ?? run;
     const test = current.take(event);
-    if (!test) return;
-    if (this.#tests.length + current.tests.length <= MAX_TESTS) {
-      this.#onTest(test);
-      return;
+    if (test) this.#onTest(test);
+    if (current.isFull && !this.#isFull) {
+      this.#isFull = true;
+      this.#addProblem(`more than ${MAX_TESTS} results came`);
     }
-    current.tests.pop();
-    if (!this.#isFull) this.#addProblem(`more than ${MAX_TESTS} results came`);
-    this.#isFull = true;
   }
 
   #closeRun(interruption: Interruption | undefined): void {
     const run = this.#run;
     if (!run) return;
     for (const test of run.close(interruption)) this.#onTest(test);
-    this.#tests.push(...run.tests);
+    for (const test of run.tests) this.#tests.push(test);
     for (const problem of run.problems) this.#addProblem(problem);
     if (run.problems.length > 0) {
       for (const cut of this.#cuts)

@@ -1,10 +1,14 @@
 /** Where test results go: files that hold, at any moment, what has come by then. */
 
-import { closeSync, openSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
-import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { resolve } from 'node:path';
+import { RigError } from '../base/errors.ts';
 import { junitOf, liveBegin, liveEnd, testCase } from './junit.ts';
+import { LiveFile } from './live-file.ts';
 import { countOf, type ResultsSummary } from './results-collector.ts';
 import type { TestResult } from './test-result.ts';
+
+/** Whose doing it is when the run did not pass. */
+export type RunVerdict = 'pass' | 'fail' | 'infra' | 'cancelled';
 
 export interface ReportOptions {
   /** What the tests are called that belong to no suite. */
@@ -18,17 +22,28 @@ export class ResultsReport {
   readonly #name: string;
   readonly #junit: LiveFile | undefined;
   readonly #json: LiveFile | undefined;
-  #junitEnd = 0;
+  /** What makes the JUnit file whole, behind what it has so far. */
+  readonly #end: Uint8Array;
+  #junitEnd: number;
   #jsonEnd = 0;
   /** Told at the end: a full disk stops no test. */
   #trouble: RigError | undefined;
 
   /** @throws {RigError} blame `usage` for what is no file, `config` for one that cannot be written */
   constructor({ name, junit, json }: ReportOptions) {
+    if (junit !== undefined && json !== undefined && resolve(junit) === resolve(json)) {
+      throw new RigError(
+        'usage',
+        `--results-json ${json}: expected another file than --junit's, found the same`,
+      );
+    }
     this.#name = name;
-    this.#junit = junit === undefined ? undefined : new LiveFile(junit, '--junit');
-    this.#json = json === undefined ? undefined : new LiveFile(json, '--results-json');
-    this.#writeJunit(liveBegin(name));
+    this.#end = Buffer.from(liveEnd(name));
+    const begin = Buffer.from(liveBegin(name));
+    this.#junit =
+      junit === undefined ? undefined : new LiveFile(junit, '--junit', Buffer.concat([begin, this.#end]));
+    this.#junitEnd = begin.length;
+    this.#json = json === undefined ? undefined : new LiveFile(json, '--results-json', Buffer.of());
   }
 
   add(test: TestResult): void {
@@ -37,11 +52,11 @@ export class ResultsReport {
   }
 
   /**
-   * Once. `failure` is why the run did not pass.
+   * Once. `failure` is why the run did not pass, `verdict` whose doing that is.
    *
    * @throws {RigError} blame `unavailable` when any of it could not be written
    */
-  finish(summary: ResultsSummary, failure: string | undefined): void {
+  finish(summary: ResultsSummary, verdict: RunVerdict, failure: string | undefined): void {
     for (const problem of summary.problems) this.#writeJson({ event: 'problem', text: problem });
     const counts = {
       tests: summary.tests.length,
@@ -51,7 +66,6 @@ export class ResultsReport {
       crashed: countOf(summary, 'crash'),
       missing: countOf(summary, 'missing'),
     };
-    const verdict = failure === undefined ? 'pass' : 'fail';
     this.#writeJson({
       event: 'end',
       format: summary.format ?? null,
@@ -68,7 +82,7 @@ export class ResultsReport {
   #writeJunit(text: string): void {
     const bytes = Buffer.from(text);
     this.#attempt(() => {
-      this.#junit?.write(Buffer.concat([bytes, Buffer.from(liveEnd(this.#name))]), this.#junitEnd);
+      this.#junit?.write(Buffer.concat([bytes, this.#end]), this.#junitEnd, this.#end);
       this.#junitEnd += bytes.length;
     });
   }
@@ -76,7 +90,7 @@ export class ResultsReport {
   #writeJson(record: object): void {
     const bytes = Buffer.from(`${JSON.stringify(record)}\n`);
     this.#attempt(() => {
-      this.#json?.write(bytes, this.#jsonEnd);
+      this.#json?.write(bytes, this.#jsonEnd, Buffer.of());
       this.#jsonEnd += bytes.length;
     });
   }
@@ -88,67 +102,5 @@ export class ResultsReport {
       if (!(error instanceof RigError)) throw error;
       this.#trouble ??= error;
     }
-  }
-}
-
-/** A file of this run: what an older one left under that name is gone from the start. */
-class LiveFile {
-  readonly #path: string;
-  readonly #fd: number;
-
-  constructor(path: string, flag: string) {
-    this.#path = path;
-    const found = kindOf(path);
-    if (found === 'something else') {
-      throw new RigError('usage', `${flag} ${path}: expected a file or a free name, found something else`);
-    }
-    try {
-      this.#fd = openSync(path, 'w');
-    } catch (error) {
-      throw new RigError('config', `${flag} ${path}: cannot be written: ${reasonOf(error)}`, {
-        cause: error,
-      });
-    }
-  }
-
-  write(bytes: Uint8Array, position: number): void {
-    try {
-      for (let at = 0; at < bytes.length; )
-        at += writeSync(this.#fd, bytes, at, bytes.length - at, position + at);
-    } catch (error) {
-      throw this.#failed(error);
-    }
-  }
-
-  /** In one step: a reader sees the old file or the new one. */
-  replace(text: string): void {
-    this.close();
-    const scratch = `${this.#path}.${process.pid}.new`;
-    try {
-      writeFileSync(scratch, text);
-      renameSync(scratch, this.#path);
-    } catch (error) {
-      rmSync(scratch, { force: true });
-      throw this.#failed(error);
-    }
-  }
-
-  #failed(error: unknown): RigError {
-    return new RigError('unavailable', `${this.#path}: cannot be written: ${reasonOf(error)}`, {
-      cause: error,
-    });
-  }
-
-  close(): void {
-    closeSync(this.#fd);
-  }
-}
-
-function kindOf(path: string): 'nothing' | 'a file' | 'something else' {
-  try {
-    return statSync(path).isFile() ? 'a file' : 'something else';
-  } catch (error) {
-    if (errnoCode(error) === undefined) throw error;
-    return 'nothing';
   }
 }

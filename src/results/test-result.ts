@@ -23,14 +23,29 @@ export type ResultEvent =
   /** So many tests will be run, or have been. */
   | { readonly kind: 'plan'; readonly tests: number; readonly reason?: string }
   | { readonly kind: 'suite'; readonly suite: string }
+  | { readonly kind: 'suite over'; readonly suite: string; readonly verdict: 'pass' | 'fail' }
+  /** The board starts: whatever ran has ended. */
+  | { readonly kind: 'boot' }
   | { readonly kind: 'running'; readonly suite?: string; readonly name: string }
-  | { readonly kind: 'result'; readonly result: TestResult; readonly number?: number }
+  /** In TAP a point may lack its number, and then its name is empty where it says nothing else. */
+  | {
+      readonly kind: 'result';
+      readonly result: TestResult;
+      readonly number?: number;
+      readonly isVague?: true;
+    }
   /** Told again in a list at the end. */
   | { readonly kind: 'listed'; readonly result: TestResult }
   /** Belongs to the test that is running, or to the one before. */
   | { readonly kind: 'message'; readonly text: string; readonly file?: string; readonly line?: number }
   /** Totals, for a whole run or one suite of it. */
-  | { readonly kind: 'totals'; readonly tests: number; readonly failed: number; readonly suite?: string }
+  | {
+      readonly kind: 'totals';
+      readonly tests: number;
+      readonly failed: number;
+      readonly skipped?: number;
+      readonly suite?: string;
+    }
   | { readonly kind: 'bail'; readonly reason: string }
   /** Nothing more belongs to this run; with `passed`, only when all tests but the skipped ones have. */
   | { readonly kind: 'over'; readonly verdict: 'pass' | 'fail'; readonly passed?: number };

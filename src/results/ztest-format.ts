@@ -1,9 +1,12 @@
 import type { ResultFormat } from './test-result.ts';
 
 /** Source: Zephyr, subsys/testsuite/include/zephyr/tc_util.h and ztest/src/ztest.c, ztest_defs. */
-const RESULT = /^ ?(PASS|FAIL|SKIP) - (\S+) in (\d+\.\d+) seconds?$/;
-const START = /^START - (\S+)$/;
+const RESULT = /^ ?(PASS|FAIL|SKIP) - ([^\s@]+?)(?: in (\d+)\.(\d+) seconds?|\.)?$/;
+const START = /^(?:START|starting test) - (\S+)$/;
 const SUITE = /^Running (?:TESTSUITE|test suite) (\S+)$/;
+const SUITE_OVER = /^(?:TESTSUITE|Test suite) (\S+) (succeeded|failed)\.?$/;
+/** Source: Zephyr, kernel/banner.c. */
+const BOOT = /^\*{3} Booting .+ \*{3}$/;
 /** Source: the same, CONFIG_ZTEST_SUMMARY. */
 const SUITE_TOTALS =
   /^SUITE (?:PASS|FAIL|SKIP) - +\d+\.\d+% \[(\S+)\]: pass = \d+, fail = (\d+), skip = \d+, total = (\d+)(?: duration = [\d.]+ seconds?)?$/;
@@ -24,14 +27,24 @@ export const ztestFormat: ResultFormat = {
   parse(line) {
     const result = RESULT.exec(line);
     if (result) {
-      const [, word, name = '', seconds] = result;
+      const [, word, name = '', seconds, rest] = result;
       const status = STATUS[word as keyof typeof STATUS];
-      return { kind: 'result', result: { name, status, durationMs: msOf(seconds) } };
+      // Before 3.0 milliseconds stood behind the point without their zeros: 0.5 is 5 ms, as 0.005 is.
+      const durationMs = Number(seconds) * 1000 + Number(rest);
+      return { kind: 'result', result: { name, status, ...(rest === undefined ? {} : { durationMs }) } };
     }
     const start = START.exec(line);
     if (start?.[1]) return { kind: 'running', name: start[1] };
     const suite = SUITE.exec(line);
     if (suite?.[1]) return { kind: 'suite', suite: suite[1] };
+    const suiteOver = SUITE_OVER.exec(line);
+    if (suiteOver?.[1])
+      return {
+        kind: 'suite over',
+        suite: suiteOver[1],
+        verdict: suiteOver[2] === 'failed' ? 'fail' : 'pass',
+      };
+    if (BOOT.test(line)) return { kind: 'boot' };
     const totals = SUITE_TOTALS.exec(line);
     if (totals) {
       const [, name = '', failed, tests] = totals;

@@ -25,6 +25,9 @@ export interface Console extends AsyncDisposable {
    */
   readonly overruns: number | undefined;
 
+  /** True while its tty is gone and may still come back: sends wait for that. Absent where it is not followed. */
+  readonly isAway?: boolean;
+
   /**
    * Resolves once the kernel has taken all of `bytes`, not once the DUT has read them. Never blocks the process.
    * Aborting stops the wait; how much of `bytes` the DUT gets is then unknown.

@@ -11,6 +11,7 @@ function whyRefused(error: unknown): string {
     case 'ENOTDIR':
       return 'expected a tty, found nothing at this path; is the board plugged in?';
     case 'ENXIO':
+      return 'expected a tty, found a socket, or a node without a device behind it (ENXIO); is the board plugged in?';
     case 'ENODEV':
     case 'EIO':
       return `expected a tty, found a node without a device behind it (${errnoCode(error)}); is the board plugged in?`;

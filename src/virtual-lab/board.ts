@@ -59,6 +59,8 @@ export interface BoardPlace {
   readonly env: NodeJS.ProcessEnv;
   /** What becomes of bytes on their way. */
   readonly passages?: Passages;
+  /** Ends a start that is under way. */
+  readonly stop?: AbortSignal;
 }
 
 /** A running board as people and programs find it. */

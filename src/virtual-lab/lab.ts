@@ -12,6 +12,8 @@ export interface LabOptions {
   readonly jigPort: number | undefined;
   /** Of the boards' programs. */
   readonly env: NodeJS.ProcessEnv;
+  /** Ends a start that is under way. */
+  readonly stop: AbortSignal;
 }
 
 /** Running boards, each with its ttys and the socket of its lines, and the devices config that lists them all. */
@@ -24,11 +26,12 @@ export class Lab implements AsyncDisposable {
   /**
    * @throws {RigError} blame `busy` when a lab runs in `dir`, `config` when `dir` cannot be used,
    * `unavailable` when a board does not start
+   * @throws the reason of `stop`
    */
   static async start(
     dir: string,
     requests: readonly BoardRequest[],
-    { jigPort, env }: LabOptions,
+    { jigPort, env, stop }: LabOptions,
   ): Promise<Lab> {
     for (const { type } of requests) boardType(type).check(env);
     const path = resolve(dir);
@@ -38,7 +41,7 @@ export class Lab implements AsyncDisposable {
     try {
       const boards: Board[] = [];
       for (const { type, name } of requests) {
-        const board = await boardType(type).start({ name, dir: path, env });
+        const board = await boardType(type).start({ name, dir: path, env, stop });
         parts.push(board);
         boards.push(board);
         parts.push(await serveSimChip(board, chipSocket(path, name)));

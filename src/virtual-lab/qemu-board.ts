@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { RigError, reasonOf } from '../base/errors.ts';
+import { LinkedSignal } from '../base/linked-signal.ts';
 import type { Level } from '../wire/sim-chip.ts';
 import type { Board, BoardPlace } from './board.ts';
 import { Cables } from './cables.ts';
@@ -28,6 +29,7 @@ export interface QemuBoardOptions extends BoardPlace {
  * own supply: they go away with the power, and come back with it.
  *
  * @throws {RigError} blame `config` when a tty's link cannot be made, `unavailable` when QEMU does not start
+ * @throws the reason of `stop`
  */
 export async function startQemuBoard(options: QemuBoardOptions): Promise<Board> {
   const board = new QemuBoard(options);
@@ -46,6 +48,7 @@ class QemuBoard implements Board {
   readonly lines: PulledLines<string, string>;
   readonly broken: Promise<RigError>;
   readonly #machine: QemuMachine;
+  readonly #stop: AbortSignal | undefined;
   readonly #cables: Cables;
   readonly #parking: Parking | undefined;
   /** Undefined without power. */
@@ -59,9 +62,10 @@ class QemuBoard implements Board {
   /** Whatever is done to the machine is done one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor({ name, dir, machine, passages, quietMs }: QemuBoardOptions) {
+  constructor({ name, dir, machine, passages, quietMs, stop }: QemuBoardOptions) {
     this.name = name;
     this.#machine = machine;
+    this.#stop = stop;
     this.#cables = new Cables({
       name,
       dir,
@@ -121,7 +125,9 @@ class QemuBoard implements Board {
 
   async #powerOn(): Promise<void> {
     if (this.#session) return;
+    using until = new LinkedSignal(this.#stop ? [this.#stop] : []);
     const session = await QemuSession.start({
+      until: until.signal,
       setup: this.#machine,
       levelOf: (line) => this.lines.levelOf(line),
       said: (index, bytes) => this.#cables.send(index, bytes),

@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
+import { formatDuration } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
+import { LinkedSignal } from '../base/linked-signal.ts';
 import { oneLine } from '../base/one-line.ts';
 import type { Level } from '../wire/sim-chip.ts';
 import { QmpClient, type QmpEvent } from './qmp-client.ts';
@@ -53,17 +55,24 @@ export class QemuProcess implements AsyncDisposable {
   readonly #exited: Promise<void>;
   readonly #ttys: readonly Socket[];
 
-  /** Resolves once it takes orders; it stands still. @throws {RigError} blame `unavailable` when it does not start */
-  static async start(setup: QemuSetup, listener: QemuListener): Promise<QemuProcess> {
+  /**
+   * Resolves once it takes orders; it stands still.
+   *
+   * @throws {RigError} blame `unavailable` when it does not start, or does not take orders in time
+   * @throws the reason of `until`
+   */
+  static async start(setup: QemuSetup, listener: QemuListener, until: AbortSignal): Promise<QemuProcess> {
+    until.throwIfAborted();
     const qemu = new QemuProcess(setup, listener);
     try {
       const ended = qemu.ended.then((how) => {
         throw new RigError('unavailable', `it ended with ${how}`);
       });
-      await Promise.race([qemu.#takesOrders(), ended]);
+      await inTime(Promise.race([qemu.#takesOrders(), ended]), until);
       return qemu;
     } catch (error) {
       await qemu[Symbol.asyncDispose]();
+      until.throwIfAborted();
       const how = await qemu.ended;
       const why = how === 'SIGKILL' ? reasonOf(error) : `it ended with ${how}`; // if not by itself, then by us
       throw new RigError('unavailable', `${setup.program}: expected it to start: ${why}`, { cause: error });
@@ -121,6 +130,25 @@ export class QemuProcess implements AsyncDisposable {
   async #takesOrders(): Promise<void> {
     await this.qmp.execute('qmp_capabilities');
     await this.pins?.watchOutputs();
+  }
+}
+
+/** What a QEMU needs for it is a fraction of a second. */
+const START_LIMIT_MS = 30_000;
+
+/** @throws the reason of `until`; {@link RigError} when it takes too long */
+async function inTime<T>(work: Promise<T>, until: AbortSignal): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  using stop = new LinkedSignal([until]);
+  const ended = new Promise<never>((_resolve, reject) => {
+    stop.signal.addEventListener('abort', () => reject(stop.signal.reason as Error), { once: true });
+    const late = `it did not take an order within ${formatDuration(START_LIMIT_MS)}`;
+    timer = setTimeout(() => reject(new RigError('unavailable', late)), START_LIMIT_MS);
+  });
+  try {
+    return await Promise.race([work, ended]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -5,6 +5,8 @@ import type { QmpEvent } from './qmp-client.ts';
 
 export interface QemuSessionOptions {
   readonly setup: QemuSetup;
+  /** Ends a start that is under way. */
+  readonly until: AbortSignal;
   /** The level that an input of the chip has outside, whenever the chip asks anew. */
   readonly levelOf: (line: string) => Level;
   readonly said: (ttyIndex: number, bytes: Buffer) => void;
@@ -25,14 +27,14 @@ export class QemuSession implements AsyncDisposable {
   #isShutDown = false;
   #resetSeen: () => void = () => {};
 
-  /** With power, and standing still. @throws {RigError} blame `unavailable` when QEMU does not start */
+  /** With power, and standing still. @throws {RigError} blame `unavailable` when QEMU does not start; the reason of `until` */
   static async start(options: QemuSessionOptions): Promise<QemuSession> {
-    const { setup, said, ready, driven } = options;
+    const { setup, until, said, ready, driven } = options;
     let session: QemuSession | undefined;
     const event = (which: QmpEvent): void => {
       if (session) session.#take(which);
     };
-    session = new QemuSession(await QemuProcess.start(setup, { said, ready, driven, event }), options);
+    session = new QemuSession(await QemuProcess.start(setup, { said, ready, driven, event }, until), options);
     await session.#setInputs();
     return session;
   }

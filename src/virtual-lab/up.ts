@@ -24,6 +24,7 @@ export async function up(
   await using lab = await Lab.start(options.dir ?? defaultDir(invocation.env), requests, {
     jigPort,
     env: invocation.env,
+    stop: invocation.stop,
   });
   invocation.print(options.json ? jsonLines(lab.boards) : whatToTry(lab.boards, jigPort));
   const ends = [aborted(invocation.stop)];

@@ -8,6 +8,7 @@ export const CRASH_FAMILIES = [
   'arduino-esp8266',
   'cortex-m',
   'esp-idf',
+  'freertos',
   'glibc',
   'go',
   'linux',

@@ -24,6 +24,10 @@ export const LeasedDevice = v.strictObject({
   ttys: v.array(LeasedTty),
   /** `<url>/<target>` */
   jig: v.exactOptional(v.string()),
+  /** How long a tty of it may be away each time; absent when it may not. */
+  reappearMs: v.exactOptional(Integer),
+  /** Its ttys have no lock of their own, for the whole lease. */
+  lend: v.exactOptional(v.literal('always')),
   /** What counts as a crash of it, where its config says so. */
   crash: v.exactOptional(CrashConfig),
   /** Its debug probe, and the first of the ten TCP ports that are the lease's. */

@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { said, Workplace } from '../peers/expect-command.ts';
+import { said, type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 
 const LAB = fileURLToPath(new URL('../../bin/sai-virtual-lab', import.meta.url));
 
@@ -20,7 +20,7 @@ let tty: string;
 let chip: string;
 
 beforeEach(async () => {
-  place = new Workplace();
+  place = workplaceOfTest();
   folder = mkdtempSync(join(tmpdir(), 'sl-'));
   const started = spawn(process.execPath, [LAB, 'up', '--json', '--dir', folder, '--with-parent'], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -38,7 +38,6 @@ afterEach(async () => {
   lab.stdin?.end();
   await ended;
   rmSync(folder, { recursive: true, force: true });
-  await place[Symbol.asyncDispose]();
 });
 
 async function labCommand(...args: string[]): Promise<void> {

@@ -1,20 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { DutOnPty } from '../peers/dut-on-pty.ts';
-import { Workplace } from '../peers/expect-command.ts';
+import { beforeEach, expect, test } from 'vitest';
+import type { DutOnPty } from '../peers/dut-on-pty.ts';
+import { type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 
 let place: Workplace;
 let dut: DutOnPty;
 
 beforeEach(() => {
-  place = new Workplace();
-  dut = new DutOnPty().on('version\n', '1.2.3\r\n');
-});
-
-afterEach(async () => {
-  await dut[Symbol.asyncDispose]();
-  await place[Symbol.asyncDispose]();
+  place = workplaceOfTest();
+  dut = place.newDut().on('version\n', '1.2.3\r\n');
 });
 
 const ASK = ['--line', 'version', '--expect', '1.2.3'];

@@ -1,21 +1,15 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { CHUNKINGS, DutOnPty } from '../peers/dut-on-pty.ts';
-import { said, Workplace } from '../peers/expect-command.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { CHUNKINGS, type DutOnPty } from '../peers/dut-on-pty.ts';
+import { said, type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 import { ROOT, runCommand } from '../peers/running-lab.ts';
 
 let place: Workplace;
 let dut: DutOnPty;
 
 beforeEach(() => {
-  place = new Workplace();
-});
-
-afterEach(async () => {
-  await dut?.[Symbol.asyncDispose]();
-  expect(place.leftovers()).toEqual([]);
-  await place[Symbol.asyncDispose]();
+  place = workplaceOfTest();
 });
 
 const FIRST = "Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.";
@@ -32,7 +26,7 @@ const DUMP = [
 
 describe.each(CHUNKINGS)('a board that talks in %s', (chunking) => {
   beforeEach(() => {
-    dut = new DutOnPty(chunking);
+    dut = place.newDut(chunking);
   });
 
   test('and crashes is read to the end of its dump, which tells where', async () => {
@@ -51,7 +45,7 @@ describe.each(CHUNKINGS)('a board that talks in %s', (chunking) => {
 
 describe('a crash', () => {
   beforeEach(() => {
-    dut = new DutOnPty();
+    dut = place.newDut();
   });
 
   test('without the end of its dump ends with quiet', async () => {
@@ -84,7 +78,7 @@ describe('a crash', () => {
     'keeps what the board says after its dump for the next sai-expect: %s',
     async (chunking) => {
       await dut[Symbol.asyncDispose]();
-      dut = new DutOnPty(chunking);
+      dut = place.newDut(chunking);
       place.lease(dut.ttyPath);
       dut.on('go\n', `${FIRST}\r\n${DUMP}\r\nrst:0xc (SW_CPU_RESET),boot:0x13 (X)\r\nready\r\n`);
       const args = ['--line', 'go', '--expect', 'never', '--optional'];
@@ -113,7 +107,7 @@ describe('a crash', () => {
 
 describe('a crash that is wanted', () => {
   beforeEach(() => {
-    dut = new DutOnPty();
+    dut = place.newDut();
   });
 
   test.each([[[]], [['esp-idf']], [['zephyr,esp-idf']]])('is a pass: %j', async (family) => {
@@ -153,7 +147,7 @@ describe('a crash that is wanted', () => {
 
 describe('while it settles', () => {
   beforeEach(() => {
-    dut = new DutOnPty();
+    dut = place.newDut();
   });
 
   test('a crash after the last step counts', async () => {
@@ -193,7 +187,7 @@ describe('while it settles', () => {
 });
 
 test('the config of a device says what is a crash of it', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   dut.on('go\n', 'ASSERT: x == 3\r\n');
   const config = join(place.folder, 'devices.json');
   mkdirSync(join(place.folder, 'other'));

@@ -1,21 +1,15 @@
 import { existsSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { readTtySettings } from '../../src/native/termios.ts';
-import { CHUNKINGS, DutOnPty } from '../peers/dut-on-pty.ts';
-import { said, Workplace } from '../peers/expect-command.ts';
+import { CHUNKINGS, type DutOnPty } from '../peers/dut-on-pty.ts';
+import { said, type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 
 let place: Workplace;
 let dut: DutOnPty;
 
 beforeEach(() => {
-  place = new Workplace();
-});
-
-afterEach(async () => {
-  await dut?.[Symbol.asyncDispose]();
-  expect(place.leftovers()).toEqual([]);
-  await place[Symbol.asyncDispose]();
+  place = workplaceOfTest();
 });
 
 /** What the next call will see first; in the file, the byte before it leads. */
@@ -26,7 +20,7 @@ function keptIn(leaseFolder: string): string | undefined {
 
 describe.each(CHUNKINGS)('under a lease, a board that talks in %s', (chunking) => {
   test('what one call has read too much is what the next one sees first', async () => {
-    dut = new DutOnPty(chunking);
+    dut = place.newDut(chunking);
     const folder = place.lease(dut.ttyPath);
     dut.say('first second third');
     expect(await place.run('--expect', 'first')).toMatchObject({ status: 0 });
@@ -38,7 +32,7 @@ describe.each(CHUNKINGS)('under a lease, a board that talks in %s', (chunking) =
   });
 
   test('the rest of a line that a call has used in part is no line to the next one', async () => {
-    dut = new DutOnPty(chunking);
+    dut = place.newDut(chunking);
     place.lease(dut.ttyPath);
     dut.say('> echo *** PANIC: of no interest\r\n*** ');
     expect(await place.run('--expect', '> echo ')).toMatchObject({ status: 0 });
@@ -48,7 +42,7 @@ describe.each(CHUNKINGS)('under a lease, a board that talks in %s', (chunking) =
   });
 
   test('what a killed call had read is seen by the next one', async () => {
-    dut = new DutOnPty(chunking);
+    dut = place.newDut(chunking);
     const folder = place.lease(dut.ttyPath);
     dut.say('used unused');
     const killed = place.start(['-v', '--expect', 'used ', '--expect', 'never', '--timeout', 'never']);
@@ -61,7 +55,7 @@ describe.each(CHUNKINGS)('under a lease, a board that talks in %s', (chunking) =
   });
 
   test('a stale pass in the kept bytes cannot pass after a fresh step', async () => {
-    dut = new DutOnPty(chunking);
+    dut = place.newDut(chunking);
     place.lease(dut.ttyPath);
     dut.say('ready Completed: PASS');
     expect(await place.run('--expect', 'ready')).toMatchObject({ status: 0 });
@@ -72,7 +66,7 @@ describe.each(CHUNKINGS)('under a lease, a board that talks in %s', (chunking) =
 });
 
 test('the kept bytes are bounded', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   const folder = place.lease(dut.ttyPath);
   const started = place.start(['--expect', 'the end', '--expect', 'never', '--timeout', '2s']);
   await dut.sayAll('the end'.padStart(100_000));
@@ -82,7 +76,7 @@ test('the kept bytes are bounded', async () => {
 });
 
 test('a second reader of a console waits its turn', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   place.lease(dut.ttyPath);
   const first = place.start(['-v', '--expect', 'one', '--timeout', 'never']);
   await said(first, '--expect');
@@ -96,7 +90,7 @@ test('a second reader of a console waits its turn', async () => {
 test.each(['under a lease', 'without a lease'])(
   'a second reader gives up after its time-out, %s',
   async (where) => {
-    dut = new DutOnPty();
+    dut = place.newDut();
     if (where === 'under a lease') place.lease(dut.ttyPath);
     const first = place.start(['-v', '--tty', dut.ttyPath, '--expect', 'one', '--timeout', 'never']);
     await said(first, '--expect');
@@ -113,7 +107,7 @@ test.each(['under a lease', 'without a lease'])(
 );
 
 test('the lock of a killed reader keeps nobody waiting', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   const killed = place.start(['-v', '--tty', dut.ttyPath, '--expect', 'x', '--timeout', 'never']);
   await said(killed, '--expect');
   killed.child.kill('SIGKILL');
@@ -126,7 +120,7 @@ test('the lock of a killed reader keeps nobody waiting', async () => {
 });
 
 test('a reader that waits for its turn ends when told to', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   const first = place.start(['-v', '--tty', dut.ttyPath, '--expect', 'x', '--timeout', 'never']);
   await said(first, '--expect');
   const second = place.start(['--tty', dut.ttyPath, '--expect', 'x', '--timeout', 'never']);
@@ -138,7 +132,7 @@ test('a reader that waits for its turn ends when told to', async () => {
 });
 
 test('any name of a leased tty means the leased tty', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   place.lease(dut.ttyPath);
   const link = join(place.folder, 'by-id');
   symlinkSync(dut.ttyPath, link);

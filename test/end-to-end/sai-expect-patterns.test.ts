@@ -1,23 +1,18 @@
 import { createHash } from 'node:crypto';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { CHUNKINGS, DutOnPty } from '../peers/dut-on-pty.ts';
-import { Workplace } from '../peers/expect-command.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { CHUNKINGS, type DutOnPty } from '../peers/dut-on-pty.ts';
+import { type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 
 let place: Workplace;
 let dut: DutOnPty;
 
 beforeEach(() => {
-  place = new Workplace();
-});
-
-afterEach(async () => {
-  await dut?.[Symbol.asyncDispose]();
-  await place[Symbol.asyncDispose]();
+  place = workplaceOfTest();
 });
 
 describe.each(CHUNKINGS)('a board that talks in %s', (chunking) => {
   beforeEach(() => {
-    dut = new DutOnPty(chunking);
+    dut = place.newDut(chunking);
   });
 
   test('--ignore-ansi matches the text between colours and cursor queries, and echoes all', async () => {
@@ -69,7 +64,7 @@ describe.each(CHUNKINGS)('a board that talks in %s', (chunking) => {
 });
 
 test('--unsafe-regex runs what is refused without it', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   dut.say('id=17 17\r\n');
   const step = ['--tty', dut.ttyPath, '--regex', '(?<=id=)(\\d+) \\1'];
   const refused = await place.run(...step);
@@ -83,7 +78,7 @@ test('--unsafe-regex runs what is refused without it', async () => {
 });
 
 test('an unsafe regex that finds no end is given up', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   dut.say(`${'a'.repeat(60)}b\n`);
   const ended = await place.run('--unsafe-regex', '--tty', dut.ttyPath, '--regex', '(?=a)(a+)+$');
   expect(ended).toMatchObject({ status: 64 });
@@ -91,7 +86,7 @@ test('an unsafe regex that finds no end is given up', async () => {
 });
 
 test('-v tells how much was read, and that nothing is known to be lost', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   dut.say('boot ok');
   const ended = await place.run('-v', '--tty', dut.ttyPath, '--expect', 'ok');
   expect(ended.stderr).toEqual([
@@ -101,7 +96,7 @@ test('-v tells how much was read, and that nothing is known to be lost', async (
 });
 
 test('four boards at 300 kB/s at once lose nothing', { timeout: 60_000 }, async () => {
-  const boards = Array.from({ length: 4 }, () => new DutOnPty());
+  const boards = Array.from({ length: 4 }, () => place.newDut());
   const line = Buffer.from(`${'0123456789abcdef'.repeat(6)}\r\n`);
   const all = Buffer.concat([...Array.from({ length: 4000 }, () => line), Buffer.from('the end')]);
   const outcomes = await Promise.all(
@@ -110,7 +105,6 @@ test('four boards at 300 kB/s at once lose nothing', { timeout: 60_000 }, async 
       return await place.run('--tty', board.ttyPath, '--echo', '--send', 'go', '--expect', 'the end');
     }),
   );
-  for (const board of boards) await board[Symbol.asyncDispose]();
   for (const { status, stdout } of outcomes) {
     expect({ status, sha: sha256(Buffer.from(stdout, 'latin1')) }).toEqual({ status: 0, sha: sha256(all) });
   }

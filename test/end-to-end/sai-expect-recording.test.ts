@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { CHUNKINGS, DutOnPty } from '../peers/dut-on-pty.ts';
-import { type Ended, Workplace } from '../peers/expect-command.ts';
+import { type Ended, Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 import { runCommand, startLab } from '../peers/running-lab.ts';
 import { seededRandom } from '../peers/seeded-random.ts';
 import { until } from '../until.ts';
@@ -11,14 +11,8 @@ let place: Workplace;
 let dut: DutOnPty;
 
 beforeEach(() => {
-  place = new Workplace();
-  dut = new DutOnPty();
-});
-
-afterEach(async () => {
-  await dut[Symbol.asyncDispose]();
-  expect(place.leftovers()).toEqual([]);
-  await place[Symbol.asyncDispose]();
+  place = workplaceOfTest();
+  dut = place.newDut();
 });
 
 const recording = (): string => join(place.folder, 'x.rec');
@@ -36,9 +30,8 @@ async function bothWays(...args: readonly string[]): Promise<{ live: Ended; repl
 }
 
 describe.each(CHUNKINGS)('what a board said in %s', (chunking) => {
-  beforeEach(async () => {
-    await dut[Symbol.asyncDispose]();
-    dut = new DutOnPty(chunking);
+  beforeEach(() => {
+    dut = place.newDut(chunking);
   });
 
   test('is recorded both ways, and passes again', async () => {
@@ -198,7 +191,7 @@ test('a recording is readable whenever its writer is killed, up to its last whol
 });
 
 test('both ttys of a session without steps are in one recording', async () => {
-  await using other = new DutOnPty();
+  const other = place.newDut();
   place.lease(dut.ttyPath, other.ttyPath);
   dut.say('booting\r\n');
   const started = place.start(['--record', recording()]);
@@ -213,6 +206,129 @@ test('both ttys of a session without steps are in one recording', async () => {
     { tty: 1, text: 'Completed: PASS\r\n' },
   ]);
   expect(await place.run('--replay', recording())).toMatchObject({ status: 0, stderr: [] });
+});
+
+describe('a script with parallel ttys', () => {
+  const script = (): string => {
+    const path = join(place.folder, 'both.json');
+    const steps = [
+      {
+        parallel: {
+          shell: [{ line: 'a' }, { regex: '^a is (?<a>\\w+)$' }],
+          1: [{ line: 'b' }, { regex: '^b is (?<b>\\w+)$' }],
+        },
+      },
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: scripts have variables of that form
+      { line: '${a} ${b}' },
+      { expect: 'both' },
+    ];
+    writeFileSync(path, JSON.stringify({ steps, timeout: '3s' }));
+    return path;
+  };
+
+  test.each([
+    ['passes', 0, 'b is beta\r\n'],
+    ['crashes on the second', 1, 'Kernel panic - not syncing: oh\r\n'],
+    ['lacks an answer of the second', 1, 'b was beta\r\n'],
+  ])('that %s does so again from its recording, without a lease', async (_what, status, answer) => {
+    await using other = new DutOnPty();
+    // Each answers when the other one has been asked.
+    dut.on('a\n', () => other.say(answer)).on('alpha beta\n', 'both');
+    other.on('b\n', () => dut.say('a is alpha\r\n'));
+    place.lease(dut.ttyPath, other.ttyPath);
+    const live = await place.run('--script', script(), '--record', recording());
+    expect(live.status, live.stderr.join('\n')).toBe(status);
+    expect(linesOf(recording())[0]).toMatchObject({ ttys: [{ names: ['0', 'shell'] }, { names: ['1'] }] });
+    await using elsewhere = new Workplace();
+    const replayed = await elsewhere.run('--script', script(), '--replay', recording());
+    expect(replayed).toEqual(live);
+    expect(elsewhere.findings.map(({ tty }) => tty)).toEqual(place.findings.map(({ tty }) => tty));
+  });
+
+  test('is refused where the recording lacks one of its ttys', async () => {
+    dut.on('a\n', 'a is alpha\r\n');
+    await place.run('--tty', dut.ttyPath, '--line', 'a', '--expect', 'alpha', '--record', recording());
+    expect(await place.run('--script', script(), '--replay', recording())).toMatchObject({
+      status: 64,
+      stderr: [
+        `sai-expect: --replay: the tty 1 of parallel steps: expected one of the recording, ${dut.ttyPath}, found none of that name`,
+      ],
+    });
+  });
+});
+
+test('steps are for the one tty that is asked for, of several in a recording', async () => {
+  const tty = (index: number): object => ({
+    label: `t${index}`,
+    path: `/dev/t${index}`,
+    baudRate: 1,
+    names: [`${index}`],
+  });
+  const said = (index: number): object => ({ ms: 1, tty: index, is: 'in', text: `I am ${index}\n` });
+  const head = { format: 'sai-recording', version: 1, startedAtMs: 0, ttys: [tty(0), tty(1)] };
+  const lines = [head, said(0), { ms: 1, tty: 0, is: 'out', text: 'x' }, said(1)];
+  writeFileSync(recording(), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  const steps = ['--replay', recording(), '--timeout', '1s', '--expect'];
+  expect(await place.run(...steps, 'I am 1', '--tty', '1')).toMatchObject({ status: 0, stderr: [] });
+  expect(await place.run(...steps, 'I am 1', '--tty', '/dev/t1')).toMatchObject({ status: 0, stderr: [] });
+  expect((await place.run(...steps, 'I am 1')).status).toBe(1);
+  expect((await place.run(...steps, 'I am 1', '--tty', '2')).status).toBe(64);
+});
+
+test('a step has its own time from when the tty was opened, also where its turn was waited for', async () => {
+  const head = {
+    format: 'sai-recording',
+    version: 1,
+    startedAtMs: 0,
+    ttys: [{ label: 't', path: 't', baudRate: 1 }],
+  };
+  const lines = [head, { ms: 9000, tty: 0, is: 'open' }, { ms: 9500, tty: 0, is: 'in', text: 'ready' }];
+  writeFileSync(recording(), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  const script = join(place.folder, 's.json');
+  writeFileSync(script, JSON.stringify({ steps: [{ expect: 'ready', within: '1s' }] }));
+  const steps = ['--script', script, '--replay', recording()];
+  expect(await place.run(...steps)).toMatchObject({ status: 0, stderr: [] });
+  expect((await place.run(...steps, '--timeout', '5s')).status).toBe(1);
+});
+
+test('a break is recorded, and takes its time again', async () => {
+  dut.on('x', 'ready');
+  const { live, replayed } = await bothWays('--break', '20ms', '--send', 'x', '--expect', 'ready');
+  expect(live).toMatchObject({ status: 0, stderr: [] });
+  expect(replayed).toEqual(live);
+  expect(linesOf(recording())).toContainEqual(
+    expect.objectContaining({ tty: 0, is: 'line', what: 'break 20 ms' }),
+  );
+  const without = await place.run('--replay', recording(), '--send', 'x', '--expect', 'ready');
+  expect(without).toMatchObject({
+    status: 0,
+    stderr: [`sai-expect: replay: ${dut.ttyPath}: does not do break 20 ms, as the recording does`],
+  });
+});
+
+test('a line that cannot be driven is recorded, and cannot again', async () => {
+  const { live, replayed } = await bothWays('--dtr', 'on', '--expect', 'ready');
+  expect(live.status).toBe(74);
+  expect(replayed).toEqual(live);
+  expect(linesOf(recording())).toContainEqual(
+    expect.objectContaining({
+      is: 'line',
+      what: 'dtr on',
+      blame: 'hardware',
+      error: expect.stringContaining('DTR'),
+    }),
+  );
+});
+
+test('what a jig did not do fails again, with the same blame', async () => {
+  place.lease(dut.ttyPath);
+  place.set('SAI_DEVICE_JIG', 'http://127.0.0.1:9/uno');
+  const { live, replayed } = await bothWays('--jig', 'reset', '--expect', 'ready');
+  expect(live.status).toBe(69);
+  expect(replayed).toEqual(live);
+  expect(linesOf(recording())).toContainEqual(
+    expect.objectContaining({ is: 'jig', event: 'end', blame: 'unavailable' }),
+  );
 });
 
 test('a recording is printed for asciinema', async () => {

@@ -9,21 +9,15 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { DutOnPty } from '../peers/dut-on-pty.ts';
-import { Workplace } from '../peers/expect-command.ts';
+import { beforeEach, expect, test } from 'vitest';
+import type { DutOnPty } from '../peers/dut-on-pty.ts';
+import { type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 
 let place: Workplace;
 let dut: DutOnPty;
 
 beforeEach(() => {
-  place = new Workplace();
-});
-
-afterEach(async () => {
-  await dut?.[Symbol.asyncDispose]();
-  expect(place.leftovers()).toEqual([]);
-  await place[Symbol.asyncDispose]();
+  place = workplaceOfTest();
 });
 
 test('--optional leaves no finding', async () => {
@@ -64,7 +58,7 @@ test.each([
 });
 
 test('an index or name that the lease does not have is refused, naming those it has', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   place.lease(dut.ttyPath);
   const ended = await place.run('--tty', 'shel', '--expect', 'x');
   expect(ended).toMatchObject({
@@ -89,7 +83,7 @@ test('a lease that has ended is told', async () => {
 });
 
 test('a lease record that is none is told', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   writeFileSync(join(place.lease(dut.ttyPath), 'lease.json'), '{"version": 99}');
   expect(await place.run('--expect', 'x')).toMatchObject({ status: 76 });
 });
@@ -97,7 +91,7 @@ test('a lease record that is none is told', async () => {
 test.each(['a link to a file of ours', 'a folder'])(
   '%s in the place of the lock is refused',
   async (what) => {
-    dut = new DutOnPty();
+    dut = place.newDut();
     const { dev, ino } = statSync(dut.ttyPath);
     const lock = join(place.runDir, `sai-console-${dev}-${ino}.lock`);
     const victim = join(place.folder, 'victim');
@@ -116,7 +110,7 @@ test.each(['a link to a file of ours', 'a folder'])(
 
 test('a tty that this login may not open is refused', async ({ skip }) => {
   skip(process.getuid?.() !== 0, 'needs root to give up root: setpriv');
-  dut = new DutOnPty();
+  dut = place.newDut();
   chownSync(dut.ttyPath, 0, 0);
   chmodSync(dut.ttyPath, 0o000);
   const bare = ['setpriv', '--bounding-set=-dac_override,-dac_read_search', '--inh-caps=-all', '--'];

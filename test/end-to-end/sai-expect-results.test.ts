@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { CHUNKINGS, DutOnPty } from '../peers/dut-on-pty.ts';
-import { Workplace } from '../peers/expect-command.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { CHUNKINGS, type DutOnPty } from '../peers/dut-on-pty.ts';
+import { type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 import { NO_SMALL_DISK, smallDisk } from '../peers/small-disk.ts';
 import { SAMPLES } from '../results/samples.ts';
 import { until } from '../until.ts';
@@ -11,13 +11,7 @@ let place: Workplace;
 let dut: DutOnPty;
 
 beforeEach(() => {
-  place = new Workplace();
-});
-
-afterEach(async () => {
-  await dut?.[Symbol.asyncDispose]();
-  expect(place.leftovers()).toEqual([]);
-  await place[Symbol.asyncDispose]();
+  place = workplaceOfTest();
 });
 
 const PASSING = 'a.c:1:test_led:PASS\r\na.c:2:test_clock:PASS\r\n2 Tests 0 Failures 0 Ignored \r\nOK\r\n';
@@ -33,7 +27,7 @@ const FILES = ['--junit', 'r.xml', '--results-json', 'r.jsonl'];
 
 describe.each(CHUNKINGS)('a board that tests itself in %s', (chunking) => {
   beforeEach(() => {
-    dut = new DutOnPty(chunking);
+    dut = place.newDut(chunking);
   });
 
   test('passes when all its tests do, and the files say so', async () => {
@@ -117,7 +111,7 @@ describe.each(CHUNKINGS)('a board that tests itself in %s', (chunking) => {
 });
 
 test('results that a killed sai-expect has seen are in valid files that do not pass', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   dut.on('selftest\n', '1..2\r\nok 1 - led\r\n');
   const started = place.start(['--tty', dut.ttyPath, '--line', 'selftest', ...FILES]);
   await until(
@@ -144,7 +138,7 @@ test('results that a killed sai-expect has seen are in valid files that do not p
 });
 
 test('a stale result that had arrived before a fresh step is none', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   dut.say('old.c:1:test_old:FAIL: stale\r\n');
   dut.on('selftest\n', PASSING);
   const ended = await place.run(
@@ -154,7 +148,7 @@ test('a stale result that had arrived before a fresh step is none', async () => 
 });
 
 test('what is no file is refused before the board is touched', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   mkdirSync(join(place.folder, 'folder'));
   const ended = await place.run('--tty', dut.ttyPath, '--line', 'x', '--junit', 'folder');
   expect(ended).toMatchObject({
@@ -167,7 +161,7 @@ test('what is no file is refused before the board is touched', async () => {
 test('a full disk is told, and hides no verdict', async (context) => {
   context.skip(NO_SMALL_DISK !== undefined, NO_SMALL_DISK);
   const disk = smallDisk(8192);
-  dut = new DutOnPty();
+  dut = place.newDut();
   dut.on('selftest\n', PASSING);
   const args = ['--tty', dut.ttyPath, '--line', 'selftest'];
   writeFileSync(join(disk, 'filler'), Buffer.alloc(4096));
@@ -179,9 +173,23 @@ test('a full disk is told, and hides no verdict', async (context) => {
 });
 
 test('a tty that cannot be opened is in the files as well', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   const ended = await place.run('--tty', '/dev/nonexistent', '--line', 'x', ...FILES);
   expect(ended.status).toBe(74);
   expect(junit()).toContain('/dev/nonexistent');
-  expect(events().at(-1)).toMatchObject({ event: 'end', verdict: 'fail' });
+  expect(events().at(-1)).toMatchObject({ event: 'end', verdict: 'infra' });
+});
+
+test('that it was told to stop is in the files as well', async () => {
+  dut = place.newDut();
+  dut.on('selftest\n', '1..2\r\nok 1 - led\r\n');
+  const started = place.start(['--tty', dut.ttyPath, '--line', 'selftest', ...FILES]);
+  await until(
+    () => existsSync(join(place.folder, 'r.jsonl')) && events().length > 0,
+    'the first result is in the file',
+  );
+  started.child.kill('SIGTERM');
+  expect((await started.ended).status).toBe(128 + 15);
+  expect(events().at(-1)).toMatchObject({ event: 'end', verdict: 'cancelled', passed: 1 });
+  expect(junit()).toContain('told to stop by SIGTERM');
 });

@@ -2,28 +2,15 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { CHUNKINGS, type Chunking, DutOnPty } from '../peers/dut-on-pty.ts';
-import { type Ended, Workplace } from '../peers/expect-command.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { CHUNKINGS } from '../peers/dut-on-pty.ts';
+import { type Ended, type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 
 let place: Workplace;
-let duts: DutOnPty[];
 
 beforeEach(() => {
-  place = new Workplace();
-  duts = [];
+  place = workplaceOfTest();
 });
-
-afterEach(async () => {
-  for (const dut of duts) await dut[Symbol.asyncDispose]();
-  await place[Symbol.asyncDispose]();
-});
-
-function newDut(chunking?: Chunking): DutOnPty {
-  const dut = new DutOnPty(chunking);
-  duts.push(dut);
-  return dut;
-}
 
 /** Runs `text` as `test.yaml`. */
 function runScript(text: string, ...args: string[]): Promise<Ended> {
@@ -35,7 +22,8 @@ const passed = { status: 0, signal: null, stdout: '', stderr: [] };
 
 describe.each(CHUNKINGS)('a script, with a board that talks in %s,', (chunking) => {
   test('goes where the answer leads, and uses what it has captured', async () => {
-    const dut = newDut(chunking)
+    const dut = place
+      .newDut(chunking)
       .on('root\n', 'Password: ')
       .on('wrong\n', 'Login incorrect\r\nlogin: ')
       .on('right\n', '\r\nip 10.0.0.1\r\n# ')
@@ -68,7 +56,7 @@ steps:
 
   test('goes round until something leads out, and no more often than it may', async () => {
     let rounds = 0;
-    const dut = newDut(chunking).on('next\n', (board) => board.say(`round ${++rounds}.\r\n`));
+    const dut = place.newDut(chunking).on('next\n', (board) => board.say(`round ${++rounds}.\r\n`));
     const script = (limit: number): string => `
 steps:
   - loop:
@@ -93,7 +81,7 @@ steps:
 });
 
 test('a repeat is done as often as it says, also within another one', async () => {
-  const dut = newDut();
+  const dut = place.newDut();
   const script = `
 steps:
   - repeat:
@@ -107,7 +95,7 @@ steps:
 });
 
 test('a step that has no answer in its own time fails, with its place in the file', async () => {
-  const dut = newDut();
+  const dut = place.newDut();
   dut.say('booting');
   const ended = await runScript("steps:\n  - expect: 'login: '\n    within: 100ms\n", '--tty', dut.ttyPath);
   expect(ended).toMatchObject({
@@ -121,7 +109,7 @@ test('a step that has no answer in its own time fails, with its place in the fil
 });
 
 test('choices none of which comes in time fail', async () => {
-  const dut = newDut();
+  const dut = place.newDut();
   const script = 'steps:\n  - choices: [{expect: a, goto: end}, {regex: b+, goto: next}]\n    within: 50ms\n';
   const ended = await runScript(script, '--tty', dut.ttyPath);
   expect(ended).toMatchObject({
@@ -131,7 +119,7 @@ test('choices none of which comes in time fail', async () => {
 });
 
 test('a fail step gives its reason', async () => {
-  const dut = newDut();
+  const dut = place.newDut();
   dut.say('link down\r\n');
   const script =
     'steps:\n  - choices: [{expect: link up, goto: end}, {expect: link down, then: [{fail: no network}]}]\n';
@@ -146,7 +134,7 @@ test('a fail step gives its reason', async () => {
 });
 
 test('rounds that do nothing do not keep the deadline from coming', async () => {
-  const dut = newDut();
+  const dut = place.newDut();
   const round = (steps: string): string => `{loop: {limit: 10000, steps: [${steps}]}}`;
   const script = `pass: [never]\nsteps:\n  - repeat: {times: 10000, steps: [{repeat: {times: 10000, steps: [{goto: on}, {label: on}]}}]}\n  - ${round('fresh')}\n`;
   const ended = await runScript(script, '--tty', dut.ttyPath, '--timeout', '500ms');
@@ -155,7 +143,7 @@ test('rounds that do nothing do not keep the deadline from coming', async () => 
 });
 
 test('a secret is sent, and not told', async () => {
-  const dut = newDut().on('geheim\n', 'no\r\n');
+  const dut = place.newDut().on('geheim\n', 'no\r\n');
   place.set('PASSWORD', 'geheim');
   const script =
     'variables: {password: {env: PASSWORD}}\nsteps:\n  - line: ${password}\n  - expect: ok ${password}\n';
@@ -168,7 +156,7 @@ test('a secret is sent, and not told', async () => {
 
 describe('what was captured', () => {
   test('may be too little to wait for: the script is to blame', async () => {
-    const dut = newDut();
+    const dut = place.newDut();
     dut.say('name=\r\n');
     const script = 'steps:\n  - regex: ^name=(?<name>\\w*)$\n  - expect: ${name}\n';
     const ended = await runScript(script, '--tty', dut.ttyPath);
@@ -181,7 +169,7 @@ describe('what was captured', () => {
   });
 
   test('may make a choice that can never be chosen: the script is to blame', async () => {
-    const dut = newDut();
+    const dut = place.newDut();
     dut.say('name=root\r\n');
     const script =
       'steps:\n  - regex: ^name=(?<name>\\w+)$\n  - choices: [{expect: root, goto: end}, {expect: "${name}", goto: next}]\n';
@@ -195,7 +183,7 @@ describe('what was captured', () => {
   });
 
   test('is sent as the board said it, byte for byte', async () => {
-    const dut = newDut();
+    const dut = place.newDut();
     dut.say(Buffer.from([0x3c, 0xff, 0x00, 0x5c, 0x24, 0x7b, 0x3e, 0x0a]));
     const script = "steps:\n  - regex: '<(?<raw>[^>]+)>'\n  - send: '[${raw}]'\n";
     expect(await runScript(script, '--tty', dut.ttyPath)).toEqual(passed);
@@ -206,7 +194,7 @@ describe('what was captured', () => {
 });
 
 test('a script is recorded and replayed as steps of a command line are', async () => {
-  const dut = newDut().on('version\n', 'v1.2\r\n> ');
+  const dut = place.newDut().on('version\n', 'v1.2\r\n> ');
   const script =
     'steps:\n  - line: version\n  - choices: [{regex: "^v(?<v>[\\\\d.]+)$", goto: next}]\n  - expect: "> "\n    within: 5s\n';
   expect(await runScript(script, '--tty', dut.ttyPath, '--record', 'a.rec')).toEqual(passed);
@@ -218,7 +206,7 @@ test('a script is recorded and replayed as steps of a command line are', async (
 });
 
 test('a pass text counts from where no fresh step can come any more', async () => {
-  const dut = newDut().on('go', 'PASS');
+  const dut = place.newDut().on('go', 'PASS');
   dut.say('PASS # ');
   const script = `
 pass: [PASS]
@@ -236,7 +224,7 @@ steps:
 });
 
 test('what a file says about the whole holds, and flags win', async () => {
-  const dut = newDut();
+  const dut = place.newDut();
   dut.say('\x1b[1mready\x1b[0m\r\n');
   const script =
     'ignoreAnsi: true\neol: crlf\ntimeout: 100ms\nsteps:\n  - regex: ^ready$\n  - line: a\n  - expect: b\n';
@@ -263,7 +251,7 @@ steps:
 `;
 
   test('steps are done at the same time, and what follows waits for all', async () => {
-    const [one, two] = [newDut(), newDut()];
+    const [one, two] = [place.newDut(), place.newDut()];
     // Each answers when the other one has been asked.
     one.on('a\n', () => two.say('b is beta\r\n'));
     two.on('b\n', () => one.say('a is alpha\r\n'));
@@ -274,7 +262,7 @@ steps:
   });
 
   test('the first failure ends all, and is told with its tty', async () => {
-    const [one, two] = [newDut(), newDut()];
+    const [one, two] = [place.newDut(), place.newDut()];
     two.on('b\n', (board) => board.say('Kernel panic - not syncing: oh\r\n'));
     place.lease(one.ttyPath, two.ttyPath);
     const ended = await runScript(both);
@@ -291,7 +279,7 @@ steps:
   ])(
     'when time is up, %s tells that it is the one that lacks an answer',
     async (_what, index, answer, told) => {
-      const boards = [newDut(), newDut()];
+      const boards = [place.newDut(), place.newDut()];
       boards[index]?.on(index === 0 ? 'a\n' : 'b\n', answer);
       place.lease(...boards.map(({ ttyPath }) => ttyPath));
       const ended = await runScript(both, '--timeout', '700ms');
@@ -302,7 +290,7 @@ steps:
   );
 
   test('both failing at once are one failure, with one finding', async () => {
-    const [one, two] = [newDut(), newDut()];
+    const [one, two] = [place.newDut(), place.newDut()];
     one.on('a\n', (board) => board.say('Kernel panic - not syncing: one\r\n'));
     two.on('b\n', (board) => board.say('Kernel panic - not syncing: two\r\n'));
     place.lease(one.ttyPath, two.ttyPath);
@@ -313,7 +301,7 @@ steps:
   });
 
   test('what is left unread is kept for each', async () => {
-    const [one, two] = [newDut(), newDut()];
+    const [one, two] = [place.newDut(), place.newDut()];
     one.on('a\n', 'a is x\r\nrest of one').on('x y\n', 'both');
     two.on('b\n', 'b is y\r\nrest of two');
     place.lease(one.ttyPath, two.ttyPath);
@@ -322,7 +310,7 @@ steps:
   });
 
   test('a stop ends all with 128 + its number', async () => {
-    const [one, two] = [newDut(), newDut()];
+    const [one, two] = [place.newDut(), place.newDut()];
     place.lease(one.ttyPath, two.ttyPath);
     writeFileSync(join(place.folder, 'test.yaml'), both);
     const started = place.start(['--script', 'test.yaml', '-v']);
@@ -332,7 +320,7 @@ steps:
   });
 
   test('a crash on a tty that does nothing just then ends all', async () => {
-    const [one, two] = [newDut(), newDut()];
+    const [one, two] = [place.newDut(), place.newDut()];
     one.on('x', () => two.say('Kernel panic - not syncing: oh\r\n'));
     place.lease(one.ttyPath, two.ttyPath);
     const ended = await runScript('steps:\n  - send: x\n  - expect: never\n  - parallel: {1: [{send: y}]}\n');
@@ -341,7 +329,7 @@ steps:
   });
 
   test('a tty that goes away ends all with 74', async () => {
-    const [one, two] = [newDut(), newDut()];
+    const [one, two] = [place.newDut(), place.newDut()];
     two.on('b\n', (board) => board.unplug());
     place.lease(one.ttyPath, two.ttyPath);
     const ended = await runScript(both);
@@ -350,7 +338,7 @@ steps:
   });
 
   test('a tty that there is not, or that is named twice, is refused before any is touched', async () => {
-    const one = newDut();
+    const one = place.newDut();
     place.lease(one.ttyPath);
     expect(await runScript('steps:\n  - send: x\n  - parallel: {7: [{send: y}]}\n')).toMatchObject({
       status: 64,
@@ -395,9 +383,37 @@ steps:
       '  3. wait for /(?<ip>[\\d.]+)/',
       '  4. line "ping ${ip}" (with what is captured in place of x)',
       'fail as soon as "panic" comes',
+      'fail as soon as the board has crashed',
       'all of it within 10 s',
       '',
     ]);
+  });
+
+  test('--dry-run tells what else decides', async () => {
+    const besides = async (...args: string[]): Promise<string[]> => {
+      const ended = await runScript('steps: [fresh]\ncrash: [linux, go]\n', '--dry-run', ...args);
+      return ended.stdout.split('\n').slice(2, -2);
+    };
+    expect(await besides()).toEqual(['fail as soon as the board has crashed (linux, go)']);
+    expect(await besides('--crash', 'none')).toEqual([]);
+    expect(await besides('--expect-crash', 'linux')).toEqual([
+      'pass as soon as the board has crashed (linux), and not without',
+    ]);
+    expect(await besides('--crash', 'auto', '--results', 'tap', '--settle', '2s')).toEqual([
+      'fail as soon as the board has crashed',
+      'judge by the test results (tap)',
+      'watch for what fails 2 s longer',
+    ]);
+  });
+
+  test('a crash that is wanted, and a pass text of the file, are refused together', async () => {
+    const ended = await runScript('steps: [fresh]\npass: [ok]\n', '--expect-crash');
+    expect(ended).toMatchObject({
+      status: 64,
+      stderr: [
+        'sai-expect: --expect-crash: expected no pass text, which says what else is a pass, test.yaml has one; leave it out',
+      ],
+    });
   });
 
   test('--list-profiles lists them', async () => {

@@ -1,22 +1,17 @@
 /** The built `sai-expect` with ports, paces and echoes, on a pty that stands for a board. */
 
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { readLineSettings } from '../../src/native/termios.ts';
-import { DutOnPty } from '../peers/dut-on-pty.ts';
-import { Workplace } from '../peers/expect-command.ts';
+import type { DutOnPty } from '../peers/dut-on-pty.ts';
+import { type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 
 let place: Workplace;
 let dut: DutOnPty;
 
 beforeEach(() => {
-  place = new Workplace();
-  dut = new DutOnPty();
+  place = workplaceOfTest();
+  dut = place.newDut();
   place.lease(dut.ttyPath);
-});
-
-afterEach(async () => {
-  await dut[Symbol.asyncDispose]();
-  await place[Symbol.asyncDispose]();
 });
 
 const label = (): string => `sai-expect: tty0 (${dut.ttyPath})`;
@@ -56,7 +51,10 @@ test('a break makes what follows fresh, and does nothing to a pty', async () => 
   dut.say('Completed: PASS');
   const ended = await place.run('--break', '10ms', '--pass', 'Completed: PASS', '--timeout', '1s');
   expect(ended.status).toBe(1);
-  expect(ended.stderr[0]).toBe(`${label()}: expected "Completed: PASS" within 1 s; last lines:`);
+  expect(ended.stderr).toEqual([
+    `${label()}: expected "Completed: PASS" within 1 s; nothing arrived since --break "10ms"; last lines:`,
+    'sai-expect:   | [before --break "10ms"] Completed: PASS',
+  ]);
 });
 
 test.each([['--dtr'], ['--rts']])('%s on a tty without modem lines is a fault of the rig', async (flag) => {

@@ -1,23 +1,18 @@
 import { once } from 'node:events';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { DutOnPty } from '../peers/dut-on-pty.ts';
-import { Workplace } from '../peers/expect-command.ts';
+import { type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 
 let place: Workplace;
 let dut: DutOnPty;
 
 beforeEach(() => {
-  place = new Workplace();
-});
-
-afterEach(async () => {
-  await dut?.[Symbol.asyncDispose]();
-  await place[Symbol.asyncDispose]();
+  place = workplaceOfTest();
 });
 
 describe('a reader of stdout that has stopped', () => {
   const talkingDut = (): DutOnPty =>
-    new DutOnPty().on('go', (board) => void board.sayAll('x'.repeat(2_000_000)));
+    place.newDut().on('go', (board) => void board.sayAll('x'.repeat(2_000_000)));
 
   test.each([
     ['stdout alone', []],
@@ -34,7 +29,7 @@ describe('a reader of stdout that has stopped', () => {
   });
 
   test('does not hold up the verdict, and is told of what it has missed', async () => {
-    dut = new DutOnPty().on('go', (board) => void board.sayAll(`${'x'.repeat(2_000_000)}the end`));
+    dut = place.newDut().on('go', (board) => void board.sayAll(`${'x'.repeat(2_000_000)}the end`));
     const { child, ended } = place.start([
       '--echo',
       '--tty',
@@ -50,7 +45,45 @@ describe('a reader of stdout that has stopped', () => {
     const { status, stdout, stderr } = await ended;
     expect(status).toBe(0);
     expect(stderr).toEqual([
-      `sai-expect: ${2_000_007 - stdout.length} bytes of the board are not shown: stdout is not read`,
+      `sai-expect: ${2_000_007 - stdout.length} bytes of the board are not shown on stdout: it is not read`,
     ]);
+  });
+});
+
+describe('a disk that is full', () => {
+  const onFullDisk = (fds: string): readonly string[] => ['sh', '-c', `exec "$@" ${fds}`, '-'];
+
+  test('takes nothing of a pass, which says what is not shown', async () => {
+    dut = new DutOnPty();
+    dut.say('ready');
+    const started = place.start(
+      ['--echo', '--tty', dut.ttyPath, '--expect', 'ready'],
+      onFullDisk('>/dev/full'),
+    );
+    expect(await started.ended).toMatchObject({
+      status: 0,
+      stderr: [
+        'sai-expect: 5 bytes of the board are not shown on stdout: ENOSPC: no space left on device, write',
+      ],
+    });
+    expect(place.findings).toEqual([]);
+  });
+
+  test('takes nothing of a failure, for which stderr has no room', async () => {
+    dut = new DutOnPty();
+    const started = place.start(
+      ['-v', '--tty', dut.ttyPath, '--expect', 'never', '--timeout', '200ms'],
+      onFullDisk('>/dev/full 2>&1'),
+    );
+    expect(await started.ended).toMatchObject({ status: 1 });
+    expect(place.findings).toMatchObject([{ blame: 'verdict', step: '--expect "never"' }]);
+  });
+
+  test('is said of by what only prints: 69', async () => {
+    const { status, stderr } = await place.start(['--help'], onFullDisk('>/dev/full')).ended;
+    expect({ status, stderr }).toEqual({
+      status: 69,
+      stderr: ['sai-expect: stdout: cannot be written: ENOSPC: no space left on device, write'],
+    });
   });
 });

@@ -1,24 +1,18 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { readTtySettings } from '../../src/native/termios.ts';
-import { CHUNKINGS, DutOnPty } from '../peers/dut-on-pty.ts';
-import { said, Workplace } from '../peers/expect-command.ts';
+import { CHUNKINGS, type DutOnPty } from '../peers/dut-on-pty.ts';
+import { said, type Workplace, workplaceOfTest } from '../peers/expect-command.ts';
 
 let place: Workplace;
 let dut: DutOnPty;
 
 beforeEach(() => {
-  place = new Workplace();
-});
-
-afterEach(async () => {
-  await dut?.[Symbol.asyncDispose]();
-  expect(place.leftovers()).toEqual([]);
-  await place[Symbol.asyncDispose]();
+  place = workplaceOfTest();
 });
 
 describe.each(CHUNKINGS)('a board that talks in %s', (chunking) => {
   beforeEach(() => {
-    dut = new DutOnPty(chunking);
+    dut = place.newDut(chunking);
   });
 
   test('steps that are met are a pass, and say nothing', async () => {
@@ -226,10 +220,41 @@ describe.each(CHUNKINGS)('a board that talks in %s', (chunking) => {
   });
 });
 
+describe('what came before a fresh step', () => {
+  beforeEach(() => {
+    dut = place.newDut().on('go\n', 'going\r\n');
+    dut.say('old one\r\nold two\r\n');
+  });
+
+  test('is not taken for an answer to it in what is told of silence', async () => {
+    const args = ['--tty', dut.ttyPath, '--fresh', '--expect', 'ready', '--timeout', '300ms'];
+    const silent = `expected "ready" within 300 ms; nothing arrived since --fresh; last lines:`;
+    const tail = ['[before --fresh] old one', '[before --fresh] old two'];
+    expect(await place.run(...args)).toEqual({
+      status: 1,
+      signal: null,
+      stdout: '',
+      stderr: [`sai-expect: ${dut.ttyPath}: ${silent}`, ...tail.map((line) => `sai-expect:   | ${line}`)],
+    });
+    expect(place.findings).toMatchObject([{ evidence: `${dut.ttyPath}: ${silent} | ${tail.join(' | ')}` }]);
+  });
+
+  test.each([[], ['--verbose-on-fail']])('is told apart from what came since %j', async (...flags) => {
+    const args = ['--tty', dut.ttyPath, '--fresh', '--line', 'go', '--expect', 'ready'];
+    const ended = await place.run(...args, '--timeout', '500ms', ...flags);
+    expect(ended.stderr).toEqual([
+      `sai-expect: ${dut.ttyPath}: expected "ready" within 500 ms; last lines:`,
+      'sai-expect:   | [before --fresh] old one',
+      'sai-expect:   | [before --fresh] old two',
+      'sai-expect:   | going',
+    ]);
+  });
+});
+
 describe('without steps', () => {
   test('the pass text of Sai is the pass, on either tty', async () => {
-    dut = new DutOnPty();
-    await using second = new DutOnPty();
+    dut = place.newDut();
+    const second = place.newDut();
     place.set('SAI_DEVICE_TTY0', dut.ttyPath);
     place.set('SAI_DEVICE_TTY1', second.ttyPath);
     dut.say('CompCompleted: PAS\r\n*** PANIC: of no interest here\r\n');
@@ -239,7 +264,7 @@ describe('without steps', () => {
   });
 
   test('the fail text of Sai is a fail', async () => {
-    dut = new DutOnPty();
+    dut = place.newDut();
     place.set('SAI_DEVICE_TTY0', dut.ttyPath);
     dut.say('Completed: FAIL');
     const ended = await place.run();
@@ -248,7 +273,7 @@ describe('without steps', () => {
   });
 
   test('a second tty that is missing is told, and the first let go of', async () => {
-    dut = new DutOnPty();
+    dut = place.newDut();
     place.set('SAI_DEVICE_TTY0', dut.ttyPath);
     place.set('SAI_DEVICE_TTY1', '/dev/not-there');
     const ended = await place.run();
@@ -265,7 +290,7 @@ test.each([
 ] as const)(
   'a command that waits on a silent tty ends at %s at once, without a finding',
   async (signal, status) => {
-    dut = new DutOnPty();
+    dut = place.newDut();
     const started = place.start(['-v', '--tty', dut.ttyPath, '--expect', 'x', '--timeout', 'never']);
     await said(started, '--expect');
     started.child.kill(signal);
@@ -275,7 +300,7 @@ test.each([
 );
 
 test('a send that the board does not take ends with its deadline', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   const ended = await place.run('--tty', dut.ttyPath, '--send', 'x'.repeat(100_000), '--timeout', '300ms');
   expect(ended.status).toBe(1);
   expect(ended.stderr[0]).toMatch(
@@ -284,7 +309,7 @@ test('a send that the board does not take ends with its deadline', async () => {
 });
 
 test('a tty that goes away in the middle of a send is told at once', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   const started = place.start([
     '-v',
     '--tty',
@@ -300,7 +325,7 @@ test('a tty that goes away in the middle of a send is told at once', async () =>
 });
 
 test('serialport as the driver gives the same outcome', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   dut.on('version\n', '\r\nsai 1.2.3\r\n> ');
   const driver = ['--driver', 'serialport', '--tty', dut.ttyPath];
   const ended = await place.run(...driver, '--line', 'version', '--expect', 'sai 1.2.3');
@@ -308,7 +333,7 @@ test('serialport as the driver gives the same outcome', async () => {
 });
 
 test('--verbose-on-fail shows everything that is kept', async () => {
-  dut = new DutOnPty();
+  dut = place.newDut();
   dut.say(Array.from({ length: 20 }, (_, line) => `line ${line}\r\n`).join(''));
   const ended = await place.run(
     '--tty',

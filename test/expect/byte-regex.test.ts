@@ -33,6 +33,8 @@ test.each([
   ['(?:a|b*)$', 'matches nothing at all'],
   ['[^ä]', 'characters beyond ASCII cannot stand in a range or a negated class ([^ä])'],
   ['[a-ü]', 'characters beyond ASCII'],
+  ['x[\\p{L}]', 'unknown escape \\p in [\\p{L}] at character 2'],
+  ['[\\u{1F600}]', 'unknown escape \\u in [\\u{1F600}] at character 1'],
   [
     'x(?=a)',
     'a look-ahead at character 2 of "x(?=a)" cannot be matched in bounded time; write it without, or give --unsafe-regex',
@@ -41,6 +43,10 @@ test.each([
   ['(a)\\1', 'a back reference at character 4'],
   ['(?:(a)?){20,50}b', 'so large a repeat at character 1'],
   ['(?:a{1000}){1000}', 'so large a repeat at character 1'],
+  ['x(?:a?){600}a{600}', 'so large a repeat at character 2'],
+  ['b[ab]{0,4000}c', 'so large a repeat at character 2'],
+  ['a'.repeat(100_000), `so long a pattern at character 1 of "${'a'.repeat(120)}…" cannot be matched`],
+  [`a{${'9'.repeat(400)}}`, 'a count over 1000000 in {} at character 1'],
 ])('%s is refused', (source, reason) => {
   expect(() => new ByteRegex(source, '--regex')).toThrow(reason);
 });
@@ -54,6 +60,17 @@ test.each([
   ['\\{"a":\\s*1}', '{"a":\t1}', 0, 8],
   ['\\x41\\u0042\\.', 'AB.', 0, 3],
   ['\\ud83d\\ude00+', '😀😀', 0, 8],
+  ['[\\ud83d\\ude00]', 'x😀', 1, 5],
+  ['[ä^]', 'xä', 1, 3],
+  ['[-ä]+', 'x-ä', 1, 4],
+  ['[a\\-ä]+', 'xä-a', 1, 5],
+  ['[\\\\u00e4]+', 'x\\u04e', 1, 6],
+  ['[\\s-.]+', 'x!. -', 2, 5],
+  ['[\\s-z]', 'Az', 1, 2],
+  ['[\\w-]+', '(a-b)', 1, 4],
+  ['[+--]+', 'x,-.', 1, 3],
+  ['[\\b\\0\\]^]+', 'x\b\0]^', 1, 5],
+  ['[^\\S]', 'x\t', 1, 2],
 ])('%s is found in %s', (source, said, start, end) => {
   expect(new ByteRegex(source, '--regex').find(latin1(said), 0)).toMatchObject({ start, end });
 });
@@ -101,9 +118,30 @@ test('an unsafe regex is run, with its groups', () => {
   expect(regex.find('nothing', 0)).toBeUndefined();
 });
 
+test.each([
+  ['(?:a?){500}a{500}', 'a'.repeat(300)],
+  ['(?:.*a){20}c', 'ab'.repeat(2048)],
+  ['.*.*.*.*z', 'y'.repeat(4096)],
+  ['[ab]{0,1000}c', 'ab'.repeat(40)],
+  ['[ab]{0,1000}c', 'ab'.repeat(2048)],
+])('%s is looked for in a time that has a bound', (source, said) => {
+  const regex = new ByteRegex(source, '--regex');
+  expect(regex.find(said, 0)).toBeUndefined();
+  expect(regex.couldMatch(said, 0)).toBe(false);
+});
+
+test('an unsafe regex of any length is run, or said to be too long', () => {
+  const long = 'a'.repeat(30_000);
+  expect(new ByteRegex(`(?=a)${long}`, '--regex', unsafe).find('b', 0)).toBeUndefined();
+  expect(() => new ByteRegex(`(?=a)${long}${long}`, '--regex', unsafe).find('b', 0)).toThrow(
+    `--regex: "(?=a)${'a'.repeat(115)}…" cannot be run: Regular expression too large; write a shorter one`,
+  );
+});
+
 test('an unsafe regex that finds no end is given up, and says what to write instead', () => {
   const regex = new ByteRegex('(?=a)(a+)+$', '--regex', unsafe);
   expect(() => regex.find(`${'a'.repeat(60)}b\n`, 0)).toThrow(
     '--regex: "(?=a)(a+)+$" took over 1000 ms on 62 bytes; write it without nested repeats',
   );
+  expect(regex.find('aaa', 0)).toMatchObject({ start: 0, end: 3 });
 });

@@ -5,7 +5,25 @@ import { CHUNKINGS } from '../peers/dut-on-pty.ts';
 
 /** Lines of which each begins a dump, by who prints them. */
 const FIRST_LINES: Readonly<Record<string, readonly string[]>> = {
-  zephyr: ['ASSERTION FAIL [count == 3] @ WEST_TOPDIR/app/src/main.c:42'],
+  zephyr: [
+    'ASSERTION FAIL [count == 3] @ WEST_TOPDIR/app/src/main.c:42',
+    '[00:00:12.345,000] <err> [main] os: >>> ZEPHYR FATAL ERROR 4: Kernel panic on CPU 0',
+    '[00:00:12.345,000] <err> cpuapp/os: >>> ZEPHYR FATAL ERROR 4: Kernel panic on CPU 0',
+    'uart:~$ \x1b[8D\x1b[J[00:00:12.345,000] \x1b[1;31m<err> os: >>> ZEPHYR FATAL ERROR 2: Stack overflow on CPU 0\x1b[0m',
+  ],
+  'esp-idf': [
+    'E (00:00:10.303) task_wdt: Task watchdog got triggered. The following tasks/users did not reset the watchdog in time:',
+    'E BOD: Brownout detector was triggered',
+    'ESP_ERROR_CHECK failed: esp_err_t 0x101 (ESP_ERR_NO_MEM) at 0x400d1fdf',
+    'Stack smashing protect failure!',
+    'Fatal exception (28): LoadProhibited',
+    "Guru Meditation Error: Core  0 panic'ed (Stack protection fault). ",
+  ],
+  freertos: [
+    'assertion "pxQueue" failed: file "queue.c", line 1545, function: xQueueGenericSend',
+    'vAssertCalled( tasks.c, 1234',
+    'ASSERT! Line 1234, file tasks.c, GetLastError 0',
+  ],
   linux: [
     '[   12.345678] Unable to handle kernel NULL pointer dereference at virtual address 0000000000000008',
     '[   12.345678] BUG: kernel NULL pointer dereference, address: 0000000000000000',
@@ -15,9 +33,26 @@ const FIRST_LINES: Readonly<Record<string, readonly string[]>> = {
     '[   12.345678] kernel BUG at fs/ext4/inode.c:2721!',
     '[   12.345678] BUG: KASAN: slab-out-of-bounds in foo+0x12/0x34',
     '[   12.345678] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [swapper:0]',
+    '[   12.345678] NMI watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [swapper:0]',
+    '[   12.345678] watchdog: Watchdog detected hard LOCKUP on cpu 1',
+    '[   12.345678] BUG: KFENCE: use-after-free read in foo+0x12/0x34',
+    '[   12.345678] Oops: Oops: 0002 [#1] SMP NOPTI',
+    '[   12.345678] Oops: general protection fault, probably for non-canonical address 0xdead: 0000 [#1] SMP',
+    '[   12.345678] general protection fault, probably for non-canonical address 0xdead: 0000 [#1] PREEMPT SMP',
+    '[   12.345678] divide error: 0000 [#1] PREEMPT SMP NOPTI',
+    '[   12.345678] invalid opcode: 0000 [#2] PREEMPT SMP NOPTI',
+    '[   12.345678] Oops [#1]',
+    '[   12.345678] Oops - illegal instruction [#1]',
+    '[   12.345678] Oops[#1]:',
+    '[   12.345678] CPU 0 Unable to handle kernel paging request at virtual address 00000000, epc == 80001234',
+    '[   12.345678] Internal error: synchronous external abort: 0000000096000210 [#1] PREEMPT SMP',
+    '[   12.345678] Internal error: : 1028 [#1] SMP ARM',
+    '[   12.345678] Internal error: Oops - BUG: 00000000f2000800 [#1] PREEMPT SMP',
+    '[   12.345678] BUG: Kernel NULL pointer dereference on read at 0x00000000',
   ],
   'u-boot': [
     '"Synchronous Abort" handler, esr 0x96000010, far 0x51000d8',
+    'Bad mode in "Synchronous Abort" handler, esr 0x96000010',
     '"Error" handler, esr 0xbf000002',
     'data abort',
     'prefetch abort',
@@ -25,18 +60,25 @@ const FIRST_LINES: Readonly<Record<string, readonly string[]>> = {
     'Unhandled exception: Illegal instruction',
     '### ERROR ### Please RESET the board ###',
   ],
-  'tf-a': ['PANIC at PC : 0x00000000040098e4', 'Unhandled Exception in EL3.', 'PANIC in EL3.'],
+  'tf-a': [
+    'PANIC at PC : 0x00000000040098e4',
+    'Unhandled Exception in EL3.',
+    'PANIC in EL3.',
+    'ASSERT: lib/xlat_tables_v2/xlat_tables_core.c:1072',
+  ],
   mbed: ['++ MbedOS Fault Handler ++', '++ MbedOS Error Info ++'],
   'cortex-m': [
     '[Hard fault handler - all numbers in hex]',
     '<error> hardfault: HARD FAULT at 0x00023456',
     'Fault on thread main',
     'Fault on interrupt or bare metal(no OS) environment',
+    'Wrong parameters value: file ../Src/main.c on line 123',
   ],
   nuttx: [
     '_assert: Assertion failed panic: at file: :0 task: Idle_Task process: Kernel 0x20010bbc',
     '[    6.242000] dump_assert_info: Assertion failed at file: main.c:12 task: nsh_main process: nsh_main 0x8000a806',
     'arm_hardfault: PANIC!!! Hard Fault!:',
+    '[    0.123456] [CPU0] [ EMERG] _assert: Assertion failed : at file: main.c:12 task: x 0x1',
     'riscv_exception: PANIC!!! Exception = 0000000000000005',
   ],
   riot: ['*** RIOT kernel panic:', 'main.c:12 => *** RIOT kernel panic:'],
@@ -45,17 +87,25 @@ const FIRST_LINES: Readonly<Record<string, readonly string[]>> = {
     'HardFault',
     'FATAL ERROR:',
     'FATAL: uncaught exception 20001234',
+    'NLR jump failed, val=0x3ffb1234',
     'You are in safe mode because:',
     'Hard fault: memory access or instruction error.',
   ],
   'arduino-esp8266': [
     'Exception (28):',
     'Soft WDT reset',
+    'Soft WDT reset - deliberate infinite loop detected',
+    'Stack smashing detected at 0x40201234',
+    'Stack overflow detected',
+    'Fatal exception 28(LoadProhibitedCause):',
     'User exception (panic/abort/assert)',
     'Panic core_esp8266_main.cpp:137 __yield',
   ],
   rust: [
     "thread 'main' panicked at src/main.rs:4:5:",
+    "thread 'main' (12345) panicked at src/main.rs:4:5:",
+    '0.001234 ERROR panicked at src/main.rs:12:5:',
+    "Exception 'Load access fault' mepc=0x42001234, mtval=0x00000000",
     "thread 'main' panicked at 'index out of bounds', src/main.rs:4:5",
     'panicked at src/main.rs:12:9:',
     "!! A panic occured in 'src/main.rs', at line 25, column 5",
@@ -78,6 +128,8 @@ const FIRST_LINES: Readonly<Record<string, readonly string[]>> = {
     'double free or corruption (fasttop)',
     'malloc(): corrupted top size',
     'corrupted size vs. prev_size',
+    'corrupted size vs. prev_size while consolidating',
+    'free(): double free detected in tcache 2',
     "app: main.c:12: main: Assertion `x == 3' failed.",
     "terminate called after throwing an instance of 'std::runtime_error'",
     'Segmentation fault (core dumped)',
@@ -156,6 +208,16 @@ const SAMPLES: readonly [family: string, text: string, line: string][] = [
     '<0>[   12.000001][    T1] Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b\r\n',
     '<0>[   12.000001][    T1] Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b',
   ],
+  [
+    'linux',
+    '\r\nimx8 login: [   45.123456] Kernel panic - not syncing: sysrq triggered crash\r\n',
+    '[   45.123456] Kernel panic - not syncing: sysrq triggered crash',
+  ],
+  [
+    'esp-idf',
+    "x\n\rGuru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.\n\r",
+    "Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.",
+  ],
   ['linux', 'Kernel panic - not syncing: Fatal exception\r\n', 'Kernel panic - not syncing: Fatal exception'],
 ];
 
@@ -204,6 +266,40 @@ const NEAR_MISSES: readonly string[] = [
   'malloc(): ok\r\n',
   'stack smashing detected: no\r\n',
   'qemu: ready\r\n',
+  'Segmentation faults are caught here\r\n',
+  'Segmentation fault handler installed\r\n',
+  'free(): invalid uses are caught by it\r\n',
+  'corrupted size vs. prev_size check: on\r\n',
+  'Brownout detector was triggered last time\r\n',
+  'panic: runtime error handling is on\r\n',
+  'Unhandled exception: None\r\n',
+  'FATAL: uncaught exception handler set\r\n',
+  'Fault on interrupt or bare metal is handled\r\n',
+  'Stack smashing protect failure! is what it says\r\n',
+  'Fatal exception (28) handled\r\n',
+  'ESP_ERROR_CHECK failed: no\r\n',
+  'Stack overflow detected: none\r\n',
+  'Stack smashing detected at no time\r\n',
+  'Fatal exception 28 handled\r\n',
+  'NLR jump failed, val=none\r\n',
+  'assertion "x" holds\r\n',
+  'vAssertCalled( installed )\r\n',
+  'ASSERT! Lines are counted\r\n',
+  'ASSERT: x holds\r\n',
+  'Wrong parameters value: 3\r\n',
+  "Exception 'x' handled\r\n",
+  'uart:~$ kernel fatal >>> ZEPHYR FATAL ERROR 4: x\r\n',
+  '[    0.000000] Kernel command line: console=ttyS0 oops=panic panic_on_warn=1 root=/dev/mmcblk0p2\r\n',
+  '[    0.100000] BUG: sleeping is none\r\n',
+  '[    0.200000] mce: CPU0: Oops handler [#0]\r\n',
+  '[    0.300000] Oops handler [#1]\r\n',
+  '[    0.400000] traps: app[123] general protection fault ip:4011 sp:7ff error:0 in app[400000+1000]\r\n',
+  '[    0.500000] general protection fault handling: on\r\n',
+  '[    0.600000] app[123]: segfault at 0 ip 0000 sp 0000 error 4 in app[400000+1000]\r\n',
+  '[    0.700000] watchdog: Delayed init of the lockup detector failed\r\n',
+  '[    0.800000] ramoops: using module parameters: Internal error: none\r\n',
+  '[    0.900000] kfence: initialized - using 2097152 bytes for 255 objects\r\n',
+  '=> reset\r\nresetting ...\r\nU-Boot 2024.01 (Jan 08 2024)\r\n',
   'ets Jun  8 2016 00:22:57\r\n\r\nrst:0x1 (POWERON_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\n',
 ];
 
@@ -299,6 +395,16 @@ describe('a board that resets in a loop', () => {
     watch.expect({ kind: 'literal', bytes: Buffer.from('ready') });
     expect(watch.push(Buffer.from(BOOT.repeat(4)))).toBeUndefined();
     expect(watch.push(Buffer.from(BOOT))).toMatchObject({ kind: 'crash', family: 'reset-loop' });
+  });
+
+  test.each([
+    'U-Boot SPL 2024.01 (Jan 08 2024)\r\nU-Boot 2024.01 (Jan 08 2024)\r\n[    0.000000] Linux version 6.6.12\r\n',
+    '*** Booting MCUboot v2.1.0 ***\r\n*** Booting Zephyr OS build v3.7.0 ***\r\n',
+  ])('counts its starts, and not the loaders of each: %j', (boot) => {
+    const watch = armed();
+    watch.expect({ kind: 'literal', bytes: Buffer.from('ready') });
+    expect(watch.push(Buffer.from(boot.repeat(4)))).toBeUndefined();
+    expect(watch.push(Buffer.from(boot))).toMatchObject({ kind: 'crash', family: 'reset-loop' });
   });
 
   test('is none when a step gets on in between', () => {

@@ -1,10 +1,14 @@
 /** What the matcher promises, read slowly: nothing is kept, every place is looked at anew. */
 
-import { ByteRegex } from '../../src/expect/byte-regex.ts';
+import { ByteRegex, type UnsafeEngine } from '../../src/expect/byte-regex.ts';
 import type { Match, Pattern } from '../../src/expect/matcher.ts';
+import { rawHit } from '../../src/expect/regex-hit.ts';
 import { pick, type Random } from './xorshift.ts';
 
-export type Found = Pick<Match, 'index' | 'start' | 'end' | 'decidedAt'>;
+export type Found = Pick<Match, 'index' | 'start' | 'end' | 'decidedAt'> & {
+  /** Latin1, of a regex. */
+  readonly groups?: readonly (string | undefined)[];
+};
 
 /** A decision, and when it fell: quiet comes after the byte at which it falls. */
 export type SlowFound = Found & { readonly when: number };
@@ -19,17 +23,19 @@ const WINDOW = 4096;
 const LONG_LINE = 2048;
 
 /**
- * The first decision of a matcher that was given the bytes from `start` on, and has decided at `floor` before; the end
- * of the bytes is quiet. A line that had begun before `start` is as long as what of it comes after.
+ * The first decision of a matcher that was given the bytes from `start` on, and has decided at `floor` before. The board
+ * is quiet at the end of the bytes, and at other places. A line that had begun before `start` is as long as what of it comes after.
  */
 export function slowMatch(
   samples: readonly SamplePattern[],
   bytes: Buffer,
   start: number,
   floor = start,
+  quiets: ReadonlySet<number> = new Set(),
 ): SlowFound | undefined {
   for (let end = floor + 1; end <= bytes.length; end++) {
-    const found = decidedAt(samples, bytes, start, floor, end);
+    const isQuiet = end === bytes.length || quiets.has(end);
+    const found = decidedAt(samples, bytes, start, floor, end, isQuiet);
     if (found) return found;
   }
   return undefined;
@@ -41,6 +47,7 @@ function decidedAt(
   start: number,
   floor: number,
   end: number,
+  isQuiet: boolean,
 ): SlowFound | undefined {
   const literals = samples.flatMap(({ pattern, source }, index) => {
     const from = end - source.length;
@@ -57,7 +64,7 @@ function decidedAt(
       : [];
   const found = first([...literals, ...regexes]);
   if (found) return { ...found, when: end };
-  if (end < bytes.length || endsLine) return undefined;
+  if (!isQuiet || endsLine) return undefined;
   const atQuiet = first(regexesAt(samples, bytes, floor, end, 'up to the end'));
   return atQuiet && { ...atQuiet, when: end + 0.5 };
 }
@@ -80,7 +87,7 @@ function regexesAt(
     if (!match) return [];
     const at = match.index + from - context;
     const isCut = reach === 'short of the end' && at + match[0].length === end;
-    return isCut ? [] : [{ index, start: at, end: at + match[0].length, decidedAt: end }];
+    return isCut ? [] : [{ index, start: at, end: at + match[0].length, decidedAt: end, groups: [...match] }];
   });
 }
 
@@ -88,6 +95,11 @@ function regexesAt(
 function first(found: readonly Found[]): Found | undefined {
   return [...found].sort((a, b) => a.end - b.end || a.index - b.index)[0];
 }
+
+/** For patterns as short as these. */
+const IN_THIS_THREAD: UnsafeEngine = {
+  find: (source, text, from) => rawHit(new RegExp(source, 'gm'), text, from),
+};
 
 const SOURCES = [
   'a+b',
@@ -114,10 +126,16 @@ const SOURCES = [
   '(?:ab|bb) ',
   'b a$',
   '^$b?\\n?a',
+  '(?:ab?){17,18}',
+  '(a*)(b?).*b$',
+  '(?:(a)|(b)\\n?){2}',
+  '(?<=b)(a+)\\n',
+  '(a|b)a\\1$',
+  'a(?!b|\\n)',
 ].map((source) => ({ pattern: regex(source), source }));
 
 function regex(source: string): Pattern {
-  return { kind: 'regex', regex: new ByteRegex(source, 'sample') };
+  return { kind: 'regex', regex: new ByteRegex(source, 'sample', IN_THIS_THREAD) };
 }
 
 /** Few letters, so that much nearly matches; NULs and bytes that are no text as well. */

@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { parseCommandLine, type Request } from '../../src/expect/cli.ts';
+import { parseCommandLine } from '../../src/expect/cli.ts';
 import { Recorder } from '../../src/expect/recorder.ts';
 import { readRecording } from '../../src/expect/recording-file.ts';
 import { Replay, recordedEarly } from '../../src/expect/replay.ts';
+import type { Request } from '../../src/expect/request.ts';
 import { Session, type SessionParts } from '../../src/expect/session.ts';
 import { NoUnreadBytes } from '../../src/expect/unread-bytes.ts';
 import { TimeUp } from '../../src/expect/verdict.ts';
@@ -96,20 +97,19 @@ test('any session comes to the same end from its recording, whatever was said an
 
     const recording = readRecording(path, '--replay');
     const differences: string[] = [];
-    const replay = new Replay(recording, (text) => differences.push(text));
+    const replay = new Replay(recording, [0], (text) => differences.push(text));
     const replayDeadline = new AbortController();
-    replay.clock.after(TIMEOUT_MS, () => replayDeadline.abort(new TimeUp(TIMEOUT_MS)));
-    const [replayConsole] = replay.consoles;
-    if (!replayConsole) throw new Error('the recording has no tty');
+    replay.after(TIMEOUT_MS, () => replayDeadline.abort(new TimeUp(TIMEOUT_MS)));
+    const session = new Session({
+      ...COMMON,
+      console: replay.console(0),
+      script: request.script,
+      unread: recordedEarly(recording, 0),
+      runJig: replay.jig(0),
+      clock: replay.clock(0),
+    });
     const replayed = outcome(
-      new Session({
-        ...COMMON,
-        console: replayConsole,
-        script: request.script,
-        unread: recordedEarly(recording, 0),
-        runJig: replay.runJig,
-        clock: replay.clock,
-      }).run(replayDeadline.signal),
+      replay.opened(0, replayDeadline.signal).then(() => session.run(replayDeadline.signal)),
     );
     await replay.run(replayed);
     expect(await replayed, `${steps.join(' ')} of ${JSON.stringify(said)}`).toBe(liveOutcome);

@@ -1,7 +1,9 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: scripts have variables of that form
 
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Ajv } from 'ajv';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { RigError } from '../../src/base/errors.ts';
@@ -96,10 +98,16 @@ test('whatever is in a script, it is loaded or told what is wrong in one line', 
   timeout: 120_000,
 }, async () => {
   const file = join(tempFolder(), 'self.yaml');
+  const schema = fileURLToPath(new URL('../../dist/schema/script.schema.json', import.meta.url));
+  const fitsSchema = new Ajv({ allowUnionTypes: true }).compile(
+    JSON.parse(readFileSync(schema, 'utf8')) as object,
+  );
   const outcomes = new Map<string, number>();
   await fc.assert(
     fc.asyncProperty(script, async (content) => {
       const outcome = (await look(file, JSON.stringify(content))) === 'fine' ? 'fine' : 'wrong';
+      // What editors check with refuses nothing that is right.
+      if (outcome === 'fine') expect(fitsSchema(content)).toBe(true);
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     }),
     { numRuns: NUM_RUNS },

@@ -84,7 +84,7 @@ describe('a file that is wrong is told with line and column:', () => {
     [
       'an unknown step',
       'steps:\n  - expct: a\n',
-      'boot.yaml:2:5: steps.0: expected one of send, line, expect, regex, pause, fresh, break, dtr, rts, jig, choices, label, goto, loop, repeat, fail, call, parallel, got "expct" (did you mean "expect"?)',
+      'boot.yaml:2:5: steps.0: expected one of send, line, expect, regex, pause, fresh, break, dtr, rts, jig, ysend, xsend, yreceive, choices, label, goto, loop, repeat, fail, call, parallel, got "expct" (did you mean "expect"?)',
     ],
     ['no steps', 'about: a\n', 'boot.yaml:1:1: steps: expected a value, got nothing'],
     ['an empty list', 'steps: []\n', 'boot.yaml:1:1: steps: expected at least one step, got []'],
@@ -92,12 +92,12 @@ describe('a file that is wrong is told with line and column:', () => {
     [
       'a number for a text',
       'steps:\n  - expect: 42\n',
-      'boot.yaml:2:5: steps.0.expect: expected string, got 42',
+      'boot.yaml:2:5: steps.0.expect: expected a text in quotes, got 42',
     ],
     [
       'a time without a unit',
       'steps:\n  - pause: 10\n',
-      'boot.yaml:2:5: steps.0.pause: expected string, got 10',
+      'boot.yaml:2:5: steps.0.pause: expected a time such as 300ms, 2s or 5m, got 10',
     ],
     [
       'a time that is none',
@@ -133,10 +133,44 @@ describe('a file that is wrong is told with line and column:', () => {
     [
       'a key given twice',
       'steps:\n  - expect: a\nsteps: []\n',
-      'boot.yaml:3:1: expected YAML or JSON: Map keys must be unique',
+      'boot.yaml:3:1: expected each key once, got steps again',
+    ],
+    [
+      'a key given twice in flow style',
+      '{"steps": [\n  {"expect": "a", "expect": "b"}]}',
+      'boot.yaml:2:19: expected each key once, got "expect" again',
+    ],
+    [
+      'a wrong step behind a byte order mark',
+      '\ufeff{"steps": ["fresh", {"exect": "a"}]}',
+      'boot.yaml:1:21: steps.1: expected one of',
+    ],
+    [
+      'a wrong step behind CR and LF',
+      'steps:\r\n  - fresh\r\n  - exect: a\r\n',
+      'boot.yaml:3:5: steps.1: expected one of',
+    ],
+    [
+      'a tty whose steps would be dropped',
+      'steps:\n  - parallel:\n      0: [fresh]\n      __proto__: [fresh]\n',
+      'boot.yaml:4:7: steps.0.parallel.__proto__: expected another name, this one is taken',
+    ],
+    [
+      'a variable that would be dropped',
+      'variables: {constructor: a}\nsteps: [fresh]\n',
+      'boot.yaml:1:13: variables.constructor: expected another name, this one is taken',
+    ],
+    [
+      'a limit of nothing',
+      'steps:\n  - loop: {limit: 0, steps: [fresh]}\n',
+      'boot.yaml:2:12: steps.0.loop.limit: expected a whole number from 1 to 10000, got 0',
     ],
     ['no YAML', 'steps: [\n', 'boot.yaml:2:1: expected YAML or JSON: '],
-    ['two documents', 'steps: [fresh]\n---\na: 1\n', 'boot.yaml:2:1: expected YAML or JSON: '],
+    [
+      'two documents',
+      'steps: [fresh]\n---\na: 1\n',
+      'boot.yaml:2:1: expected one document, found another one',
+    ],
     [
       'a tag',
       'steps:\n  - send: !!js/function "a"\n',
@@ -144,6 +178,14 @@ describe('a file that is wrong is told with line and column:', () => {
     ],
   ])('%s', async (_what, text, said) => {
     expect(await problem(text)).toContain(`config: ${said}`);
+  });
+
+  test('a file that is not UTF-8, as its bytes would go out as others', async () => {
+    const file = join(tempFolder(), 'latin.yaml');
+    writeFileSync(file, Buffer.from('steps:\n  - send: "gr\xfc\xdf"\n', 'latin1'));
+    expect(await problem('', { file })).toContain(
+      'latin.yaml:2:14: expected UTF-8, found bytes that are none',
+    );
   });
 
   test('a file that is missing, and one that is no file', async () => {
@@ -320,6 +362,14 @@ describe('variables', () => {
     ]);
   });
 
+  test.each(['constructor', 'toString', '__proto__'])(
+    'a variable from $%s, which is not set, has no value',
+    async (name) => {
+      const text = `variables:\n  key: {env: ${name}}\nsteps:\n  - line: "${'$'}{key}"\n`;
+      expect(await problem(text)).toContain(`the environment variable ${name}, found none`);
+    },
+  );
+
   test.each([
     ['jig: ${key}', 'jig: expected no secret in the name of a sequence, which is told'],
     [
@@ -362,6 +412,7 @@ describe('variables', () => {
       ['hots=a'],
       'usage: --var hots: boot.yaml has no variable of that name (did you mean "host"?)',
     ],
+    ['two for one', ['host=a', 'host=b'], 'usage: --var host: expected one value, got two of them'],
     ['one without a name', ['=a'], 'usage: --var: expected NAME=VALUE, got "=a"'],
     [
       'a secret on the command line',
@@ -480,7 +531,7 @@ describe('calls', () => {
     [
       'a called script that is wrong',
       { 'a.yaml': 'steps: [{send: 1}]' },
-      'a.yaml:1:10: steps.0.send: expected string, got 1',
+      'a.yaml:1:10: steps.0.send: expected a text in quotes, got 1',
     ],
     [
       'captured texts of who calls',

@@ -1,13 +1,20 @@
 import { expect, test } from 'vitest';
 import { StreamWatch, type WatchEvent } from '../../src/expect/stream-watch.ts';
 import { randomPatterns, randomStream, type SamplePattern, slowMatch } from './reference.ts';
-import { CASES, chunked, SEED, xorshift } from './xorshift.ts';
+import { CASES, chunked, pick, type Random, SEED, xorshift } from './xorshift.ts';
 
 interface Scene {
   readonly steps: readonly (readonly SamplePattern[])[];
   readonly fail: readonly SamplePattern[];
   readonly pass: readonly SamplePattern[];
+  /** The step before which another watch goes on from what this one has left. */
+  readonly handOver: number;
+  readonly passCounts: 'at once' | 'when released';
 }
+
+const SEQUENCES = ['\x1b[0m', '\x1b[6n', '\x1b]0;ab\x07', '\x1b(B'];
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it is about
+const ANY_SEQUENCE = /\x1b(?:\[0m|\[6n|\]0;ab\x07|\(B)/g;
 
 /** One line for each thing decided, and what is left unread. */
 type Story = readonly string[];
@@ -21,9 +28,11 @@ test(`${CASES} random scripts have the outcome of doing them slowly, in any chun
       steps: Array.from({ length: random(4) }, () => randomPatterns(random)),
       fail: randomPatterns(random, -1),
       pass: randomPatterns(random, -1),
+      handOver: random(6),
+      passCounts: pick(['at once', 'when released'], random),
     };
     const bytes = randomStream(random);
-    const chunks = chunked(bytes, random);
+    const chunks = chunked(random(3) === 0 ? withSequences(bytes, random) : bytes, random);
     const fast = fastStory(scene, chunks);
     const slow = slowStory(scene, bytes);
     if (fast.join('\n') !== slow.join('\n')) {
@@ -35,6 +44,8 @@ test(`${CASES} random scripts have the outcome of doing them slowly, in any chun
         steps: scene.steps.map((each) => shown(each)),
         fail: shown(scene.fail),
         pass: shown(scene.pass),
+        handOver: scene.handOver,
+        passCounts: scene.passCounts,
         chunks: bytes.length < 100 ? chunks.map((chunk) => chunk.toString('latin1')) : bytes.length,
       });
       expect(fast, said).toEqual(slow);
@@ -43,9 +54,14 @@ test(`${CASES} random scripts have the outcome of doing them slowly, in any chun
 });
 
 /** All of the text comes, then the board is quiet. */
-function fastStory({ steps, fail, pass }: Scene, chunks: readonly Buffer[]): Story {
+function fastStory({ steps, fail, pass, handOver, passCounts }: Scene, chunks: readonly Buffer[]): Story {
   const patterns = (samples: readonly SamplePattern[]) => samples.map(({ pattern }) => pattern);
-  const watch = new StreamWatch({ fail: patterns(fail), pass: patterns(pass), crash: [] });
+  const newWatch = (): StreamWatch =>
+    new StreamWatch(
+      { fail: patterns(fail), pass: patterns(pass), crash: [] },
+      { passCounts, escapeSequences: 'ignored' },
+    );
+  let watch = newWatch();
   const story: string[] = [];
   const rest = [...chunks];
   const next = (event: WatchEvent | undefined): WatchEvent | undefined => {
@@ -58,20 +74,41 @@ function fastStory({ steps, fail, pass }: Scene, chunks: readonly Buffer[]): Sto
     return decided;
   };
   let event: WatchEvent | undefined = { kind: 'step', index: 0, bytes: new Uint8Array() };
-  for (const step of steps) {
+  for (const [index, step] of steps.entries()) {
+    if (index === handOver) watch = goneOn(watch, newWatch(), rest);
     event = next(watch.expect(...patterns(step)));
     if (event?.kind !== 'step') break;
   }
   if (event?.kind === 'step') next(watch.finish());
   watch.end();
   for (const chunk of rest) watch.push(chunk);
-  return [...story, Buffer.from(watch.unread.bytes).toString('latin1')];
+  return [...story, Buffer.from(watch.unread.bytes).toString('latin1').replaceAll(ANY_SEQUENCE, '')];
+}
+
+/** The board goes on while one ends and the next begins. */
+function goneOn(watch: StreamWatch, next: StreamWatch, rest: Buffer[]): StreamWatch {
+  watch.end();
+  watch.push(rest.shift() ?? Buffer.alloc(0));
+  const { bytes, before } = watch.unread;
+  next.goOnFrom({ bytes: Uint8Array.from(bytes), before });
+  return next;
+}
+
+function withSequences(bytes: Buffer, random: Random): Buffer {
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const size = 1 + random(20);
+    pieces.push(bytes.subarray(at, at + size), Buffer.from(pick(SEQUENCES, random)));
+    at += size;
+  }
+  return Buffer.concat(pieces);
 }
 
 /** Steps use up the text in order; what is armed sees all of it, and comes first at the same byte. */
-function slowStory({ steps, fail, pass }: Scene, bytes: Buffer): Story {
+function slowStory({ steps, fail, pass, handOver, passCounts }: Scene, bytes: Buffer): Story {
   const story: string[] = [];
-  const verdict = slowMatch([...fail, ...pass], bytes, 0);
+  const armed = passCounts === 'at once' ? [...fail, ...pass] : fail;
+  let verdict = slowMatch(armed, bytes, 0);
   let position = 0;
   const tell = (kind: string, index: number, start: number, end: number): void => {
     story.push(`${kind} ${index} ${bytes.toString('latin1', start, end)}`);
@@ -79,6 +116,7 @@ function slowStory({ steps, fail, pass }: Scene, bytes: Buffer): Story {
   };
   const step = (index: number): 'over' | 'done' | undefined => {
     const choice = steps[index];
+    if (choice && index === handOver) verdict = slowMatch(armed, bytes, position);
     const found = choice && slowMatch(choice, bytes, position);
     if (verdict && (!found || verdict.when <= found.when)) {
       const isFail = verdict.index < fail.length;

@@ -106,6 +106,47 @@ describe.each(CHUNKINGS)('%s', (chunking) => {
     expect(push(watch, 'FAIL')).toMatchObject({ kind: 'fail', index: 0 });
   });
 
+  test('a pass text that is none yet hides no fail text that begins with it, or before it', () => {
+    for (const fail of [literal('PASS but FAILED'), regex('^test: PASS.*FAIL')]) {
+      const watch = new StreamWatch(
+        { pass: [literal('PASS')], fail: [fail], crash: [] },
+        { passCounts: 'when released' },
+      );
+      watch.expect(literal('never'));
+      expect(push(watch, 'test: PASS but FAILED\r\n')).toMatchObject({ kind: 'fail', index: 0 });
+    }
+  });
+
+  test('while a pass settles, others like it are used up, and a fail text is one', () => {
+    const watch = new StreamWatch(armed({ pass: ['PASS'], fail: ['FAIL'] }));
+    watch.finish();
+    expect(push(watch, 'PASS')).toMatchObject({ kind: 'pass' });
+    expect(watch.settle()).toBeUndefined();
+    expect(push(watch, ' PASS PASS, rest')).toBeUndefined();
+    expect(text(watch.unread.bytes)).toBe(', rest');
+    expect(push(watch, ' FAIL')).toMatchObject({ kind: 'fail', index: 0 });
+  });
+
+  test('a fail text that comes right after a pass is seen while that settles', () => {
+    const watch = new StreamWatch(armed({ pass: ['PASS'], fail: ['FAIL'] }));
+    watch.finish();
+    const event = push(watch, 'PASS FAIL');
+    expect(event).toMatchObject({ kind: 'pass' });
+    expect(watch.settle()).toMatchObject({ kind: 'fail', index: 0 });
+  });
+
+  test('a crash line that had begun before a fresh step is none after it', () => {
+    const watch = new StreamWatch(armed({}));
+    watch.expect(literal('never'));
+    push(watch, '*** PANIC: old');
+    watch.discard();
+    expect(watch.crashInUnfinishedLine()).toBeUndefined();
+    push(watch, 'er');
+    watch.releaseFresh('from now on');
+    watch.expect(literal('never'));
+    expect(push(watch, ' one\r\n')).toBeUndefined();
+  });
+
   test('what comes after the verdict is kept for the next session and matches nothing', () => {
     const watch = new StreamWatch(armed({ fail: ['bad'] }));
     watch.expect(literal('late'));
@@ -136,6 +177,30 @@ describe.each(CHUNKINGS)('%s', (chunking) => {
       line: '*** PANIC: de',
     });
   });
+});
+
+test.each([
+  ['fresh', 'SS\r\n', 'SS\r\n'],
+  ['fresh', '\x07ok', 'ok'],
+  ['used up', 'SS\r\n', 'SS\r\n'],
+  ['used up', '\x07ok', 'ok'],
+])('of an ignored sequence that had begun before all was %s, nothing is left', (how, said, plain) => {
+  for (const chunks of [[said], said.split('')]) {
+    const watch = new StreamWatch(armed({ pass: ['PASS'] }), { escapeSequences: 'ignored' });
+    watch.idle();
+    watch.push(Buffer.from('old\x1b[0m\x1b]0;PA'));
+    expect(text(watch.unread.bytes)).toBe('old\x1b[0m\x1b]0;PA');
+    if (how === 'fresh') {
+      watch.discard();
+      watch.releaseFresh('from now on');
+    } else watch.useUp(Number.POSITIVE_INFINITY);
+    expect(text(watch.unread.bytes)).toBe('');
+    watch.finish();
+    for (const chunk of chunks) expect(watch.push(Buffer.from(chunk))).toBeUndefined();
+    watch.end();
+    expect(text(watch.unread.bytes)).toBe(said);
+    expect(watch.expect(literal(plain))).toMatchObject({ kind: 'step' });
+  }
 });
 
 test('of what no pattern uses, the last 64 KiB are kept', () => {

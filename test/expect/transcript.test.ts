@@ -12,7 +12,7 @@ describe.each(CHUNKINGS)('%s', (chunking) => {
 
   test('the last lines that hold anything come oldest first', () => {
     const transcript = transcriptOf('one\r\n\r\ntwo\nthree\r\n  \r\n> ');
-    expect(transcript.lines(3)).toEqual(['two', 'three', '> ']);
+    expect(transcript.tail(3)).toEqual({ lines: ['two', 'three', '> '], silentSince: undefined });
     expect(transcript.lines()).toEqual(['one', 'two', 'three', '> ']);
   });
 
@@ -22,6 +22,28 @@ describe.each(CHUNKINGS)('%s', (chunking) => {
 
   test('a long line is cut', () => {
     expect(transcriptOf('x'.repeat(300)).lines()).toEqual([`${'x'.repeat(200)}…`]);
+  });
+
+  test('lines from before a fresh step are marked, also the one that it has cut', () => {
+    const transcript = transcriptOf('one\ntwo\nlog');
+    transcript.markFresh('--jig "reset"');
+    expect(transcript.tail(2)).toEqual({
+      lines: ['[before --jig "reset"] two', '[before --jig "reset"] log'],
+      silentSince: '--jig "reset"',
+    });
+    transcript.push(Buffer.from('in: '));
+    expect(transcript.tail(2)).toEqual({
+      lines: ['[before --jig "reset"] log', 'in: '],
+      silentSince: undefined,
+    });
+    expect(transcript.lines()).toEqual(['one', 'two', 'login: ']);
+  });
+
+  test('what is too old to be kept is not told of, whatever it was before', () => {
+    const transcript = transcriptOf('one\n', 10);
+    transcript.markFresh('--fresh');
+    transcript.push(Buffer.from('x'.repeat(30)));
+    expect(transcript.tail()).toEqual({ lines: ['x'.repeat(10)], silentSince: undefined });
   });
 
   test('nothing is no line', () => {

@@ -34,7 +34,7 @@ export class DutOnPty implements AsyncDisposable {
 
   /** Says it at once; what the tty cannot hold is lost, as on a wire. Returns how many bytes got in. */
   say(text: string | Uint8Array): number {
-    const bytes = Buffer.from(text);
+    const bytes = typeof text === 'string' ? Buffer.from(text) : text; // no copy of all that waits
     const size = this.#chunking === 'whole chunks' ? bytes.length : 1;
     let taken = 0;
     try {
@@ -48,7 +48,7 @@ export class DutOnPty implements AsyncDisposable {
 
   /** Says all of it, waiting for room. */
   async sayAll(text: string | Uint8Array): Promise<void> {
-    let rest = Buffer.from(text);
+    let rest: Uint8Array = typeof text === 'string' ? Buffer.from(text) : text;
     while (rest.length > 0 && this.#isPluggedIn) {
       rest = rest.subarray(this.say(rest));
       if (rest.length > 0) await sleep(1);

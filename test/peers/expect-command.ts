@@ -5,8 +5,11 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished } from 'vitest';
 import { readFindings } from '../../src/findings/findings-file.ts';
 import type { Finding } from '../../src/wire/finding.ts';
+import type { LeasedDevice } from '../../src/wire/lease.ts';
+import { type Chunking, DutOnPty } from './dut-on-pty.ts';
 
 const COMMAND = fileURLToPath(new URL('../../bin/sai-expect', import.meta.url));
 
@@ -24,12 +27,26 @@ export interface Started {
   readonly ended: Promise<Ended>;
 }
 
+/** Goes with the test that runs, at whose end no command may have left anything behind. */
+export function workplaceOfTest(): Workplace {
+  const place = new Workplace();
+  onTestFinished(async () => {
+    try {
+      expect(place.leftovers()).toEqual([]);
+    } finally {
+      await place[Symbol.asyncDispose]();
+    }
+  });
+  return place;
+}
+
 /** A folder for one test: findings, run folder, and a lease's folder when asked for. */
 export class Workplace implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'sx-'));
   readonly runDir = join(this.folder, 'run');
   readonly findingsFile = join(this.folder, 'findings');
   readonly #children: ChildProcessWithoutNullStreams[] = [];
+  readonly #duts: DutOnPty[] = [];
   #env: Record<string, string> = {};
 
   constructor() {
@@ -40,8 +57,20 @@ export class Workplace implements AsyncDisposable {
     return readFindings(this.findingsFile);
   }
 
+  /** A board that goes with the place. */
+  newDut(chunking?: Chunking): DutOnPty {
+    const dut = new DutOnPty(chunking);
+    this.#duts.push(dut);
+    return dut;
+  }
+
   /** From now on, commands run as under a lease of these ttys. */
   lease(...ttys: string[]): string {
+    return this.leaseOf(ttys, {});
+  }
+
+  /** The same of a device that says more. */
+  leaseOf(ttys: readonly string[], device: Partial<LeasedDevice>): string {
     const folder = join(this.folder, 'lease');
     mkdirSync(folder, { recursive: true });
     const record = {
@@ -57,6 +86,7 @@ export class Workplace implements AsyncDisposable {
             baudRate: 57_600,
             ...(index === 0 ? { name: 'shell' } : {}),
           })),
+          ...device,
         },
       ],
       holderPid: process.pid,
@@ -109,6 +139,7 @@ export class Workplace implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const dut of this.#duts) await dut[Symbol.asyncDispose]();
     for (const child of this.#children) {
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
     }

@@ -1,6 +1,6 @@
 /** Where a board is plugged in: a link that stays the same, as in /dev/serial/by-path, to whatever pty is behind it. */
 
-import { closeSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { closeSync, readSync, renameSync, rmSync, symlinkSync, writeSync } from 'node:fs';
 import { openPty, type PtyPair } from '../../src/native/pty.ts';
 
 export class Port implements Disposable {
@@ -33,6 +33,17 @@ export class Port implements Disposable {
     closeSync(this.#board.masterFd);
     closeSync(this.#board.ttyFd);
     this.#board = undefined;
+  }
+
+  /** What fits into the tty. */
+  say(text: string): void {
+    writeSync(this.board.masterFd, text);
+  }
+
+  /** What was sent to the board since the last question. */
+  heard(): string {
+    const buffer = Buffer.alloc(65_536);
+    return buffer.toString('latin1', 0, readSync(this.board.masterFd, buffer));
   }
 
   [Symbol.dispose](): void {

@@ -209,7 +209,8 @@ async function readBytes(console: Console, count: number): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-function readUntilEnd(console: Console): { text: () => string; ended: Promise<unknown> } {
+/** Everything that a console says; `ended` resolves with why it ended, if for a reason. */
+export function readUntilEnd(console: Console): { text: () => string; ended: Promise<unknown> } {
   let text = '';
   const read = async (): Promise<unknown> => {
     try {

@@ -1,0 +1,85 @@
+/** What a run of `sai-expect` says of how it ended: on stderr, in the findings, in the log and in its outcome. */
+
+import { RigError } from '../base/errors.ts';
+import { EXIT_STATUS } from '../base/exit.ts';
+import type { Invocation } from '../base/run-main.ts';
+import { appendFinding, type FindingContext, findingOf } from '../findings/findings-file.ts';
+import { ENV } from '../wire/env.ts';
+import type { LogProxies } from './log-proxies.ts';
+import type { FailedRun, OutcomeReport } from './outcome.ts';
+import type { Request } from './request.ts';
+import type { Session } from './session.ts';
+import { ExpectationError } from './verdict.ts';
+
+/** What a failed command tells besides its message. */
+export interface Told {
+  request?: Request | undefined;
+  tty?: string | undefined;
+  /** The session that failed, if it got that far. */
+  session?: Session | undefined;
+  /** Where one is wanted. */
+  outcome?: OutcomeReport | undefined;
+  failed?: FailedRun | undefined;
+  /** Open from the first step on. */
+  log?: LogProxies | undefined;
+}
+
+/**
+ * Tells why, and answers with the status.
+ *
+ * @throws the error itself when it is our bug
+ */
+export function tellFailure(error: unknown, invocation: Invocation, told: Told): number {
+  if (invocation.stop.aborted) throw invocation.stop.reason;
+  told.failed = { error, tty: told.tty };
+  const step = error instanceof ExpectationError ? error.step : undefined;
+  let unwritten: unknown;
+  try {
+    addFinding(error, invocation, told.request, {
+      ...(told.tty === undefined ? {} : { tty: told.tty }),
+      ...(step === undefined ? {} : { step }),
+    });
+  } catch (failure) {
+    unwritten = failure;
+  }
+  if (!(error instanceof RigError)) throw error;
+  tell(error, invocation, told);
+  if (unwritten instanceof RigError) tell(unwritten, invocation, told);
+  else if (unwritten !== undefined) throw unwritten;
+  return EXIT_STATUS[error.blame];
+}
+
+function tell(error: RigError, { diagnostics }: Invocation, told: Told): void {
+  told.log?.remark(error.message);
+  diagnostics.fail(error.message);
+  if (!(error instanceof ExpectationError)) return;
+  const lines = told.request?.onFail === 'everything' ? told.session?.transcript.tail().lines : undefined;
+  for (const line of lines ?? error.tail) diagnostics.fail(`  | ${line}`);
+}
+
+export function addFinding(
+  error: unknown,
+  invocation: Invocation,
+  request: Request | undefined,
+  context: Pick<FindingContext, 'tty' | 'step'>,
+): void {
+  if (request?.findings === 'optional') return;
+  const device = invocation.env[ENV.deviceName];
+  const finding = findingOf('sai-expect', error, { ...context, ...(device ? { device } : {}) });
+  const tail = error instanceof ExpectationError ? error.tail.map((line) => ` | ${line}`).join('') : '';
+  appendFinding(invocation.env[ENV.findings], { ...finding, evidence: `${finding.evidence}${tail}` });
+}
+
+/** The status that follows when it cannot be told. */
+export function tellOutcome(invocation: Invocation, told: Told): number | undefined {
+  const { outcome, failed } = told;
+  try {
+    outcome?.finish(failed, invocation.stop);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof RigError)) throw error;
+    tell(error, invocation, told);
+    addFinding(error, invocation, told.request, {});
+    return failed ? undefined : EXIT_STATUS[error.blame];
+  }
+}
