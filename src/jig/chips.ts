@@ -1,25 +1,26 @@
-import { RigError } from '../base/errors.ts';
-import { type ChipId, chipText, type TargetPlan } from './plan.ts';
+import { DescriptorWatch } from '../native/descriptor-watch.ts';
+import { chipText, type TargetPlan } from './plan.ts';
 import { SimulatedChip } from './simulated-chip.ts';
 import { openSocketChip } from './socket-chip.ts';
 import type { OpenChip } from './target-lines.ts';
+import { openUapiChip } from './uapi-chip.ts';
 
-/** `real`: what each chip's name says it is. `simulated`: all of them in memory, driving nothing. */
-export type Backend = 'real' | 'simulated';
+/**
+ * What drives the chips of this host: `uapi`, the kernel's character device itself; `simulated`, nothing: all of them are
+ * in memory, as are the virtual boards'.
+ */
+export type Backend = 'uapi' | 'simulated';
 
 /** A simulated chip has at least so many lines; a Pi's header chip has 54. */
 const SIMULATED_LINES = 64;
 
 export function chipOpener(backend: Backend, targets: readonly TargetPlan[]): OpenChip {
-  return backend === 'simulated' ? simulatedOpener(targets) : openReal;
-}
-
-async function openReal(chip: ChipId): ReturnType<OpenChip> {
-  if (chip.kind === 'path' && !chip.path.startsWith('/dev/')) return await openSocketChip(chip.path);
-  throw new RigError(
-    'unavailable',
-    `${chipText(chip)}: expected the socket of a virtual board: this version drives no kernel chips; try --backend simulated`,
-  );
+  if (backend === 'simulated') return simulatedOpener(targets);
+  const watch = new DescriptorWatch();
+  return async (chip) => {
+    if (chip.kind === 'path' && !chip.path.startsWith('/dev/')) return await openSocketChip(chip.path);
+    return openUapiChip(chip, watch);
+  };
 }
 
 /** Each chip has the lines that the config names: by number as they are, by name behind those. */

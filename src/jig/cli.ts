@@ -68,7 +68,7 @@ async function dispatch(invocation: Invocation): Promise<number> {
   diagnostics.verbosity = flags.quiet ? 'quiet' : flags.verbose ? 'verbose' : 'normal';
   const options: JigOptions = {
     config: flags.config ?? (env[ENV.jigConfig] || DEFAULT_CONFIG),
-    backend: flags.backend === 'auto' ? 'real' : flags.backend,
+    backend: flags.backend === 'auto' ? 'uapi' : flags.backend,
     format: flags.json ? 'json' : 'text',
   };
   return await perform(command.args, flags, options, invocation);
@@ -109,8 +109,11 @@ function commandLine(): Command {
     .option('--port <number>', "port to listen on, 0 for a free one (default: the config's, else 44000)")
     .option('--host <address>', "address to listen on (default: the config's iface, else all)")
     .addOption(
-      new Option('--backend <which>', 'auto: by the name of each chip; simulated: all in memory')
-        .choices(['auto', 'simulated'])
+      new Option(
+        '--backend <which>',
+        "uapi (as auto): the kernel's chips and virtual boards; simulated: all in memory",
+      )
+        .choices(['auto', 'uapi', 'simulated'])
         .default('auto'),
     )
     .option('--check', 'validate the config and print what it comes to')

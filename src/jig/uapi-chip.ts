@@ -1,0 +1,359 @@
+import { readdirSync } from 'node:fs';
+import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import type { DescriptorWatch } from '../native/descriptor-watch.ts';
+import {
+  closeGpioChip,
+  closeLines,
+  configureLines,
+  LINE_FLAG,
+  type LineConfig,
+  MOST_LINES,
+  openGpioChip,
+  readChipInfo,
+  readLineEvents,
+  readLineInfo,
+  readLineLevel,
+  requestLines,
+  setLineLevels,
+} from '../native/gpio-chardev.ts';
+import type { Bias, ChipLine, Drive, EdgeEvent, GpioChip, Level, LineRequest, LineSettings } from './gpio.ts';
+import { findChip, type KernelChip, kernelChipText } from './kernel-chips.ts';
+import type { ChipId } from './plan.ts';
+
+const NS_PER_MS = 1e6;
+const US_PER_MS = 1000;
+const CHIP_NODE = /^gpiochip\d+$/;
+
+/**
+ * A chip of the kernel, by its character device. `watch` is one for all chips of a process.
+ *
+ * @throws {RigError} blame `unavailable`, `config`, `hardware` as {@link findChip}; `unavailable` too when the kernel is
+ * older than 5.10
+ */
+export function openUapiChip(wanted: ChipId, watch: DescriptorWatch): GpioChip {
+  const found = findChip(wanted, kernelChips());
+  const name = kernelChipText(found);
+  let fd: number;
+  try {
+    fd = openGpioChip(found.path);
+  } catch (error) {
+    throw new RigError('unavailable', `${name}: the chip has gone (${reasonOf(error)})`, { cause: error });
+  }
+  try {
+    return new UapiChip(name, fd, watch);
+  } catch (error) {
+    closeGpioChip(fd);
+    throw error;
+  }
+}
+
+/** Every chip that has a node, also one that this login may not open. */
+function kernelChips(): KernelChip[] {
+  const names = readdirSync('/dev').filter((name) => CHIP_NODE.test(name));
+  const chips = names.map((name): KernelChip | undefined => {
+    const path = `/dev/${name}`;
+    try {
+      const fd = openGpioChip(path);
+      try {
+        return { path, name, label: readChipInfo(fd).label };
+      } finally {
+        closeGpioChip(fd);
+      }
+    } catch (error) {
+      const code = errnoCode(error);
+      return code === 'EACCES' || code === 'EPERM' ? { path, name, label: undefined } : undefined; // else it goes
+    }
+  });
+  return chips.filter((chip) => chip !== undefined);
+}
+
+class UapiChip implements GpioChip {
+  readonly name: string;
+  readonly gone: AbortSignal;
+  readonly #fd: number;
+  readonly #watch: DescriptorWatch;
+  readonly #lineCount: number;
+  readonly #gone = new AbortController();
+  readonly #requests = new Set<UapiRequest>();
+  readonly #stopWatching: () => Promise<void>;
+  #isClosed = false;
+
+  constructor(name: string, fd: number, watch: DescriptorWatch) {
+    this.name = name;
+    this.gone = this.#gone.signal;
+    this.#fd = fd;
+    this.#watch = watch;
+    this.#lineCount = this.call('cannot be asked', () => readChipInfo(fd).lineCount);
+    this.#requireVersion2();
+    this.#stopWatching = watch.watch(fd, 'end', () => this.lose());
+  }
+
+  async lines(): Promise<readonly ChipLine[]> {
+    this.#requireOpen();
+    return Array.from({ length: this.#lineCount }, (_, offset) => this.#line(offset));
+  }
+
+  async request(consumer: string, wanted: ReadonlyMap<number, LineSettings>): Promise<LineRequest> {
+    this.#requireOpen();
+    for (const offset of wanted.keys()) this.#requireLine(offset);
+    const [outputs, inputs] = (['output', 'input'] as const).map((direction) =>
+      [...wanted].filter(([, settings]) => settings.direction === direction),
+    );
+    const taken: TakenLines[] = [];
+    try {
+      // First all lines are taken, as they are, then they are set up: one that somebody holds leaves all alone.
+      for (const lines of [outputs, inputs]) if (lines?.length) taken.push(this.#take(consumer, lines));
+      for (const { fd, lines } of taken) {
+        const configs = lines.map(([, settings]) => configOf(settings));
+        this.call('cannot be set up as the config says', () => configureLines(fd, configs), lines);
+      }
+    } catch (error) {
+      for (const { fd } of taken) closeLines(fd);
+      throw error;
+    }
+    const request = new UapiRequest(this, taken, this.#watch);
+    this.#requests.add(request);
+    return request;
+  }
+
+  /** @throws {RigError} what a system error comes to */
+  call<T>(refusal: string, act: () => T, lines: readonly (readonly [number, LineSettings])[] = []): T {
+    try {
+      return act();
+    } catch (error) {
+      const code = errnoCode(error) ?? '';
+      if (code === 'ENODEV' || code === 'ENXIO') throw this.lose(error);
+      if (error instanceof RigError) throw new RigError(error.blame, `${this.name}: ${error.message}`);
+      const offsets = lines.map(([offset]) => offset);
+      if (code === 'EBUSY') throw this.#busy(offsets, error);
+      const what = offsets.length > 0 ? `${this.name}: line ${offsets.join(', ')}` : this.name;
+      const blame = REFUSED.test(code) ? 'config' : 'hardware';
+      throw new RigError(blame, `${what}: ${refusal}: ${reasonOf(error)}`, { cause: error });
+    }
+  }
+
+  /** The chip has gone, as somebody noticed. */
+  lose(cause?: unknown): RigError {
+    if (!this.gone.aborted) {
+      this.#gone.abort(new RigError('unavailable', `${this.name}: the chip has gone`, { cause }));
+    }
+    return this.gone.reason as RigError;
+  }
+
+  forget(request: UapiRequest): void {
+    this.#requests.delete(request);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await Promise.all([...this.#requests].map((request) => request[Symbol.asyncDispose]()));
+    await this.#stopWatching();
+    closeGpioChip(this.#fd);
+  }
+
+  #take(consumer: string, lines: readonly (readonly [number, LineSettings])[]): TakenLines {
+    if (lines.length > MOST_LINES) {
+      throw new RigError(
+        'config',
+        `${this.name}: expected at most ${MOST_LINES} lines of a direction in one target, got ${lines.length}`,
+      );
+    }
+    const offsets = lines.map(([offset]) => offset);
+    return {
+      fd: this.call('cannot be taken', () => requestLines(this.#fd, offsets, consumer), lines),
+      lines,
+    };
+  }
+
+  #line(offset: number): ChipLine {
+    const info = this.call('cannot be asked', () => readLineInfo(this.#fd, offset));
+    const consumer = info.isUsed ? info.consumer || 'somebody without a name' : undefined;
+    return { offset, name: info.name, consumer };
+  }
+
+  #busy(offsets: readonly number[], cause: unknown): RigError {
+    const held = offsets.map((offset) => this.#line(offset)).find(({ consumer }) => consumer !== undefined);
+    const line = held ? `line ${held.offset}${held.name === '' ? '' : ` (${held.name})`}` : 'a line';
+    return new RigError(
+      'busy',
+      `${this.name}: ${line}: expected a free line, it is held by ${held?.consumer ?? 'somebody'}`,
+      { cause },
+    );
+  }
+
+  /** Kernels before 5.10 know chips, but not how we ask for lines. */
+  #requireVersion2(): void {
+    try {
+      readLineInfo(this.#fd, 0);
+    } catch (error) {
+      if (errnoCode(error) !== 'EINVAL' && errnoCode(error) !== 'ENOTTY') return; // the next call says so
+      throw new RigError(
+        'unavailable',
+        `${this.name}: expected Linux 5.10 or newer, this kernel is older; try --backend libgpiod`,
+        { cause: error },
+      );
+    }
+  }
+
+  #requireLine(offset: number): void {
+    if (offset < this.#lineCount) return;
+    throw new RigError(
+      'config',
+      `${this.name}: line ${offset}: expected an offset below ${this.#lineCount}, the chip's number of lines`,
+    );
+  }
+
+  #requireOpen(): void {
+    this.gone.throwIfAborted();
+    if (this.#isClosed) throw new RigError('usage', `${this.name}: expected an open chip, it is closed`);
+  }
+}
+
+/** What drivers say to what their chip cannot do; 524 is the kernel's own ENOTSUPP. */
+const REFUSED = /^(?:EINVAL|EOPNOTSUPP|ENOTSUP|Unknown system error -524)$/;
+
+/** Lines of one direction, with one descriptor: what is set up of outputs does not touch how inputs are watched. */
+interface TakenLines {
+  readonly fd: number;
+  readonly lines: readonly (readonly [number, LineSettings])[];
+}
+
+class UapiRequest implements LineRequest {
+  readonly #chip: UapiChip;
+  readonly #taken: readonly TakenLines[];
+  readonly #drives = new Map<number, Drive>();
+  readonly #listeners = new Set<(edge: EdgeEvent) => void>();
+  readonly #stopWatching = new Map<TakenLines, () => Promise<void>>();
+  #isReleased = false;
+
+  constructor(chip: UapiChip, taken: readonly TakenLines[], watch: DescriptorWatch) {
+    this.#chip = chip;
+    this.#taken = taken;
+    for (const each of taken) {
+      const { fd, lines } = each;
+      for (const [offset, settings] of lines) {
+        if (settings.direction === 'output') this.#drives.set(offset, settings.initial);
+      }
+      if (lines[0]?.[1].direction !== 'input') continue;
+      this.#stopWatching.set(
+        each,
+        watch.watch(fd, 'reading', ({ isOver }) => {
+          if (isOver) this.#chip.lose();
+          else this.#tellEdges(fd);
+        }),
+      );
+    }
+  }
+
+  async set(drives: ReadonlyMap<number, Drive>): Promise<void> {
+    for (const offset of drives.keys()) this.#find(offset);
+    const outputs = this.#taken.find(({ lines }) => lines[0]?.[1].direction === 'output');
+    for (const offset of drives.keys()) {
+      if (!this.#drives.has(offset))
+        throw new RigError('usage', `line ${offset}: expected an output, it is an input`);
+    }
+    if (!outputs || drives.size === 0) return;
+    const { fd, lines } = outputs;
+    const next = new Map([...this.#drives, ...drives]);
+    const isLevelsOnly = [...drives].every(
+      ([offset, drive]) => drive !== 'released' && this.#drives.get(offset) !== 'released',
+    );
+    const changed = lines.filter(([offset]) => drives.has(offset));
+    this.#chip.call(
+      'cannot be set',
+      () => {
+        if (isLevelsOnly)
+          setLineLevels(
+            fd,
+            bitsOf(lines, (at) => next.get(at) === 1),
+            bitsOf(lines, (at) => drives.has(at)),
+          );
+        else
+          configureLines(
+            fd,
+            lines.map(([at, settings]) => configOf(settings, next.get(at))),
+          );
+      },
+      changed,
+    );
+    for (const [offset, drive] of drives) this.#drives.set(offset, drive);
+  }
+
+  async get(offset: number): Promise<Level> {
+    const { fd, index } = this.#find(offset);
+    return this.#chip.call(`cannot be read`, () => readLineLevel(fd, index));
+  }
+
+  onEdge(listener: (edge: EdgeEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.#listeners.clear();
+    this.#chip.forget(this);
+    await Promise.all(
+      this.#taken.map(async (each) => {
+        await this.#stopWatching.get(each)?.();
+        closeLines(each.fd);
+      }),
+    );
+  }
+
+  #tellEdges(fd: number): void {
+    if (this.#isReleased) return;
+    let events: ReturnType<typeof readLineEvents>;
+    try {
+      events = readLineEvents(fd);
+    } catch (error) {
+      this.#chip.lose(error);
+      return;
+    }
+    for (const { offset, level, timestampNs } of events) {
+      const edge = { offset, level, monotonicMs: Number(timestampNs) / NS_PER_MS };
+      for (const listener of [...this.#listeners]) listener(edge);
+    }
+  }
+
+  #find(offset: number): { fd: number; index: number } {
+    this.#chip.gone.throwIfAborted();
+    if (this.#isReleased) throw new RigError('usage', `line ${offset}: expected a held line, it is released`);
+    for (const { fd, lines } of this.#taken) {
+      const index = lines.findIndex(([each]) => each === offset);
+      if (index >= 0) return { fd, index };
+    }
+    throw new RigError('usage', `line ${offset}: expected a requested line`);
+  }
+}
+
+const BIAS_FLAG: Readonly<Record<Bias, number>> = {
+  'as-is': 0,
+  disabled: LINE_FLAG.biasDisabled,
+  'pull-up': LINE_FLAG.pullUp,
+  'pull-down': LINE_FLAG.pullDown,
+};
+
+const MODE_FLAG = {
+  'push-pull': 0,
+  'open-drain': LINE_FLAG.openDrain,
+  'open-source': LINE_FLAG.openSource,
+} as const;
+
+/** A line that is let go of, though held, is an input whose edges nobody wants. */
+function configOf(settings: LineSettings, drive?: Drive): LineConfig {
+  const bias = BIAS_FLAG[settings.bias];
+  if (settings.direction === 'input') {
+    const flags = LINE_FLAG.input | LINE_FLAG.risingEdge | LINE_FLAG.fallingEdge | bias;
+    return { flags, level: 0, debounceUs: Math.round((settings.debounceMs ?? 0) * US_PER_MS) };
+  }
+  const wanted = drive ?? settings.initial;
+  if (wanted === 'released') return { flags: LINE_FLAG.input | bias, level: 0, debounceUs: 0 };
+  return { flags: LINE_FLAG.output | MODE_FLAG[settings.mode] | bias, level: wanted, debounceUs: 0 };
+}
+
+function bitsOf(lines: TakenLines['lines'], has: (offset: number) => boolean): bigint {
+  return lines.reduce((bits, [offset], index) => (has(offset) ? bits | (1n << BigInt(index)) : bits), 0n);
+}
