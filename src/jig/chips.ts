@@ -1,15 +1,17 @@
 import { DescriptorWatch } from '../native/descriptor-watch.ts';
-import { chipText, type TargetPlan } from './plan.ts';
+import type { GpioChip } from './gpio.ts';
+import { openLibgpiodChip } from './libgpiod-chip.ts';
+import { type ChipId, chipText, type TargetPlan } from './plan.ts';
 import { SimulatedChip } from './simulated-chip.ts';
 import { openSocketChip } from './socket-chip.ts';
 import type { OpenChip } from './target-lines.ts';
-import { openUapiChip } from './uapi-chip.ts';
+import { KernelTooOldError, openUapiChip } from './uapi-chip.ts';
 
 /**
- * What drives the chips of this host: `uapi`, the kernel's character device itself; `simulated`, nothing: all of them are
- * in memory, as are the virtual boards'.
+ * What drives the chips of this host: `uapi`, the kernel's character device itself; `libgpiod`, the library; `auto`, the
+ * first of them that can. `simulated`: all of them are in memory, and so are those of virtual boards.
  */
-export type Backend = 'uapi' | 'simulated';
+export type Backend = 'auto' | 'uapi' | 'libgpiod' | 'simulated';
 
 /** A simulated chip has at least so many lines; a Pi's header chip has 54. */
 const SIMULATED_LINES = 64;
@@ -19,8 +21,18 @@ export function chipOpener(backend: Backend, targets: readonly TargetPlan[]): Op
   const watch = new DescriptorWatch();
   return async (chip) => {
     if (chip.kind === 'path' && !chip.path.startsWith('/dev/')) return await openSocketChip(chip.path);
-    return openUapiChip(chip, watch);
+    if (backend === 'libgpiod') return openLibgpiodChip(chip);
+    return backend === 'uapi' ? openUapiChip(chip, watch) : openEither(chip, watch);
   };
+}
+
+function openEither(chip: ChipId, watch: DescriptorWatch): GpioChip {
+  try {
+    return openUapiChip(chip, watch);
+  } catch (error) {
+    if (error instanceof KernelTooOldError) return openLibgpiodChip(chip);
+    throw error;
+  }
 }
 
 /** Each chip has the lines that the config names: by number as they are, by name behind those. */

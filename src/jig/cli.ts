@@ -27,7 +27,7 @@ interface Flags {
   readonly config?: string;
   readonly port?: string;
   readonly host?: string;
-  readonly backend: Backend | 'auto';
+  readonly backend: Backend;
   readonly check?: boolean;
   readonly dryRun?: string;
   readonly safe?: boolean;
@@ -68,7 +68,7 @@ async function dispatch(invocation: Invocation): Promise<number> {
   diagnostics.verbosity = flags.quiet ? 'quiet' : flags.verbose ? 'verbose' : 'normal';
   const options: JigOptions = {
     config: flags.config ?? (env[ENV.jigConfig] || DEFAULT_CONFIG),
-    backend: flags.backend === 'auto' ? 'uapi' : flags.backend,
+    backend: flags.backend,
     format: flags.json ? 'json' : 'text',
   };
   return await perform(command.args, flags, options, invocation);
@@ -111,9 +111,9 @@ function commandLine(): Command {
     .addOption(
       new Option(
         '--backend <which>',
-        "uapi (as auto): the kernel's chips and virtual boards; simulated: all in memory",
+        'uapi: speaks to the kernel; libgpiod: for kernels before 5.10; auto: what works; simulated: in memory',
       )
-        .choices(['auto', 'uapi', 'simulated'])
+        .choices(['auto', 'uapi', 'libgpiod', 'simulated'])
         .default('auto'),
     )
     .option('--check', 'validate the config and print what it comes to')

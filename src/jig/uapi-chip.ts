@@ -27,8 +27,7 @@ const CHIP_NODE = /^gpiochip\d+$/;
 /**
  * A chip of the kernel, by its character device. `watch` is one for all chips of a process.
  *
- * @throws {RigError} blame `unavailable`, `config`, `hardware` as {@link findChip}; `unavailable` too when the kernel is
- * older than 5.10
+ * @throws {RigError} blame `unavailable`, `config`, `hardware` as {@link findChip}; {@link KernelTooOldError}
  */
 export function openUapiChip(wanted: ChipId, watch: DescriptorWatch): GpioChip {
   const found = findChip(wanted, kernelChips());
@@ -66,6 +65,9 @@ function kernelChips(): KernelChip[] {
   });
   return chips.filter((chip) => chip !== undefined);
 }
+
+/** The kernel has GPIO chips, but not version 2 of their interface. */
+export class KernelTooOldError extends RigError {}
 
 class UapiChip implements GpioChip {
   readonly name: string;
@@ -188,7 +190,7 @@ class UapiChip implements GpioChip {
       readLineInfo(this.#fd, 0);
     } catch (error) {
       if (errnoCode(error) !== 'EINVAL' && errnoCode(error) !== 'ENOTTY') return; // the next call says so
-      throw new RigError(
+      throw new KernelTooOldError(
         'unavailable',
         `${this.name}: expected Linux 5.10 or newer, this kernel is older; try --backend libgpiod`,
         { cause: error },

@@ -66,6 +66,8 @@ class SimChip {
   }
 
   setLive(isLive: boolean): void {
+    if (isLive === (this.name !== '')) return;
+    this.name = '';
     writeFileSync(join(this.#config, 'live'), isLive ? '1' : '0');
     if (!isLive) return;
     this.name = readText(join(this.#config, 'bank/chip_name'));
