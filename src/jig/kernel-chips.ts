@@ -1,8 +1,8 @@
 /** Which of the host's GPIO chips a config means; the same for every back end that drives the kernel's. */
 
-import { realpathSync } from 'node:fs';
+import { readdirSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
-import { RigError } from '../base/errors.ts';
+import { errnoCode, RigError } from '../base/errors.ts';
 import { type ChipId, chipText } from './plan.ts';
 
 /** A GPIO chip of this host, as its node tells. */
@@ -12,6 +12,24 @@ export interface KernelChip {
   readonly name: string;
   /** What the driver calls it: `pinctrl-bcm2835`. Undefined where this login may not ask. */
   readonly label: string | undefined;
+}
+
+const CHIP_NODE = /^gpiochip\d+$/;
+
+/** Every chip that has a node, also one that this login may not open; `labelOf` opens one, and throws system errors. */
+export function kernelChips(labelOf: (path: string) => string): KernelChip[] {
+  const chips: KernelChip[] = [];
+  for (const name of readdirSync('/dev').filter((each) => CHIP_NODE.test(each))) {
+    const path = `/dev/${name}`;
+    try {
+      chips.push({ path, name, label: labelOf(path) });
+    } catch (error) {
+      const code = errnoCode(error);
+      if (code === 'EACCES' || code === 'EPERM') chips.push({ path, name, label: undefined });
+      // Else it goes away just now.
+    }
+  }
+  return chips;
 }
 
 /**

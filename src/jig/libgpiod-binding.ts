@@ -13,7 +13,6 @@ export interface Libgpiod {
     offset: number,
   ) => LibgpiodLine;
   readonly Bulk: new (chip: LibgpiodChip, offsets: readonly number[]) => LibgpiodBulk;
-  getChipNames(): string[];
 }
 
 /** Has no close: its descriptor is closed when it is collected. */

@@ -1,8 +1,8 @@
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import { monotonicMs } from './clock.ts';
 import type { Bias, ChipLine, Drive, EdgeEvent, GpioChip, Level, LineRequest, LineSettings } from './gpio.ts';
-import { findChip, type KernelChip, kernelChipText } from './kernel-chips.ts';
-import { type Libgpiod, type LibgpiodChip, loadLibgpiod } from './libgpiod-binding.ts';
+import { findChip, kernelChips, kernelChipText } from './kernel-chips.ts';
+import { type Libgpiod, loadLibgpiod } from './libgpiod-binding.ts';
 import { LibgpiodLines } from './libgpiod-lines.ts';
 import type { ChipId } from './plan.ts';
 
@@ -24,7 +24,10 @@ const BIAS_FLAG: Readonly<Record<Bias, number>> = { 'as-is': 0, disabled: 8, 'pu
  */
 export function openLibgpiodChip(wanted: ChipId): GpioChip {
   const library = loadLibgpiod();
-  const found = findChip(wanted, kernelChips(library));
+  const found = findChip(
+    wanted,
+    kernelChips((path) => new library.Chip(path).label),
+  );
   const name = kernelChipText(found);
   try {
     return new OpenedChip(name, found.path, library);
@@ -32,18 +35,6 @@ export function openLibgpiodChip(wanted: ChipId): GpioChip {
     if (error instanceof RigError) throw error;
     throw new RigError('unavailable', `${name}: the chip has gone (${reasonOf(error)})`, { cause: error });
   }
-}
-
-function kernelChips(library: Libgpiod): KernelChip[] {
-  const chips = library.getChipNames().map((name): KernelChip | undefined => {
-    const path = `/dev/${name}`;
-    try {
-      return { path, name, label: new library.Chip(path).label };
-    } catch (error) {
-      return errnoCode(error) === 'EACCES' ? { path, name, label: undefined } : undefined; // else it goes
-    }
-  });
-  return chips.filter((chip) => chip !== undefined);
 }
 
 class OpenedChip implements GpioChip {
@@ -62,7 +53,7 @@ class OpenedChip implements GpioChip {
   constructor(name: string, path: string, library: Libgpiod) {
     this.name = name;
     this.gone = this.#gone.signal;
-    const chip: LibgpiodChip = new library.Chip(path);
+    const chip = new library.Chip(path);
     this.#lineCount = chip.numberOfLines;
     this.#lines = new LibgpiodLines(library, chip);
     this.#asked = new LibgpiodLines(library, new library.Chip(path));

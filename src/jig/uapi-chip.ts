@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import type { DescriptorWatch } from '../native/descriptor-watch.ts';
 import {
@@ -17,12 +16,11 @@ import {
   setLineLevels,
 } from '../native/gpio-chardev.ts';
 import type { Bias, ChipLine, Drive, EdgeEvent, GpioChip, Level, LineRequest, LineSettings } from './gpio.ts';
-import { findChip, type KernelChip, kernelChipText } from './kernel-chips.ts';
+import { findChip, kernelChips, kernelChipText } from './kernel-chips.ts';
 import type { ChipId } from './plan.ts';
 
 const NS_PER_MS = 1e6;
 const US_PER_MS = 1000;
-const CHIP_NODE = /^gpiochip\d+$/;
 
 /**
  * A chip of the kernel, by its character device. `watch` is one for all chips of a process.
@@ -30,7 +28,7 @@ const CHIP_NODE = /^gpiochip\d+$/;
  * @throws {RigError} blame `unavailable`, `config`, `hardware` as {@link findChip}; {@link KernelTooOldError}
  */
 export function openUapiChip(wanted: ChipId, watch: DescriptorWatch): GpioChip {
-  const found = findChip(wanted, kernelChips());
+  const found = findChip(wanted, kernelChips(labelOf));
   const name = kernelChipText(found);
   let fd: number;
   try {
@@ -46,24 +44,13 @@ export function openUapiChip(wanted: ChipId, watch: DescriptorWatch): GpioChip {
   }
 }
 
-/** Every chip that has a node, also one that this login may not open. */
-function kernelChips(): KernelChip[] {
-  const names = readdirSync('/dev').filter((name) => CHIP_NODE.test(name));
-  const chips = names.map((name): KernelChip | undefined => {
-    const path = `/dev/${name}`;
-    try {
-      const fd = openGpioChip(path);
-      try {
-        return { path, name, label: readChipInfo(fd).label };
-      } finally {
-        closeGpioChip(fd);
-      }
-    } catch (error) {
-      const code = errnoCode(error);
-      return code === 'EACCES' || code === 'EPERM' ? { path, name, label: undefined } : undefined; // else it goes
-    }
-  });
-  return chips.filter((chip) => chip !== undefined);
+function labelOf(path: string): string {
+  const fd = openGpioChip(path);
+  try {
+    return readChipInfo(fd).label;
+  } finally {
+    closeGpioChip(fd);
+  }
 }
 
 /** The kernel has GPIO chips, but not version 2 of their interface. */

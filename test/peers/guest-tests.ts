@@ -14,16 +14,16 @@ interface JsonReport {
 }
 
 /**
- * Runs a file of test/in-guest, `file`, with the guest's kernel, and tells each of its tests as one of the host's; to be awaited
- * while tests are collected, which is when their names are wanted.
+ * Runs `file`, of test/in-guest, with the guest's kernel, and tells each of its tests as one of the host's; to be awaited
+ * while tests are collected, which is when their names are wanted. `whyNot`: what this machine lacks besides a guest.
  */
-export async function guestTests(file: string, nodeOptions: readonly string[] = []): Promise<void> {
-  const why = whyNoGpioGuest();
+export async function guestTests(file: string, whyNot?: string): Promise<void> {
+  const why = whyNoGpioGuest() ?? whyNot;
   if (why !== undefined) {
     test(`the tests of ${file} in the guest`, (context) => context.skip(true, why));
     return;
   }
-  const { testResults } = await reportOf(file, nodeOptions);
+  const { testResults } = await reportOf(file);
   const [result] = testResults;
   describe('in the guest', () => {
     if (!result?.assertionResults.length) {
@@ -39,10 +39,9 @@ export async function guestTests(file: string, nodeOptions: readonly string[] = 
   });
 }
 
-async function reportOf(file: string, nodeOptions: readonly string[]): Promise<JsonReport> {
+async function reportOf(file: string): Promise<JsonReport> {
   await using guest = await GpioGuest.start();
   const { stdout, stderr } = await guest.run(process.execPath, [
-    ...nodeOptions,
     `${ROOT}/node_modules/vitest/vitest.mjs`,
     ...['run', file, `--root=${ROOT}/test/in-guest`, '--configLoader=runner', '--reporter=json'],
   ]);
