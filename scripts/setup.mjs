@@ -100,7 +100,7 @@ function buildLibgpiodBinding() {
   const args = ['rebuild', 'node-libgpiod', '--ignore-scripts=false', '--foreground-scripts'];
   const { stderr } = spawnSync('npm', args, { cwd: root, encoding: 'utf8' });
   if (loads()) return;
-  const why = /^.*(?:error:|ERR!).*$/m.exec(stderr ?? '')?.[0] ?? 'its build failed';
+  const why = /^.*(?:fatal error:|gyp ERR! stack Error:).*$/m.exec(stderr ?? '')?.[0] ?? 'its build failed';
   say(`node-libgpiod could not be built: ${why.trim()}`);
 }
 

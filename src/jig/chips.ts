@@ -1,6 +1,6 @@
 import { DescriptorWatch } from '../native/descriptor-watch.ts';
 import type { GpioChip } from './gpio.ts';
-import { openLibgpiodChip } from './libgpiod-chip.ts';
+import { LibgpiodChips } from './libgpiod-chip.ts';
 import { type ChipId, chipText, type TargetPlan } from './plan.ts';
 import { SimulatedChip } from './simulated-chip.ts';
 import { openSocketChip } from './socket-chip.ts';
@@ -19,18 +19,19 @@ const SIMULATED_LINES = 64;
 export function chipOpener(backend: Backend, targets: readonly TargetPlan[]): OpenChip {
   if (backend === 'simulated') return simulatedOpener(targets);
   const watch = new DescriptorWatch();
+  const libgpiod = new LibgpiodChips();
   return async (chip) => {
     if (chip.kind === 'path' && !chip.path.startsWith('/dev/')) return await openSocketChip(chip.path);
-    if (backend === 'libgpiod') return openLibgpiodChip(chip);
-    return backend === 'uapi' ? openUapiChip(chip, watch) : openEither(chip, watch);
+    if (backend === 'libgpiod') return libgpiod.open(chip);
+    return backend === 'uapi' ? openUapiChip(chip, watch) : openEither(chip, watch, libgpiod);
   };
 }
 
-function openEither(chip: ChipId, watch: DescriptorWatch): GpioChip {
+function openEither(chip: ChipId, watch: DescriptorWatch, libgpiod: LibgpiodChips): GpioChip {
   try {
     return openUapiChip(chip, watch);
   } catch (error) {
-    if (error instanceof KernelTooOldError) return openLibgpiodChip(chip);
+    if (error instanceof KernelTooOldError) return libgpiod.open(chip);
     throw error;
   }
 }

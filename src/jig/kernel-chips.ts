@@ -3,6 +3,7 @@
 import { readdirSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { errnoCode, RigError } from '../base/errors.ts';
+import { closeGpioChip, openGpioChip, readChipInfo } from '../native/gpio-chardev.ts';
 import { type ChipId, chipText } from './plan.ts';
 
 /** A GPIO chip of this host, as its node tells. */
@@ -16,8 +17,8 @@ export interface KernelChip {
 
 const CHIP_NODE = /^gpiochip\d+$/;
 
-/** Every chip that has a node, also one that this login may not open; `labelOf` opens one, and throws system errors. */
-export function kernelChips(labelOf: (path: string) => string): KernelChip[] {
+/** Every chip that has a node, also one that this login may not open. */
+export function kernelChips(): KernelChip[] {
   const chips: KernelChip[] = [];
   for (const name of readdirSync('/dev').filter((each) => CHIP_NODE.test(each))) {
     const path = `/dev/${name}`;
@@ -30,6 +31,16 @@ export function kernelChips(labelOf: (path: string) => string): KernelChip[] {
     }
   }
   return chips;
+}
+
+/** @throws {SystemError} */
+function labelOf(path: string): string {
+  const fd = openGpioChip(path);
+  try {
+    return readChipInfo(fd).label;
+  } finally {
+    closeGpioChip(fd);
+  }
 }
 
 /**

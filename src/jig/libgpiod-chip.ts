@@ -17,24 +17,62 @@ const OUTPUT = 3;
 const MODE_FLAG = { 'push-pull': 0, 'open-drain': 1, 'open-source': 2 } as const;
 const BIAS_FLAG: Readonly<Record<Bias, number>> = { 'as-is': 0, disabled: 8, 'pull-down': 16, 'pull-up': 32 };
 
-/**
- * A chip of the kernel, by way of libgpiod 1.x: for hosts whose kernel is older than 5.10.
- *
- * @throws {RigError} blame `unavailable`, `config`, `hardware` as {@link findChip}; `unavailable` without node-libgpiod
- */
-export function openLibgpiodChip(wanted: ChipId): GpioChip {
-  const library = loadLibgpiod();
-  const found = findChip(
-    wanted,
-    kernelChips((path) => new library.Chip(path).label),
-  );
-  const name = kernelChipText(found);
-  try {
-    return new OpenedChip(name, found.path, library);
-  } catch (error) {
-    if (error instanceof RigError) throw error;
-    throw new RigError('unavailable', `${name}: the chip has gone (${reasonOf(error)})`, { cause: error });
+/** The kernel's chips by way of libgpiod 1.x, for hosts whose kernel is older than 5.10; one for a process. */
+export class LibgpiodChips {
+  /**
+   * What was opened of each node and is not in use: the library closes a chip only when it is collected, which may be
+   * never, while a jig that waits for a line opens its chip again and again.
+   */
+  readonly #idle = new Map<string, Opened[]>();
+
+  /**
+   * @throws {RigError} blame `unavailable`, `config`, `hardware` as {@link findChip}; `unavailable` without node-libgpiod
+   */
+  open(wanted: ChipId): GpioChip {
+    const library = loadLibgpiod();
+    const found = findChip(wanted, kernelChips());
+    const name = kernelChipText(found);
+    const idle = this.#idle.get(found.path) ?? [];
+    this.#idle.set(found.path, idle);
+    try {
+      return new OpenedChip(name, lastAlive(idle) ?? openPair(library, found.path), (opened) =>
+        idle.push(opened),
+      );
+    } catch (error) {
+      throw new RigError('unavailable', `${name}: the chip has gone (${reasonOf(error)})`, { cause: error });
+    }
   }
+}
+
+interface Opened {
+  readonly lineCount: number;
+  /** Those that are requested. */
+  readonly lines: LibgpiodLines;
+  /** On a chip of its own: asking a chip for its lines releases those that are requested through it. */
+  readonly asked: LibgpiodLines;
+}
+
+/** @throws a system error */
+function openPair(library: Libgpiod, path: string): Opened {
+  const chip = new library.Chip(path);
+  return {
+    lineCount: chip.numberOfLines,
+    lines: new LibgpiodLines(library, chip),
+    asked: new LibgpiodLines(library, new library.Chip(path)),
+  };
+}
+
+/** The node may be another chip's by now. */
+function lastAlive(idle: Opened[]): Opened | undefined {
+  for (let opened = idle.pop(); opened; opened = idle.pop()) {
+    try {
+      opened.asked.info(0);
+      return opened;
+    } catch {
+      // Of a chip that has gone: the next.
+    }
+  }
+  return undefined;
 }
 
 class OpenedChip implements GpioChip {
@@ -42,47 +80,43 @@ class OpenedChip implements GpioChip {
   readonly gone: AbortSignal;
   readonly #gone = new AbortController();
   readonly #requests = new Set<HeldLines>();
-  /** Those that are requested. */
-  readonly #lines: LibgpiodLines;
-  /** On a chip of its own: asking a chip for its lines releases those that are requested through it. */
-  readonly #asked: LibgpiodLines;
-  readonly #lineCount: number;
+  readonly #opened: Opened;
+  readonly #giveBack: (opened: Opened) => void;
   readonly #timer: NodeJS.Timeout;
   #isClosed = false;
 
-  constructor(name: string, path: string, library: Libgpiod) {
+  constructor(name: string, opened: Opened, giveBack: (opened: Opened) => void) {
     this.name = name;
     this.gone = this.#gone.signal;
-    const chip = new library.Chip(path);
-    this.#lineCount = chip.numberOfLines;
-    this.#lines = new LibgpiodLines(library, chip);
-    this.#asked = new LibgpiodLines(library, new library.Chip(path));
+    this.#opened = opened;
+    this.#giveBack = giveBack;
     this.#timer = setInterval(() => this.#ask(), ASK_EVERY_MS);
   }
 
   async lines(): Promise<readonly ChipLine[]> {
     this.#requireOpen();
-    return Array.from({ length: this.#lineCount }, (_, offset) => this.#line(offset));
+    return Array.from({ length: this.#opened.lineCount }, (_, offset) => this.#line(offset));
   }
 
   async request(consumer: string, wanted: ReadonlyMap<number, LineSettings>): Promise<LineRequest> {
     this.#requireOpen();
     for (const [offset, settings] of wanted) this.#requirePossible(offset, settings);
+    const { lines } = this.#opened;
     const taken: number[] = [];
     try {
       // First all lines are taken, as they are, then they are set up: one that somebody holds leaves all alone.
       for (const offset of wanted.keys()) {
-        this.call('cannot be taken', () => this.#lines.take(offset, consumer), offset);
+        this.call('cannot be taken', () => lines.take(offset, consumer), offset);
         taken.push(offset);
       }
       for (const [offset, settings] of wanted) {
-        this.call('cannot be set up as the config says', () => setUp(this.#lines, offset, settings), offset);
+        this.call('cannot be set up as the config says', () => setUp(lines, offset, settings), offset);
       }
     } catch (error) {
-      for (const offset of taken) this.#lines.release(offset);
+      for (const offset of taken) lines.release(offset);
       throw error;
     }
-    const request = new HeldLines(this, this.#lines, wanted);
+    const request = new HeldLines(this, lines, wanted);
     this.#requests.add(request);
     return request;
   }
@@ -112,13 +146,15 @@ class OpenedChip implements GpioChip {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     clearInterval(this.#timer);
     for (const request of [...this.#requests]) await request[Symbol.asyncDispose]();
+    if (!this.gone.aborted) this.#giveBack(this.#opened);
   }
 
   #line(offset: number): ChipLine {
-    const { name, consumer, used } = this.call('cannot be asked', () => this.#asked.info(offset));
+    const { name, consumer, used } = this.call('cannot be asked', () => this.#opened.asked.info(offset));
     return {
       offset,
       name: name ?? '',
@@ -143,10 +179,10 @@ class OpenedChip implements GpioChip {
   }
 
   #requirePossible(offset: number, settings: LineSettings): void {
-    if (offset >= this.#lineCount) {
+    if (offset >= this.#opened.lineCount) {
       throw new RigError(
         'config',
-        `${this.name}: line ${offset}: expected an offset below ${this.#lineCount}, the chip's number of lines`,
+        `${this.name}: line ${offset}: expected an offset below ${this.#opened.lineCount}, the chip's number of lines`,
       );
     }
     if (settings.direction === 'input' && settings.debounceMs !== undefined) {

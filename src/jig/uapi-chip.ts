@@ -28,7 +28,7 @@ const US_PER_MS = 1000;
  * @throws {RigError} blame `unavailable`, `config`, `hardware` as {@link findChip}; {@link KernelTooOldError}
  */
 export function openUapiChip(wanted: ChipId, watch: DescriptorWatch): GpioChip {
-  const found = findChip(wanted, kernelChips(labelOf));
+  const found = findChip(wanted, kernelChips());
   const name = kernelChipText(found);
   let fd: number;
   try {
@@ -41,15 +41,6 @@ export function openUapiChip(wanted: ChipId, watch: DescriptorWatch): GpioChip {
   } catch (error) {
     closeGpioChip(fd);
     throw error;
-  }
-}
-
-function labelOf(path: string): string {
-  const fd = openGpioChip(path);
-  try {
-    return readChipInfo(fd).label;
-  } finally {
-    closeGpioChip(fd);
   }
 }
 

@@ -194,6 +194,24 @@ describe.each(['uapi', 'libgpiod'])('sai-jig with %s on a chip of the kernel', (
   });
 });
 
+test('on a kernel without version 2 of the interface, sai-jig speaks through libgpiod', async (context) => {
+  const why = whyNoLibgpiod();
+  context.skip(why !== undefined, why);
+  const chip = await addChip();
+  const file = await write(configFor(chip.path));
+  // What such a kernel says to the third question: of the chip, of the chip again, of a line.
+  const old = ['-f', '-o', '/dev/null', '-P', chip.path, '-e', 'inject=ioctl:error=EINVAL:when=3'];
+  const sai = [...old, SAI_JIG, '--config', file];
+  const refused = await guest.run('strace', [...sai, '--backend', 'uapi', '--safe']);
+  expect(refused).toMatchObject({
+    status: 69,
+    stderr: `sai-jig: ${chip.path.slice('/dev/'.length)} (${chip.label}): expected Linux 5.10 or newer, this kernel is older; try --backend libgpiod\n`,
+  });
+  await chip.events();
+  expect(await guest.run('strace', [...sai, '--safe'])).toMatchObject({ status: 0 });
+  expect((await chip.events()).slice(0, 2)).toEqual(['reset set 1', 'reset out']);
+});
+
 /** Setting up one line anew says of the others again what they are. */
 function withoutRepeats(events: readonly string[]): string[] {
   const last = new Map<string, string>();

@@ -1,12 +1,14 @@
+import { readdirSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
-import { openLibgpiodChip } from '../../src/jig/libgpiod-chip.ts';
+import { LibgpiodChips } from '../../src/jig/libgpiod-chip.ts';
 import { gpioContract } from '../jig/gpio-contract.ts';
 import { simBench } from './sim-bench.ts';
 
-const bench = () => simBench(async (label) => openLibgpiodChip({ kind: 'name', name: label }));
+const chips = new LibgpiodChips();
+const bench = () => simBench(async (label) => chips.open({ kind: 'name', name: label }));
 const output = { direction: 'output', mode: 'push-pull', bias: 'as-is' } as const;
 
 setFlagsFromString('--expose-gc');
@@ -96,6 +98,19 @@ describe('a chip of libgpiod', () => {
     await collectAll();
     await chip[Symbol.asyncDispose]();
     await collectAll();
+  });
+
+  test('that is opened again and again has no more descriptors', async () => {
+    const rig = bench();
+    const counts: number[] = [];
+    for (let round = 0; round < 3; round += 1) {
+      await using chip = await rig.open();
+      await using _request = await chip.request('a test', new Map([[0, { ...output, initial: 1 }]]));
+      await chip.lines();
+      counts.push(readdirSync('/proc/self/fd').length);
+    }
+    expect(new Set(counts).size).toBe(1);
+    expect(rig.changes.at(-1)).toBe('reset=0');
   });
 
   test('refuses to debounce', async () => {
