@@ -4,23 +4,16 @@ import {
   closeGpioChip,
   closeLines,
   configureLines,
-  LINE_FLAG,
-  type LineConfig,
   MOST_LINES,
   openGpioChip,
   readChipInfo,
-  readLineEvents,
   readLineInfo,
-  readLineLevel,
   requestLines,
-  setLineLevels,
 } from '../native/gpio-chardev.ts';
-import type { Bias, ChipLine, Drive, EdgeEvent, GpioChip, Level, LineRequest, LineSettings } from './gpio.ts';
+import type { ChipLine, GpioChip, LineRequest, LineSettings } from './gpio.ts';
 import { findChip, kernelChips, kernelChipText } from './kernel-chips.ts';
 import type { ChipId } from './plan.ts';
-
-const NS_PER_MS = 1e6;
-const US_PER_MS = 1000;
+import { configOf, type TakenLines, UapiLines } from './uapi-lines.ts';
 
 /**
  * A chip of the kernel, by its character device. `watch` is one for all chips of a process.
@@ -54,7 +47,7 @@ class UapiChip implements GpioChip {
   readonly #watch: DescriptorWatch;
   readonly #lineCount: number;
   readonly #gone = new AbortController();
-  readonly #requests = new Set<UapiRequest>();
+  readonly #requests = new Set<UapiLines>();
   readonly #stopWatching: () => Promise<void>;
   #isClosed = false;
 
@@ -87,13 +80,13 @@ class UapiChip implements GpioChip {
         const configs = lines.map(([, settings]) => configOf(settings));
         this.call('cannot be set up as the config says', () => configureLines(fd, configs), lines);
       }
+      const request = this.call('cannot be watched', () => new UapiLines(this, taken, this.#watch));
+      this.#requests.add(request);
+      return request;
     } catch (error) {
       for (const { fd } of taken) closeLines(fd);
       throw error;
     }
-    const request = new UapiRequest(this, taken, this.#watch);
-    this.#requests.add(request);
-    return request;
   }
 
   /** @throws {RigError} what a system error comes to */
@@ -120,7 +113,7 @@ class UapiChip implements GpioChip {
     return this.gone.reason as RigError;
   }
 
-  forget(request: UapiRequest): void {
+  forget(request: UapiLines): void {
     this.#requests.delete(request);
   }
 
@@ -192,148 +185,3 @@ class UapiChip implements GpioChip {
 
 /** What drivers say to what their chip cannot do; 524 is the kernel's own ENOTSUPP. */
 const REFUSED = /^(?:EINVAL|EOPNOTSUPP|ENOTSUP|Unknown system error -524)$/;
-
-/** Lines of one direction, with one descriptor: what is set up of outputs does not touch how inputs are watched. */
-interface TakenLines {
-  readonly fd: number;
-  readonly lines: readonly (readonly [number, LineSettings])[];
-}
-
-class UapiRequest implements LineRequest {
-  readonly #chip: UapiChip;
-  readonly #taken: readonly TakenLines[];
-  readonly #drives = new Map<number, Drive>();
-  readonly #listeners = new Set<(edge: EdgeEvent) => void>();
-  readonly #stopWatching = new Map<TakenLines, () => Promise<void>>();
-  #isReleased = false;
-
-  constructor(chip: UapiChip, taken: readonly TakenLines[], watch: DescriptorWatch) {
-    this.#chip = chip;
-    this.#taken = taken;
-    for (const each of taken) {
-      const { fd, lines } = each;
-      for (const [offset, settings] of lines) {
-        if (settings.direction === 'output') this.#drives.set(offset, settings.initial);
-      }
-      if (lines[0]?.[1].direction !== 'input') continue;
-      this.#stopWatching.set(
-        each,
-        watch.watch(fd, 'reading', ({ isOver }) => {
-          if (isOver) this.#chip.lose();
-          else this.#tellEdges(fd);
-        }),
-      );
-    }
-  }
-
-  async set(drives: ReadonlyMap<number, Drive>): Promise<void> {
-    for (const offset of drives.keys()) this.#find(offset);
-    const outputs = this.#taken.find(({ lines }) => lines[0]?.[1].direction === 'output');
-    for (const offset of drives.keys()) {
-      if (!this.#drives.has(offset))
-        throw new RigError('usage', `line ${offset}: expected an output, it is an input`);
-    }
-    if (!outputs || drives.size === 0) return;
-    const { fd, lines } = outputs;
-    const next = new Map([...this.#drives, ...drives]);
-    const isLevelsOnly = [...drives].every(
-      ([offset, drive]) => drive !== 'released' && this.#drives.get(offset) !== 'released',
-    );
-    const changed = lines.filter(([offset]) => drives.has(offset));
-    this.#chip.call(
-      'cannot be set',
-      () => {
-        if (isLevelsOnly)
-          setLineLevels(
-            fd,
-            bitsOf(lines, (at) => next.get(at) === 1),
-            bitsOf(lines, (at) => drives.has(at)),
-          );
-        else
-          configureLines(
-            fd,
-            lines.map(([at, settings]) => configOf(settings, next.get(at))),
-          );
-      },
-      changed,
-    );
-    for (const [offset, drive] of drives) this.#drives.set(offset, drive);
-  }
-
-  async get(offset: number): Promise<Level> {
-    const { fd, index } = this.#find(offset);
-    return this.#chip.call(`cannot be read`, () => readLineLevel(fd, index));
-  }
-
-  onEdge(listener: (edge: EdgeEvent) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#isReleased) return;
-    this.#isReleased = true;
-    this.#listeners.clear();
-    this.#chip.forget(this);
-    await Promise.all(
-      this.#taken.map(async (each) => {
-        await this.#stopWatching.get(each)?.();
-        closeLines(each.fd);
-      }),
-    );
-  }
-
-  #tellEdges(fd: number): void {
-    if (this.#isReleased) return;
-    let events: ReturnType<typeof readLineEvents>;
-    try {
-      events = readLineEvents(fd);
-    } catch (error) {
-      this.#chip.lose(error);
-      return;
-    }
-    for (const { offset, level, timestampNs } of events) {
-      const edge = { offset, level, monotonicMs: Number(timestampNs) / NS_PER_MS };
-      for (const listener of [...this.#listeners]) listener(edge);
-    }
-  }
-
-  #find(offset: number): { fd: number; index: number } {
-    this.#chip.gone.throwIfAborted();
-    if (this.#isReleased) throw new RigError('usage', `line ${offset}: expected a held line, it is released`);
-    for (const { fd, lines } of this.#taken) {
-      const index = lines.findIndex(([each]) => each === offset);
-      if (index >= 0) return { fd, index };
-    }
-    throw new RigError('usage', `line ${offset}: expected a requested line`);
-  }
-}
-
-const BIAS_FLAG: Readonly<Record<Bias, number>> = {
-  'as-is': 0,
-  disabled: LINE_FLAG.biasDisabled,
-  'pull-up': LINE_FLAG.pullUp,
-  'pull-down': LINE_FLAG.pullDown,
-};
-
-const MODE_FLAG = {
-  'push-pull': 0,
-  'open-drain': LINE_FLAG.openDrain,
-  'open-source': LINE_FLAG.openSource,
-} as const;
-
-/** A line that is let go of, though held, is an input whose edges nobody wants. */
-function configOf(settings: LineSettings, drive?: Drive): LineConfig {
-  const bias = BIAS_FLAG[settings.bias];
-  if (settings.direction === 'input') {
-    const flags = LINE_FLAG.input | LINE_FLAG.risingEdge | LINE_FLAG.fallingEdge | bias;
-    return { flags, level: 0, debounceUs: Math.round((settings.debounceMs ?? 0) * US_PER_MS) };
-  }
-  const wanted = drive ?? settings.initial;
-  if (wanted === 'released') return { flags: LINE_FLAG.input | bias, level: 0, debounceUs: 0 };
-  return { flags: LINE_FLAG.output | MODE_FLAG[settings.mode] | bias, level: wanted, debounceUs: 0 };
-}
-
-function bitsOf(lines: TakenLines['lines'], has: (offset: number) => boolean): bigint {
-  return lines.reduce((bits, [offset], index) => (has(offset) ? bits | (1n << BigInt(index)) : bits), 0n);
-}
