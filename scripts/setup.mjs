@@ -8,9 +8,9 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from './build.mjs';
 import { prepareGpioGuest } from './gpio-guest.mjs';
@@ -98,7 +98,11 @@ function buildLibgpiodBinding() {
   if (loads()) return;
   say('building node-libgpiod (once, some fifteen seconds) ...');
   const args = ['rebuild', 'node-libgpiod', '--ignore-scripts=false', '--foreground-scripts'];
-  const { stderr } = spawnSync('npm', args, { cwd: root, encoding: 'utf8' });
+  // The headers that come with this Node.js, where they do: else they are downloaded.
+  const prefix = join(dirname(realpathSync(process.execPath)), '..');
+  const hasHeaders = existsSync(join(prefix, 'include/node/node.h'));
+  const env = { ...(hasHeaders ? { npm_config_nodedir: prefix } : {}), ...process.env };
+  const { stderr } = spawnSync('npm', args, { cwd: root, env, encoding: 'utf8' });
   if (loads()) return;
   const why = /^.*(?:fatal error:|gyp ERR! stack Error:).*$/m.exec(stderr ?? '')?.[0] ?? 'its build failed';
   say(`node-libgpiod could not be built: ${why.trim()}`);

@@ -15,12 +15,14 @@ export interface KernelChip {
   readonly label: string | undefined;
 }
 
-const CHIP_NODE = /^gpiochip\d+$/;
+const CHIP_NODE = /^gpiochip(\d+)$/;
 
 /** Every chip that has a node, also one that this login may not open. */
 export function kernelChips(): KernelChip[] {
   const chips: KernelChip[] = [];
-  for (const name of readdirSync('/dev').filter((each) => CHIP_NODE.test(each))) {
+  const numberOf = (name: string): number => Number(CHIP_NODE.exec(name)?.[1]);
+  const names = readdirSync('/dev').filter((name) => CHIP_NODE.test(name));
+  for (const name of names.sort((one, other) => numberOf(one) - numberOf(other))) {
     const path = `/dev/${name}`;
     try {
       chips.push({ path, name, label: labelOf(path) });

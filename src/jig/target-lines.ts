@@ -114,7 +114,7 @@ function offsetOf(
     const offsets = [found, ...more].map(({ offset }) => offset).join(' and ');
     throw new RigError(
       'config',
-      `${target}/${name}: expected the name of one line of ${chip.name}, ${offsets} are all ${JSON.stringify(at)}; name one by its offset`,
+      `${target}/${name}: expected the name of one line of ${chip.name}, lines ${offsets} have the name ${JSON.stringify(at)}; name one by its offset`,
     );
   }
   return found.offset;

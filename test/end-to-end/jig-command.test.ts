@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -134,6 +134,19 @@ describe('sai-jig', () => {
     }
     expect(readFindings(findings).map(({ tool }) => tool)).toEqual(cases.map(() => 'sai-jig'));
     expect(await holder.stop('SIGTERM')).toBe(143);
+  });
+
+  test('says what --backend libgpiod needs, where it is not', async () => {
+    const folder = tempFolder();
+    copyFileSync(join(ROOT, 'dist/jig.cjs'), join(folder, 'jig.cjs')); // beside no packages
+    const config = configFile(oneTarget({ chip_index: 0, offset: 1 }));
+    const args = [join(folder, 'jig.cjs'), '--config', config, '--backend', 'libgpiod', '--safe'];
+    expect(await runCommand(process.execPath, args, { env })).toEqual({
+      status: 69,
+      stdout: '',
+      stderr:
+        "sai-jig: node-libgpiod: expected it to be installed and built, Cannot find module 'node-libgpiod'; install libgpiod-dev (libgpiod 1.x), then npm rebuild node-libgpiod --ignore-scripts=false\n",
+    });
   });
 
   test('checks a config, and prints what it comes to', async () => {
