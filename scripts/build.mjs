@@ -52,6 +52,7 @@ export async function build() {
       // Native parts and what is loaded only when needed stay outside.
       external: [
         'koffi',
+        'node-libgpiod',
         'serialport',
         '@serialport/parser-readline',
         'yaml',

@@ -2,15 +2,16 @@
 // Makes a machine ready: npm packages, Debian packages, the built commands. Does only what is still missing.
 //
 //   node scripts/setup.mjs            what the commands, the demo and most tests need
-//   node scripts/setup.mjs --heavy    also what the last tests need (an AVR and a device tree compiler, systemd, boards in QEMU, a guest with GPIO),
+//   node scripts/setup.mjs --heavy    also what the last tests need (an AVR and a device tree compiler, systemd, libgpiod, boards in
+//                                     QEMU, a guest with GPIO),
 //                                     and what benchmarks compare with
 
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from './build.mjs';
 import { prepareGpioGuest } from './gpio-guest.mjs';
@@ -66,6 +67,9 @@ const HEAVY = [
   { program: 'objcopy', debianPackage: 'binutils' },
   { program: 'xz', debianPackage: 'xz-utils' },
   { program: 'gpioinfo', debianPackage: 'gpiod' },
+  // What node-libgpiod is built with; it needs libgpiod 1.x, and there is no such package since Debian 13.
+  { file: '/usr/include/gpiod.h', debianPackage: 'libgpiod-dev' },
+  { program: 'g++', debianPackage: 'g++' },
   // Those that bench/expect.ts compares with.
   { program: 'expect', debianPackage: 'expect' },
   { file: '/usr/lib/python3/dist-packages/pexpect/__init__.py', debianPackage: 'python3-pexpect' },
@@ -85,10 +89,28 @@ export async function setUp(purpose) {
   await installDebianPackages({ demo: DEMO, tests: TESTS, heavy: HEAVY }[purpose], purpose);
   if (await build()) say('built the commands into dist/');
   if (purpose !== 'heavy') return;
+  buildLibgpiodBinding();
   prepareLinuxBoard();
   await prepareGpioGuest(say).catch((error) =>
     say(`the guest for GPIO tests could not be made: ${error.message}`),
   );
+}
+
+/** npm runs no scripts of packages here, so that nothing else is built. Without it the tests skip what needs it. */
+function buildLibgpiodBinding() {
+  const loads = () =>
+    spawnSync(process.execPath, ['-e', "require('node-libgpiod')"], { cwd: root }).status === 0;
+  if (loads()) return;
+  say('building node-libgpiod (once, some fifteen seconds) ...');
+  const args = ['rebuild', 'node-libgpiod', '--ignore-scripts=false', '--foreground-scripts'];
+  // The headers that come with this Node.js, where they do: else they are downloaded.
+  const prefix = join(dirname(realpathSync(process.execPath)), '..');
+  const hasHeaders = existsSync(join(prefix, 'include/node/node.h'));
+  const env = { ...(hasHeaders ? { npm_config_nodedir: prefix } : {}), ...process.env };
+  const { stderr } = spawnSync('npm', args, { cwd: root, env, encoding: 'utf8' });
+  if (loads()) return;
+  const why = /^.*(?:fatal error:|gyp ERR! stack Error:).*$/m.exec(stderr ?? '')?.[0] ?? 'its build failed';
+  say(`node-libgpiod could not be built: ${why.trim()}`);
 }
 
 /** Without it the tests skip what needs it, and say so. */

@@ -1,25 +1,39 @@
-import { RigError } from '../base/errors.ts';
+import { DescriptorWatch } from '../native/descriptor-watch.ts';
+import type { GpioChip } from './gpio.ts';
+import { LibgpiodChips } from './libgpiod-chip.ts';
 import { type ChipId, chipText, type TargetPlan } from './plan.ts';
 import { SimulatedChip } from './simulated-chip.ts';
 import { openSocketChip } from './socket-chip.ts';
 import type { OpenChip } from './target-lines.ts';
+import { KernelTooOldError, openUapiChip } from './uapi-chip.ts';
 
-/** `real`: what each chip's name says it is. `simulated`: all of them in memory, driving nothing. */
-export type Backend = 'real' | 'simulated';
+/**
+ * What drives the chips of this host: `uapi`, the kernel's character device itself; `libgpiod`, the library; `auto`, the
+ * first of them that can. `simulated`: all of them are in memory, and so are those of virtual boards.
+ */
+export type Backend = 'auto' | 'uapi' | 'libgpiod' | 'simulated';
 
 /** A simulated chip has at least so many lines; a Pi's header chip has 54. */
 const SIMULATED_LINES = 64;
 
 export function chipOpener(backend: Backend, targets: readonly TargetPlan[]): OpenChip {
-  return backend === 'simulated' ? simulatedOpener(targets) : openReal;
+  if (backend === 'simulated') return simulatedOpener(targets);
+  const watch = new DescriptorWatch();
+  const libgpiod = new LibgpiodChips();
+  return async (chip) => {
+    if (chip.kind === 'path' && !chip.path.startsWith('/dev/')) return await openSocketChip(chip.path);
+    if (backend === 'libgpiod') return libgpiod.open(chip);
+    return backend === 'uapi' ? openUapiChip(chip, watch) : openEither(chip, watch, libgpiod);
+  };
 }
 
-async function openReal(chip: ChipId): ReturnType<OpenChip> {
-  if (chip.kind === 'path' && !chip.path.startsWith('/dev/')) return await openSocketChip(chip.path);
-  throw new RigError(
-    'unavailable',
-    `${chipText(chip)}: expected the socket of a virtual board: this version drives no kernel chips; try --backend simulated`,
-  );
+function openEither(chip: ChipId, watch: DescriptorWatch, libgpiod: LibgpiodChips): GpioChip {
+  try {
+    return openUapiChip(chip, watch);
+  } catch (error) {
+    if (error instanceof KernelTooOldError) return libgpiod.open(chip);
+    throw error;
+  }
 }
 
 /** Each chip has the lines that the config names: by number as they are, by name behind those. */

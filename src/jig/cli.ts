@@ -21,13 +21,14 @@ Examples:
   curl http://localhost:44000/uno-1/reset    200 when done, 409 while the board is busy
 
 Exit status: 0; 1 an input did not do in time what a sequence waits for; 64 usage; 69 a chip is not there;
-75 the port or a line is taken; 78 config; 128+n told to stop by signal n, with every line safe.`;
+74 a chip may not be opened, or fails; 75 the port or a line is taken; 78 config; 128+n told to stop by signal n, with
+every line safe.`;
 
 interface Flags {
   readonly config?: string;
   readonly port?: string;
   readonly host?: string;
-  readonly backend: Backend | 'auto';
+  readonly backend: Backend;
   readonly check?: boolean;
   readonly dryRun?: string;
   readonly safe?: boolean;
@@ -68,7 +69,7 @@ async function dispatch(invocation: Invocation): Promise<number> {
   diagnostics.verbosity = flags.quiet ? 'quiet' : flags.verbose ? 'verbose' : 'normal';
   const options: JigOptions = {
     config: flags.config ?? (env[ENV.jigConfig] || DEFAULT_CONFIG),
-    backend: flags.backend === 'auto' ? 'real' : flags.backend,
+    backend: flags.backend,
     format: flags.json ? 'json' : 'text',
   };
   return await perform(command.args, flags, options, invocation);
@@ -109,8 +110,11 @@ function commandLine(): Command {
     .option('--port <number>', "port to listen on, 0 for a free one (default: the config's, else 44000)")
     .option('--host <address>', "address to listen on (default: the config's iface, else all)")
     .addOption(
-      new Option('--backend <which>', 'auto: by the name of each chip; simulated: all in memory')
-        .choices(['auto', 'simulated'])
+      new Option(
+        '--backend <which>',
+        'uapi: speaks to the kernel; libgpiod: for kernels before 5.10; auto: what works; simulated: in memory',
+      )
+        .choices(['auto', 'uapi', 'libgpiod', 'simulated'])
         .default('auto'),
     )
     .option('--check', 'validate the config and print what it comes to')

@@ -1,6 +1,7 @@
 /** What `sai-jig` is asked to do. */
 
 import { networkInterfaces } from 'node:os';
+import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { DEFAULT_JIG_PORT } from '../wire/jig.ts';
@@ -148,9 +149,14 @@ function partsFor(
   };
 }
 
-function lineText({ name, wire, chip, at, output, activeLow, bias }: LinePlan): string {
+function lineText({ name, wire, chip, at, output, activeLow, bias, debounceMs }: LinePlan): string {
   const what = output ? `output, ${output.mode}, safe ${output.safe}` : 'input';
-  const rest = [what, ...(activeLow ? ['active low'] : []), ...(bias === 'as-is' ? [] : [bias])];
+  const rest = [
+    what,
+    ...(activeLow ? ['active low'] : []),
+    ...(bias === 'as-is' ? [] : [bias]),
+    ...(debounceMs === undefined ? [] : [`debounce ${formatDuration(debounceMs)}`]),
+  ];
   return `${name}${wire === undefined ? '' : ` (${wire})`}: ${chipText(chip)}, line ${at}: ${rest.join(', ')}`;
 }
 

@@ -40,6 +40,10 @@ const DurationText = v.pipe(
 const Duration = v.union([Milliseconds, DurationText], 'expected a duration such as 50ms or 2s');
 export type Duration = v.InferOutput<typeof Duration>;
 
+export function durationMs(duration: Duration): number {
+  return typeof duration === 'number' ? duration : parseDurationMs(duration, 'duration');
+}
+
 export const Gpio = v.strictObject({
   name: Name,
   /** The kernel's number of the chip: Sai's README has the one, its code the other. */
@@ -69,6 +73,8 @@ export const Gpio = v.strictObject({
     ),
   ),
   direction: v.exactOptional(v.picklist(['in', 'out'], 'expected "in" or "out"')),
+  /** Of an input: changes that do not last so long are none. */
+  debounce: v.exactOptional(Duration),
 });
 export type Gpio = v.InferOutput<typeof Gpio>;
 

@@ -22,7 +22,12 @@ export type LineSettings =
       /** From the moment of the request on: no other level is ever seen before it. */
       readonly initial: Drive;
     }
-  | { readonly direction: 'input'; readonly bias: Bias };
+  | {
+      readonly direction: 'input';
+      readonly bias: Bias;
+      /** Changes that do not last so long are none. Left out, every change is told. */
+      readonly debounceMs?: number;
+    };
 
 /** A line as the chip lists it, whoever holds it. */
 export interface ChipLine {

@@ -18,8 +18,8 @@ export class Line {
   }
 
   /** How a line is requested, so that its first level is its safe one. */
-  static settings({ activeLow, bias, output }: LinePlan): LineSettings {
-    if (!output) return { direction: 'input', bias };
+  static settings({ activeLow, bias, debounceMs, output }: LinePlan): LineSettings {
+    if (!output) return { direction: 'input', bias, ...(debounceMs === undefined ? {} : { debounceMs }) };
     return { direction: 'output', mode: output.mode, bias, initial: driveOf(output.safe, activeLow) };
   }
 

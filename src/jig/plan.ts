@@ -3,7 +3,7 @@
 import { dirname, resolve } from 'node:path';
 import { RigError } from '../base/errors.ts';
 import { didYouMean } from '../base/validate.ts';
-import type { Gpio, JigConfig, Target } from './config.ts';
+import { durationMs, type Gpio, type JigConfig, type Target } from './config.ts';
 import type { Bias, DriveMode } from './gpio.ts';
 import { compileSequence, type SequencePlan } from './sequence.ts';
 
@@ -26,6 +26,8 @@ export interface LinePlan {
   readonly wire: string | undefined;
   readonly activeLow: boolean;
   readonly bias: Bias;
+  /** Of an input. */
+  readonly debounceMs: number | undefined;
   /** Undefined for an input. */
   readonly output: { readonly mode: DriveMode; readonly safe: OutputValue } | undefined;
 }
@@ -85,6 +87,12 @@ function planLine(gpio: Gpio, where: string, file: string): LinePlan {
     if (isInput && gpio[key] !== undefined)
       throw wrong(`${where}.${key}`, 'expected none for an input', gpio[key]);
   }
+  const debounceMs = gpio.debounce === undefined ? undefined : durationMs(gpio.debounce);
+  if (debounceMs !== undefined) {
+    const expected = isInput ? `at most ${LONGEST_DEBOUNCE_MS} ms` : 'none for an output';
+    if (!isInput || debounceMs > LONGEST_DEBOUNCE_MS)
+      throw wrong(`${where}.debounce`, `expected ${expected}`, gpio.debounce);
+  }
   return {
     name: gpio.name,
     chip: chipOf(gpio, where, file),
@@ -92,9 +100,13 @@ function planLine(gpio: Gpio, where: string, file: string): LinePlan {
     wire: gpio.wire,
     activeLow: gpio.activeLow ?? false,
     bias: gpio.bias ?? 'as-is',
+    debounceMs,
     output: isInput ? undefined : { mode: gpio.drive ?? 'push-pull', safe: safeOf(gpio) },
   };
 }
+
+/** Longer than any contact bounces; the kernel counts microseconds in 32 bits. */
+const LONGEST_DEBOUNCE_MS = 60_000;
 
 function safeOf({ safe = 0 }: Gpio): OutputValue {
   if (safe === 'release') return 'released';

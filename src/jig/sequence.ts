@@ -1,8 +1,7 @@
 import type * as v from 'valibot';
-import { parseDurationMs } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import { didYouMean, parse } from '../base/validate.ts';
-import { type Duration, PauseStep, type Sequence, STEPS } from './config.ts';
+import { durationMs, PauseStep, type Sequence, STEPS } from './config.ts';
 import type { LinePlan, LineValue } from './plan.ts';
 
 /** What a `wait_for` waits for. */
@@ -69,7 +68,7 @@ class Compiler {
     if (++this.#visited > MAX_VISITS) throw tooLong(where);
     switch (kind) {
       case 'value': {
-        const pauseMs = milliseconds(parse(PauseStep, step, where).value);
+        const pauseMs = durationMs(parse(PauseStep, step, where).value);
         this.#add(where, { path, kind: 'pause', pauseMs, text: `pause ${pauseMs} ms` });
         return;
       }
@@ -82,7 +81,7 @@ class Compiler {
       case 'pulse': {
         const { pulse: line, for: time, value = 1 } = parse(STEPS.pulse, step, where);
         this.#output(line, `${where}.pulse`);
-        const forMs = milliseconds(time);
+        const forMs = durationMs(time);
         const text = `${line}=${value} for ${forMs} ms`;
         this.#add(where, { path, kind: 'pulse', line, value: lineValue(value), forMs, text });
         return;
@@ -129,7 +128,7 @@ class Compiler {
       const found = value === undefined ? 'neither' : 'both';
       throw new RigError('config', `${where}: expected value or edge, got ${found}`);
     }
-    const withinMs = milliseconds(within);
+    const withinMs = durationMs(within);
     const until: Condition = edge ? { edge } : { value: lineValue(value ?? 0) };
     const text = `wait for ${edge ? `${line} ${edge}` : `${line}=${value}`} within ${withinMs} ms`;
     this.#add(where, { path, kind: 'wait', line, until, withinMs, text });
@@ -195,8 +194,4 @@ function tooLong(where: string): RigError {
 
 function lineValue(value: 0 | 1): LineValue {
   return value === 1 ? 'active' : 'inactive';
-}
-
-function milliseconds(duration: Duration): number {
-  return typeof duration === 'number' ? duration : parseDurationMs(duration, 'duration');
 }

@@ -59,6 +59,12 @@ class SocketChip implements GpioChip {
           `${this.name}: line ${this.nameOf(offset)}: expected no bias, the board's resistors are its own`,
         );
       }
+      if (settings.direction === 'input' && settings.debounceMs !== undefined) {
+        throw new RigError(
+          'config',
+          `${this.name}: line ${this.nameOf(offset)}: expected no debounce, no contact of this board bounces`,
+        );
+      }
       const name = this.nameOf(offset);
       if (settings.direction === 'output') outputs[name] = plainDrive(settings.mode, settings.initial);
     }

@@ -1,5 +1,5 @@
 import { RigError } from '../base/errors.ts';
-import type { GpioChip, LineRequest, LineSettings } from './gpio.ts';
+import type { ChipLine, GpioChip, LineRequest, LineSettings } from './gpio.ts';
 import { Line } from './line.ts';
 import { type ChipId, chipText, type LinePlan, type TargetPlan } from './plan.ts';
 
@@ -81,14 +81,7 @@ async function requestLines(chip: GpioChip, plans: readonly LinePlan[], target: 
   const there = await chip.lines();
   const wanted = new Map<number, LineSettings>();
   const offsets = plans.map((plan) => {
-    const found = typeof plan.at === 'number' ? plan.at : there.find(({ name }) => name === plan.at)?.offset;
-    if (found === undefined) {
-      const names = there.map(({ name }) => name).filter((name) => name !== '');
-      throw new RigError(
-        'config',
-        `${target}/${plan.name}: expected a line of ${chip.name}, one of ${names.join(', ')}, got ${JSON.stringify(plan.at)}`,
-      );
-    }
+    const found = offsetOf(plan, chip, there, target);
     if (wanted.has(found)) {
       throw new RigError(
         'config',
@@ -100,6 +93,31 @@ async function requestLines(chip: GpioChip, plans: readonly LinePlan[], target: 
   });
   const request: LineRequest = await chip.request(`${CONSUMER} ${target}`, wanted);
   return plans.map((plan, index) => new Line(plan, offsets[index] ?? 0, request));
+}
+
+function offsetOf(
+  { name, at }: LinePlan,
+  chip: GpioChip,
+  there: readonly ChipLine[],
+  target: string,
+): number {
+  if (typeof at === 'number') return at;
+  const [found, ...more] = there.filter((line) => line.name === at);
+  if (!found) {
+    const names = there.map((line) => line.name).filter((each) => each !== '');
+    throw new RigError(
+      'config',
+      `${target}/${name}: expected a line of ${chip.name}, one of ${names.join(', ')}, got ${JSON.stringify(at)}`,
+    );
+  }
+  if (more.length > 0) {
+    const offsets = [found, ...more].map(({ offset }) => offset).join(' and ');
+    throw new RigError(
+      'config',
+      `${target}/${name}: expected the name of one line of ${chip.name}, lines ${offsets} have the name ${JSON.stringify(at)}; name one by its offset`,
+    );
+  }
+  return found.offset;
 }
 
 async function disposeAll(chips: readonly GpioChip[]): Promise<void> {

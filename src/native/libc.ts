@@ -20,9 +20,16 @@ export class SystemError extends Error {
   }
 }
 
-type NativeFunction = (...args: (number | Uint8Array | null)[]) => number;
+type NativeArgument = number | Uint8Array | null;
+
+interface NativeFunction {
+  (...args: NativeArgument[]): number;
+  /** Koffi's: on a thread of libuv's pool; the last argument is called back on ours. */
+  async(...args: [...NativeArgument[], (error: Error | null, result: number) => void]): void;
+}
 
 const PROTOTYPES = {
+  close: 'int close(int fd)',
   flock: 'int flock(int fd, int operation)',
   inotify_add_watch: 'int inotify_add_watch(int fd, const void *path, unsigned int mask)',
   inotify_init1: 'int inotify_init1(int flags)',
@@ -45,10 +52,20 @@ const loaded = new Map<string, NativeFunction>();
  *
  * @throws {SystemError}
  */
-export function callLibc(name: keyof typeof PROTOTYPES, ...args: (number | Uint8Array | null)[]): number {
+export function callLibc(name: keyof typeof PROTOTYPES, ...args: NativeArgument[]): number {
   const result = bind(name)(...args);
   if (result === -1) throw new SystemError(name, loadKoffi().errno());
   return result;
+}
+
+/**
+ * The same for a call that takes its time, made on one of the few threads that Node.js has for all its files: -1, and no
+ * errno, on failure. Whoever calls keeps the buffers until it is over, and the process until then does not end by itself.
+ */
+export function callLibcOnThread(name: keyof typeof PROTOTYPES, ...args: NativeArgument[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    bind(name).async(...args, (error, result) => (error ? reject(error) : resolve(result)));
+  });
 }
 
 function bind(name: keyof typeof PROTOTYPES): NativeFunction {

@@ -1,9 +1,11 @@
 import { callLibc } from './libc.ts';
 
 /** Source: <poll.h>: `struct pollfd { int fd; short events; short revents; }`. */
+export const POLLIN = 1;
 const POLLOUT = 4;
 const POLLERR = 8;
 const POLLHUP = 16;
+const POLLNVAL = 32;
 const POLLFD_BYTES = 8;
 const OFFSET = { fd: 0, events: 4, revents: 6 };
 
@@ -25,9 +27,28 @@ export function isAbandoned(fd: number): boolean {
 
 /** What there is to tell now, without waiting. */
 function poll(fd: number, events: number): number {
-  const request = Buffer.alloc(POLLFD_BYTES);
-  request.writeInt32LE(fd, OFFSET.fd);
-  request.writeInt16LE(events, OFFSET.events);
+  const request = pollRequest([{ fd, events }]);
   callLibc('poll', request, 1, 0);
   return request.readInt16LE(OFFSET.revents);
+}
+
+/** What poll(2) is given, and where {@link pollAnswers} then finds what it says. */
+export function pollRequest(asked: readonly { readonly fd: number; readonly events: number }[]): Buffer {
+  const request = Buffer.alloc(asked.length * POLLFD_BYTES);
+  for (const [index, { fd, events }] of asked.entries()) {
+    request.writeInt32LE(fd, index * POLLFD_BYTES + OFFSET.fd);
+    request.writeInt16LE(events, index * POLLFD_BYTES + OFFSET.events);
+  }
+  return request;
+}
+
+/** Of each descriptor in the order asked: whether there is something to read, whether there never will be again. */
+export function pollAnswers(request: Buffer): { readonly isReadable: boolean; readonly isOver: boolean }[] {
+  return Array.from({ length: request.length / POLLFD_BYTES }, (_, index) => {
+    const said = request.readInt16LE(index * POLLFD_BYTES + OFFSET.revents);
+    return {
+      isReadable: (said & POLLIN) !== 0,
+      isOver: (said & (POLLERR | POLLHUP | POLLNVAL)) !== 0,
+    };
+  });
 }

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -89,14 +89,14 @@ describe('sai-jig', () => {
         /none\.chip: nobody answers on this socket: connect ENOENT/,
       ],
       [
-        ['--config', configFile(oneTarget({ chip_index: 0, offset: 17 }))],
+        ['--config', configFile(oneTarget({ chip_index: 99, offset: 17 }))],
         69,
-        'chip 0: expected the socket of a virtual board: this version drives no kernel chips; try --backend simulated',
+        /^chip 99: expected a GPIO chip/,
       ],
       [
-        ['--config', configFile(oneTarget({ chip: 'pinctrl-bcm2835', line: 'GPIO17' }))],
+        ['--config', configFile(oneTarget({ chip: 'no such chip', line: 'GPIO17' }))],
         69,
-        /^chip pinctrl-bcm2835: expected the socket of a virtual board/,
+        /^chip no such chip: expected a GPIO chip/,
       ],
       [['--nonsense'], 64, "unknown option '--nonsense'; see sai-jig --help"],
       [['--port', 'x'], 64, '--port: expected a number up to 65535, got "x"; see sai-jig --help'],
@@ -134,6 +134,19 @@ describe('sai-jig', () => {
     }
     expect(readFindings(findings).map(({ tool }) => tool)).toEqual(cases.map(() => 'sai-jig'));
     expect(await holder.stop('SIGTERM')).toBe(143);
+  });
+
+  test('says what --backend libgpiod needs, where it is not', async () => {
+    const folder = tempFolder();
+    copyFileSync(join(ROOT, 'dist/jig.cjs'), join(folder, 'jig.cjs')); // beside no packages
+    const config = configFile(oneTarget({ chip_index: 0, offset: 1 }));
+    const args = [join(folder, 'jig.cjs'), '--config', config, '--backend', 'libgpiod', '--safe'];
+    expect(await runCommand(process.execPath, args, { env })).toEqual({
+      status: 69,
+      stdout: '',
+      stderr:
+        "sai-jig: node-libgpiod: expected it to be installed and built, Cannot find module 'node-libgpiod'; install libgpiod-dev (libgpiod 1.x), then npm rebuild node-libgpiod --ignore-scripts=false\n",
+    });
   });
 
   test('checks a config, and prints what it comes to', async () => {

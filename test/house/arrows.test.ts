@@ -58,6 +58,7 @@ test.each([
   ['src/logproxy/sender.ts', '../tty/console.ts', 'it knows no tty'],
   ['src/logproxy/sender.ts', 'commander', 'only a cli.ts knows commander'],
   ['src/native/flock.ts', '../wire/env.ts', 'native knows only base'],
+  ['src/jig/libgpiod-chip.ts', 'node-libgpiod', 'only its binding loads it'],
   ['src/wire/env.ts', '../base/errors.ts', 'the leaves do not know each other'],
   ['src/base/errors.ts', '../wire/env.ts', 'the leaves do not know each other'],
   ['src/native/flock.ts', 'koffi', 'one file calls C'],

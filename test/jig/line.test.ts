@@ -6,7 +6,16 @@ import { SimulatedChip } from '../../src/jig/simulated-chip.ts';
 function plan(activeLow: boolean, safe?: OutputValue): LinePlan {
   const output = safe === undefined ? undefined : ({ mode: 'push-pull', safe } as const);
   const chip = { kind: 'number', number: 0 } as const;
-  return { name: 'line', chip, at: 0, wire: undefined, activeLow, bias: 'pull-up', output };
+  return {
+    name: 'line',
+    chip,
+    at: 0,
+    wire: undefined,
+    activeLow,
+    bias: 'pull-up',
+    debounceMs: undefined,
+    output,
+  };
 }
 
 /** `1`, `0`; pulled up where it is let go of. */

@@ -217,6 +217,16 @@ describe('the jig config', () => {
       'jig.json: targets.0.gpios.0.safe: expected none for an input, got 0',
     ],
     [
+      'a debounced output',
+      withGpio({ ...RESET, debounce: '5ms' }),
+      'jig.json: targets.0.gpios.0.debounce: expected none for an output, got "5ms"',
+    ],
+    [
+      'an endless debounce',
+      withGpio({ ...LED, debounce: '2m' }),
+      'jig.json: targets.0.gpios.0.debounce: expected at most 60000 ms, got "2m"',
+    ],
+    [
       'a line twice',
       {
         schema: 'sai-jig',

@@ -1,0 +1,177 @@
+import { RigError } from '../base/errors.ts';
+import type { DescriptorWatch } from '../native/descriptor-watch.ts';
+import {
+  closeLines,
+  configureLines,
+  LINE_FLAG,
+  type LineConfig,
+  readLineEvents,
+  readLineLevel,
+  setLineLevels,
+} from '../native/gpio-chardev.ts';
+import type { Bias, Drive, EdgeEvent, Level, LineRequest, LineSettings } from './gpio.ts';
+
+const NS_PER_MS = 1e6;
+const US_PER_MS = 1000;
+
+/** What a request needs of its chip. */
+export interface UapiHolder {
+  readonly gone: AbortSignal;
+  /** @throws {RigError} what a system error comes to; `refusal` is what could not be done */
+  call<T>(refusal: string, act: () => T, lines?: TakenLines['lines']): T;
+  /** The chip has gone, as somebody noticed. */
+  lose(cause?: unknown): void;
+  forget(request: UapiLines): void;
+}
+
+/** Lines of one direction, with one descriptor: what is set up of outputs does not touch how inputs are watched. */
+export interface TakenLines {
+  readonly fd: number;
+  readonly lines: readonly (readonly [number, LineSettings])[];
+}
+
+/** Lines that are held by way of the kernel's own descriptors. */
+export class UapiLines implements LineRequest {
+  readonly #chip: UapiHolder;
+  readonly #taken: readonly TakenLines[];
+  readonly #drives = new Map<number, Drive>();
+  readonly #listeners = new Set<(edge: EdgeEvent) => void>();
+  readonly #stopWatching = new Map<TakenLines, () => Promise<void>>();
+  #isReleased = false;
+
+  constructor(chip: UapiHolder, taken: readonly TakenLines[], watch: DescriptorWatch) {
+    this.#chip = chip;
+    this.#taken = taken;
+    for (const each of taken) {
+      const { fd, lines } = each;
+      for (const [offset, settings] of lines) {
+        if (settings.direction === 'output') this.#drives.set(offset, settings.initial);
+      }
+      if (lines[0]?.[1].direction !== 'input') continue;
+      this.#stopWatching.set(
+        each,
+        watch.watch(fd, 'reading', ({ isOver }) => {
+          if (isOver) this.#chip.lose();
+          else this.#tellEdges(fd);
+        }),
+      );
+    }
+  }
+
+  async set(drives: ReadonlyMap<number, Drive>): Promise<void> {
+    for (const offset of drives.keys()) {
+      this.#find(offset);
+      if (!this.#drives.has(offset))
+        throw new RigError('usage', `line ${offset}: expected an output, it is an input`);
+    }
+    const outputs = this.#taken.find(({ lines }) => lines[0]?.[1].direction === 'output');
+    const changes = new Map(
+      [...drives].filter(([offset, drive]) => drive !== 'released' || this.#isDriven(offset)),
+    );
+    if (!outputs || changes.size === 0) return;
+    this.#chip.call(
+      'cannot be set',
+      () => this.#change(outputs, changes),
+      outputs.lines.filter(([offset]) => changes.has(offset)),
+    );
+    for (const [offset, drive] of changes) this.#drives.set(offset, drive);
+  }
+
+  async get(offset: number): Promise<Level> {
+    const { fd, index } = this.#find(offset);
+    return this.#chip.call('cannot be read', () => readLineLevel(fd, index));
+  }
+
+  onEdge(listener: (edge: EdgeEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.#listeners.clear();
+    this.#chip.forget(this);
+    await Promise.all(
+      this.#taken.map(async (each) => {
+        await this.#stopWatching.get(each)?.();
+        closeLines(each.fd);
+      }),
+    );
+  }
+
+  /** Only what begins or ends to be driven is set up anew, which says to all others again what they are. */
+  #change({ fd, lines }: TakenLines, changes: ReadonlyMap<number, Drive>): void {
+    if ([...changes].every(([offset, drive]) => drive !== 'released' && this.#isDriven(offset))) {
+      const bits = bitsOf(lines, (offset) => changes.get(offset) === 1);
+      setLineLevels(
+        fd,
+        bits,
+        bitsOf(lines, (offset) => changes.has(offset)),
+      );
+      return;
+    }
+    const configs = lines.map(([offset, settings]) =>
+      configOf(settings, changes.get(offset) ?? this.#drives.get(offset)),
+    );
+    configureLines(fd, configs);
+  }
+
+  #isDriven(offset: number): boolean {
+    return this.#drives.get(offset) !== 'released';
+  }
+
+  #tellEdges(fd: number): void {
+    if (this.#isReleased) return;
+    let events: ReturnType<typeof readLineEvents>;
+    try {
+      events = readLineEvents(fd);
+    } catch (error) {
+      this.#chip.lose(error);
+      return;
+    }
+    for (const { offset, level, timestampNs } of events) {
+      const edge = { offset, level, monotonicMs: Number(timestampNs) / NS_PER_MS };
+      for (const listener of [...this.#listeners]) listener(edge);
+    }
+  }
+
+  #find(offset: number): { fd: number; index: number } {
+    this.#chip.gone.throwIfAborted();
+    if (this.#isReleased) throw new RigError('usage', `line ${offset}: expected a held line, it is released`);
+    for (const { fd, lines } of this.#taken) {
+      const index = lines.findIndex(([each]) => each === offset);
+      if (index >= 0) return { fd, index };
+    }
+    throw new RigError('usage', `line ${offset}: expected a requested line`);
+  }
+}
+
+const BIAS_FLAG: Readonly<Record<Bias, number>> = {
+  'as-is': 0,
+  disabled: LINE_FLAG.biasDisabled,
+  'pull-up': LINE_FLAG.pullUp,
+  'pull-down': LINE_FLAG.pullDown,
+};
+
+const MODE_FLAG = {
+  'push-pull': 0,
+  'open-drain': LINE_FLAG.openDrain,
+  'open-source': LINE_FLAG.openSource,
+} as const;
+
+/** A line that is let go of, though held, is an input whose edges nobody wants. */
+export function configOf(settings: LineSettings, drive?: Drive): LineConfig {
+  const bias = BIAS_FLAG[settings.bias];
+  if (settings.direction === 'input') {
+    const flags = LINE_FLAG.input | LINE_FLAG.risingEdge | LINE_FLAG.fallingEdge | bias;
+    return { flags, level: 0, debounceUs: Math.round((settings.debounceMs ?? 0) * US_PER_MS) };
+  }
+  const wanted = drive ?? settings.initial;
+  if (wanted === 'released') return { flags: LINE_FLAG.input | bias, level: 0, debounceUs: 0 };
+  return { flags: LINE_FLAG.output | MODE_FLAG[settings.mode] | bias, level: wanted, debounceUs: 0 };
+}
+
+function bitsOf(lines: TakenLines['lines'], has: (offset: number) => boolean): bigint {
+  return lines.reduce((bits, [offset], index) => (has(offset) ? bits | (1n << BigInt(index)) : bits), 0n);
+}

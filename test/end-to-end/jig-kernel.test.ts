@@ -1,0 +1,238 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import {
+  GpioGuest,
+  GUEST_HTTP_PORT,
+  type GuestProcess,
+  needsGpioGuest,
+  whyNoGpioGuest,
+} from '../peers/gpio-guest.ts';
+import { whyNoLibgpiod } from '../peers/needs.ts';
+import { askJig } from '../peers/running-jig.ts';
+import { ROOT } from '../peers/running-lab.ts';
+import { TracedChip } from '../peers/traced-chip.ts';
+
+const SAI_JIG = join(ROOT, 'bin/sai-jig');
+const LINES = ['reset', 'boot', 'power', 'led'];
+
+/** What requesting the lines of {@link configFor} at their safe values comes to, and nothing else. */
+const SAFE = ['reset set 1', 'reset out', 'boot set 0', 'boot out', 'power in'];
+
+let guest: GpioGuest;
+let chips = 0;
+
+beforeAll(async () => {
+  if (!whyNoGpioGuest()) guest = await GpioGuest.start();
+});
+beforeEach(needsGpioGuest);
+afterAll(async () => await guest?.[Symbol.asyncDispose]());
+
+async function addChip(): Promise<TracedChip> {
+  chips += 1;
+  return await TracedChip.add(guest, `jig-${chips}`, LINES);
+}
+
+function configFor(chip: string, extra: object = {}): object {
+  const sequences = [
+    { name: 'reset', seq: [{ pulse: 'reset', for: '20ms' }] },
+    {
+      name: 'bootloader',
+      seq: [
+        { gpio_name: 'boot', value: 1 },
+        { call: 'reset' },
+        { gpio_name: 'power', value: 1 },
+        { value: 20 },
+        { gpio_name: 'boot', value: 0 },
+      ],
+    },
+    { name: 'hold', seq: [{ gpio_name: 'boot', value: 1 }, { value: '1h' }] },
+    { name: 'blink', seq: [{ wait_for: 'led', edge: 'rising', within: '20s' }] },
+  ];
+  const gpios = [
+    { name: 'reset', chip, line: 'reset', activeLow: true },
+    { name: 'boot', chip, offset: 1 },
+    { name: 'power', chip, line: 'power', safe: 'release' },
+    { name: 'led', chip, line: 'led', direction: 'in' },
+  ];
+  return { targets: [{ name: 'dut', gpios, sequences }], ...extra };
+}
+
+async function write(config: object): Promise<string> {
+  const file = `/tmp/jig-${chips}.json`;
+  await guest.run('tee', [file], { input: JSON.stringify({ schema: 'sai-jig', ...config }) });
+  return file;
+}
+
+async function startJig(chip: string, backend: string): Promise<GuestProcess> {
+  const file = await write(configFor(chip));
+  const where = ['--host', '0.0.0.0', '--port', `${GUEST_HTTP_PORT}`];
+  const jig = guest.start(SAI_JIG, ['--config', file, '--backend', backend, ...where]);
+  onTestFinished(async () => {
+    jig.kill('SIGKILL');
+    await jig.outcome;
+  });
+  await jig.line(/ready on/);
+  return jig;
+}
+
+const ask = (path: string, method = 'GET') => askJig(guest.httpPort, path, { method });
+
+describe.each(['uapi', 'libgpiod'])('sai-jig with %s on a chip of the kernel', (backend) => {
+  const why = backend === 'libgpiod' ? whyNoLibgpiod() : undefined;
+  beforeEach((context) => context.skip(why !== undefined, why));
+
+  test('requests lines at their safe values at once, and plays sequences in their order', async () => {
+    const chip = await addChip();
+    await chip.pull('power', 'up');
+    await startJig(chip.label, backend);
+    expect((await chip.events()).filter((event) => event !== 'led in')).toEqual(SAFE);
+    expect(await ask('/dut/bootloader')).toMatchObject({ status: 200 });
+    const changes = (await chip.events()).filter((event) => / set |^power/.test(event));
+    expect(withoutRepeats(changes)).toEqual([
+      'boot set 1',
+      'reset set 0',
+      'reset set 1',
+      'power set 1',
+      'power out',
+      'boot set 0',
+    ]);
+  });
+
+  test('lets go of every line at its end, through the safe values', async () => {
+    const chip = await addChip();
+    await chip.pull('power', 'up');
+    const jig = await startJig(chip.label, backend);
+    const hold = ask('/dut/hold');
+    await jigIs('running');
+    await chip.events();
+    jig.kill('SIGTERM');
+    expect((await jig.outcome).status).toBe(143);
+    expect((await hold).status).toBe(503);
+    expect(withoutRepeats(await chip.events())).toContain('boot set 0');
+    expect(await chip.levels()).toBe('0 0 1 0');
+  });
+
+  test('that was killed lets go of its lines, and first of all requests them at their safe values again', async () => {
+    const chip = await addChip();
+    const jig = await startJig(chip.label, backend);
+    void ask('/dut/hold');
+    await jigIs('running');
+    expect(await chip.levels()).toBe('1 1 0 0');
+    jig.kill('SIGKILL');
+    await jig.outcome;
+    expect(await chip.levels()).toBe('0 0 0 0');
+    await chip.events();
+    await startJig(chip.label, backend);
+    expect((await chip.events()).filter((event) => event !== 'led in')).toEqual(SAFE);
+    expect((await ask('/dut/reset')).status).toBe(200);
+  });
+
+  test('says in one line who has a line that it wants', async () => {
+    const chip = await addChip();
+    const holder = guest.start('gpioset', ['--mode=signal', chip.path, '1=1']);
+    await untilHeld(chip);
+    const file = await write(configFor(chip.label));
+    const { status, stderr } = await guest.run(SAI_JIG, ['--config', file, '--backend', backend, '--safe']);
+    expect({ status, stderr }).toEqual({
+      status: 75,
+      stderr: `sai-jig: ${chip.path.slice('/dev/'.length)} (${chip.label}): line 1 (boot): expected a free line, it is held by gpioset\n`,
+    });
+    holder.kill('SIGTERM');
+    await holder.outcome;
+    expect((await chip.events()).filter((event) => event.startsWith('reset'))).toEqual([]);
+  });
+
+  test('answers 503 while its chip is away, and has its lines again once it is back', async () => {
+    const chip = await addChip();
+    const jig = await startJig(chip.label, backend);
+    const hold = ask('/dut/hold');
+    await jigIs('running');
+    await chip.unplug();
+    expect(await hold).toMatchObject({ status: 503, body: { code: 'line-unavailable' } });
+    await jig.line(/the chip has gone; waiting for it to return/);
+    expect(await ask('/dut/reset')).toMatchObject({ status: 503, body: { code: 'line-unavailable' } });
+    expect((await ask('/healthz')).status).toBe(503);
+    await chip.plug();
+    await jig.line(/the chip is back, its lines are safe/);
+    expect((await chip.events()).filter((event) => event !== 'led in')).toEqual(SAFE);
+    expect((await ask('/dut/reset')).status).toBe(200);
+    expect((await ask('/healthz')).status).toBe(200);
+  });
+
+  test('waits for what a board does to an input', async () => {
+    const chip = await addChip();
+    await startJig(chip.label, backend);
+    const blink = ask('/dut/blink');
+    await jigIs('running');
+    await chip.pull('led', 'up');
+    expect((await blink).status).toBe(200);
+  });
+
+  test('says what chips there are, and which it may not open', async () => {
+    const chip = await addChip();
+    const file = await write(configFor('gpiochip99'));
+    const unknown = await guest.run(SAI_JIG, ['--config', file, '--backend', backend, '--safe']);
+    expect(unknown.status).toBe(69);
+    expect(unknown.stderr).toMatch(
+      /^sai-jig: chip gpiochip99: expected a GPIO chip of this host, one of gpiochip\d+ \(jig-1\), .*; plug it in, or correct the config\n$/,
+    );
+    const other = await write(configFor(chip.label));
+    const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups'];
+    const denied = await guest.run('setpriv', [
+      ...nobody,
+      SAI_JIG,
+      '--config',
+      other,
+      '--backend',
+      backend,
+      '--safe',
+    ]);
+    expect(denied.status).toBe(74);
+    expect(denied.stderr).toMatch(
+      /^sai-jig: \/dev\/gpiochip\d+: cannot be opened for reading and writing \(EACCES\); this login needs the group that owns it, often gpio\n$/,
+    );
+  });
+});
+
+test('on a kernel without version 2 of the interface, sai-jig speaks through libgpiod', async (context) => {
+  const why = whyNoLibgpiod();
+  context.skip(why !== undefined, why);
+  const chip = await addChip();
+  const file = await write(configFor(chip.path));
+  // What such a kernel says to the third question: of the chip, of the chip again, of a line.
+  const old = ['-f', '-o', '/dev/null', '-P', chip.path, '-e', 'inject=ioctl:error=EINVAL:when=3'];
+  const sai = [...old, SAI_JIG, '--config', file];
+  const refused = await guest.run('strace', [...sai, '--backend', 'uapi', '--safe']);
+  expect(refused).toMatchObject({
+    status: 69,
+    stderr: `sai-jig: ${chip.path.slice('/dev/'.length)} (${chip.label}): expected Linux 5.10 or newer, this kernel is older; try --backend libgpiod\n`,
+  });
+  await chip.events();
+  expect(await guest.run('strace', [...sai, '--safe'])).toMatchObject({ status: 0 });
+  expect((await chip.events()).slice(0, 2)).toEqual(['reset set 1', 'reset out']);
+});
+
+/** Setting up one line anew says of the others again what they are. */
+function withoutRepeats(events: readonly string[]): string[] {
+  const last = new Map<string, string>();
+  return events.filter((event) => {
+    const [name = '', ...what] = event.split(' ');
+    const key = `${name} ${what.length > 1 ? 'level' : 'direction'}`;
+    if (last.get(key) === event) return false;
+    last.set(key, event);
+    return true;
+  });
+}
+
+async function jigIs(state: string): Promise<void> {
+  for (;;) {
+    const { body } = await ask('/targets/dut');
+    if (body['state'] === state) return;
+  }
+}
+
+async function untilHeld(chip: TracedChip): Promise<void> {
+  while (!(await guest.shell(`gpioinfo ${chip.path}`)).includes('gpioset')) {
+    // asked again
+  }
+}

@@ -1,0 +1,196 @@
+/** A chip of gpio-sim with {@link BENCH_LINES}, as the board sees it: by what the kernel traces, and its pulls. */
+
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import type { GpioChip, Level } from '../../src/jig/gpio.ts';
+import { BENCH_LINES, type GpioBench } from '../jig/gpio-contract.ts';
+
+const CONFIGFS = '/sys/kernel/config/gpio-sim';
+const TRACES = '/sys/kernel/tracing/instances';
+
+/** `gpio_value: 1012 set 1`, `gpio_direction: 1012 out (0)`; what failed, and what is read, changes nothing. */
+const EVENT = / gpio_(?:value|direction): (\d+)\s+(?:(in|out) \(0\)|set ([01]))/;
+
+let made = 0;
+
+export interface SimBench extends GpioBench {
+  readonly label: string;
+  /** Its node. */
+  path(): string;
+}
+
+/** Up until the test is finished. */
+export function simBench(open: (label: string) => Promise<GpioChip>, twinOf?: string): SimBench {
+  made += 1;
+  const label = twinOf ?? `bench-${made}`;
+  const chip = new SimChip(`bench-${made}`, label);
+  onTestFinished(() => chip.remove());
+  const board = new TracedBoard(chip);
+  onTestFinished(() => board.stop());
+  return {
+    label,
+    path: () => `/dev/${chip.name}`,
+    open: () => open(label),
+    levelAt: (offset) => board.levelAt(offset),
+    driveFromBoard: (offset, level) => chip.pull(offset, level),
+    get changes() {
+      return board.changes();
+    },
+    unplug: async () => chip.setLive(false),
+    plug: async () => {
+      chip.setLive(true);
+      board.startOver();
+    },
+  };
+}
+
+class SimChip {
+  /** The kernel's own, while it is live. */
+  name = '';
+  #sysfs = '';
+  readonly #label: string;
+  readonly #config: string;
+
+  constructor(device: string, label: string) {
+    this.#label = label;
+    this.#config = join(CONFIGFS, device);
+    mkdirSync(join(this.#config, 'bank'), { recursive: true });
+    writeFileSync(join(this.#config, 'bank/label'), label);
+    writeFileSync(join(this.#config, 'bank/num_lines'), `${BENCH_LINES.length}`);
+    for (const [offset, name] of BENCH_LINES.entries()) {
+      mkdirSync(join(this.#config, `bank/line${offset}`));
+      writeFileSync(join(this.#config, `bank/line${offset}/name`), name);
+    }
+    this.setLive(true);
+  }
+
+  setLive(isLive: boolean): void {
+    if (isLive === (this.name !== '')) return;
+    this.name = '';
+    writeFileSync(join(this.#config, 'live'), isLive ? '1' : '0');
+    if (!isLive) return;
+    this.name = readText(join(this.#config, 'bank/chip_name'));
+    this.#sysfs = join('/sys/devices/platform', readText(join(this.#config, 'dev_name')), this.name);
+  }
+
+  /** Of its first line, among all lines of the kernel: the traces tell those. */
+  get base(): number {
+    const folders = readdirSync('/sys/class/gpio').filter((name) => name.startsWith('gpiochip'));
+    const own = folders.find((name) => readText(`/sys/class/gpio/${name}/label`) === this.#label);
+    return Number(own?.slice('gpiochip'.length));
+  }
+
+  /** What the simulator's own line says: of one that was made an input, what it was driven to before. */
+  rawLevelAt(offset: number): Level {
+    return readText(join(this.#sysfs, `sim_gpio${offset}/value`)) === '1' ? 1 : 0;
+  }
+
+  pulledTo(offset: number): Level {
+    return readText(join(this.#sysfs, `sim_gpio${offset}/pull`)) === 'pull-up' ? 1 : 0;
+  }
+
+  pull(offset: number, level: Level): void {
+    writeFileSync(join(this.#sysfs, `sim_gpio${offset}/pull`), level ? 'pull-up' : 'pull-down');
+  }
+
+  remove(): void {
+    this.setLive(false);
+    for (const offset of BENCH_LINES.keys()) rmdirSync(join(this.#config, `bank/line${offset}`));
+    rmdirSync(join(this.#config, 'bank'));
+    rmdirSync(this.#config);
+  }
+}
+
+/** Follows every line by the kernel's trace of what it does to it. */
+class TracedBoard {
+  readonly #chip: SimChip;
+  readonly #trace: string;
+  readonly #driven = new Map<number, Level>();
+  readonly #levels = new Map<number, Level>();
+  readonly #changes: string[] = [];
+  #base: number;
+  #linesRead = 0;
+  #told: Level = 0;
+
+  constructor(chip: SimChip) {
+    this.#chip = chip;
+    this.#base = chip.base;
+    this.#trace = join(TRACES, chip.name);
+    mkdirSync(this.#trace);
+    writeFileSync(join(this.#trace, 'events/gpio/enable'), '1');
+  }
+
+  changes(): readonly string[] {
+    this.#follow();
+    return [...this.#changes];
+  }
+
+  levelAt(offset: number): Level {
+    this.#follow();
+    return this.#levels.get(offset) ?? 0;
+  }
+
+  /** The chip is a new one. */
+  startOver(): void {
+    this.#driven.clear();
+    this.#linesRead = this.#traced().length;
+    this.#base = this.#chip.base;
+  }
+
+  stop(): void {
+    rmdirSync(this.#trace);
+  }
+
+  #follow(): void {
+    const lines = this.#traced();
+    for (const line of lines.slice(this.#linesRead)) this.#apply(line);
+    this.#linesRead = lines.length;
+    // That a line is let go of with its request is not traced; the simulator then pulls it.
+    for (const [offset, level] of this.#driven) {
+      if (this.#chip.rawLevelAt(offset) !== level) this.#letGo(offset);
+    }
+    for (const offset of BENCH_LINES.keys()) {
+      if (!this.#driven.has(offset)) this.#see(offset, this.#chip.pulledTo(offset));
+    }
+  }
+
+  #traced(): string[] {
+    return readText(join(this.#trace, 'trace'))
+      .split('\n')
+      .filter((line) => EVENT.test(line));
+  }
+
+  #apply(line: string): void {
+    const [, number, what, level] = EVENT.exec(line) ?? [];
+    const offset = Number(number) - this.#base;
+    if (BENCH_LINES[offset] === undefined) return; // of another chip
+    if (what === 'in') this.#letGo(offset);
+    // The level of a line that becomes an output is told just before that it does.
+    else if (what === 'out') this.#drive(offset, this.#told);
+    else {
+      this.#told = level === '1' ? 1 : 0;
+      if (this.#driven.has(offset)) this.#drive(offset, this.#told);
+    }
+  }
+
+  #drive(offset: number, level: Level): void {
+    this.#driven.set(offset, level);
+    this.#see(offset, level);
+  }
+
+  #letGo(offset: number): void {
+    this.#driven.delete(offset);
+    this.#see(offset, this.#chip.pulledTo(offset));
+  }
+
+  #see(offset: number, level: Level): void {
+    if (level === (this.#levels.get(offset) ?? 0)) return;
+    this.#levels.set(offset, level);
+    this.#changes.push(`${BENCH_LINES[offset]}=${level}`);
+  }
+}
+
+function readText(path: string): string {
+  return readFileSync(path, 'utf8').trim();
+}

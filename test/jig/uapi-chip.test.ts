@@ -1,0 +1,3 @@
+import { guestTests } from '../peers/guest-tests.ts';
+
+await guestTests('uapi-chip.test.ts');
