@@ -17,6 +17,9 @@ const SEND_GRACE_MS = 2000;
 /** A busy machine lets a reader wait for so long, rarely longer. */
 const LATENESS_MS = 250;
 
+/** Two marks of one tty are 50 ms apart: an older one is of another silence, such as one before a fresh step. */
+const SAME_QUIET_MS = 25;
+
 /** What happened; the rest tells of the session itself. */
 type Happening = RecordingEntry & {
   readonly is: 'open' | 'in' | 'out' | 'quiet' | 'gone' | 'jig' | 'line' | 'file';
@@ -27,8 +30,8 @@ interface Track {
   readonly console: ReplayConsole;
   readonly happenings: readonly Happening[];
   next: number;
-  /** Whether 50 ms had passed since the last bytes. */
-  isQuiet: boolean;
+  /** When silence last decided something, if nothing has come since. */
+  quietAtMs: number | undefined;
   /** What is in and out belongs to a transfer. */
   isTransferring: boolean;
   /** What the steps wait for the end of. */
@@ -61,7 +64,7 @@ export class Replay {
       console: new ReplayConsole(label, this.#clock, (what) => this.#lineOf(tty, what)),
       happenings: this.#happenings.filter((entry) => entry.tty === tty),
       next: 0,
-      isQuiet: false,
+      quietAtMs: undefined,
       isTransferring: false,
       begun: undefined,
       opened: withResolvers<void>(),
@@ -196,8 +199,8 @@ export class Replay {
       this.#clock.fireNext();
       return true;
     }
+    this.#clock.advanceTo(atMs); // also where the steps were earlier: what they do next began then
     if (isAct(entry, track)) this.#shiftMs = Math.max(0, this.#clock.nowMs - entry.ms);
-    else this.#clock.advanceTo(atMs);
     this.#take(entry, track);
     return true;
   }
@@ -251,9 +254,10 @@ export class Replay {
    */
   #readWaiting(track: Track): boolean {
     const entry = track.happenings[track.next];
-    const isMarked = track.isQuiet || entry?.is === 'quiet';
+    const { quietAtMs = Number.NEGATIVE_INFINITY } = track;
+    const isMarked = entry?.is === 'quiet' || quietAtMs > this.#clock.nowMs - SAME_QUIET_MS;
     if (entry?.is === 'quiet') this.#pass(entry, track);
-    track.isQuiet = false;
+    track.quietAtMs = undefined;
     if (isMarked || (entry?.is !== 'in' && entry?.is !== 'gone')) return false;
     const atMs = entry.ms + this.#shiftMs;
     if (atMs > this.#clock.nowMs + LATENESS_MS) return false;
@@ -265,7 +269,7 @@ export class Replay {
   #take(entry: Happening, track: Track): void {
     this.#pass(entry, track);
     const { console } = track;
-    if (entry.is === 'in' || entry.is === 'quiet') track.isQuiet = entry.is === 'quiet';
+    if (entry.is === 'in') track.quietAtMs = undefined;
     switch (entry.is) {
       case 'in':
         console.say(bytesOf(entry));
@@ -286,6 +290,7 @@ export class Replay {
         track.opened.resolve();
         return;
       case 'quiet':
+        track.quietAtMs = this.#clock.nowMs;
         return;
     }
   }
