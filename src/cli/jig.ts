@@ -175,5 +175,7 @@ function eventText(event: JigEvent): string {
       return `${time} ${event.target} unavailable: ${event.reason}\n`;
     case 'available':
       return `${time} ${event.target} available\n`;
+    case 'overdue':
+      return `${time} ${event.target} ${event.line} was active for ${formatDuration(event.maxActiveMs)}, its longest time\n`;
   }
 }

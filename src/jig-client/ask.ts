@@ -28,6 +28,8 @@ const BLAME: Readonly<Record<JigErrorCode, Blame>> = {
   'line-unavailable': 'unavailable',
   stopping: 'unavailable',
   'not-in-time': 'verdict',
+  interlocked: 'config',
+  'active-too-long': 'config',
 };
 
 /** For jigs that say nothing but a status, as Sai's does. */

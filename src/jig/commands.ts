@@ -1,6 +1,7 @@
 /** What `sai-jig` is asked to do. */
 
 import { networkInterfaces } from 'node:os';
+import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { DEFAULT_JIG_PORT } from '../wire/jig.ts';
@@ -89,6 +90,7 @@ export async function check(options: JigOptions, invocation: Invocation): Promis
   const text = targets.flatMap((target) => [
     `${target.name}${target.requireFence ? ' (asks for a fence)' : ''}`,
     ...target.lines.map((line) => `  ${lineText(line)}`),
+    ...target.interlocks.map((names) => `  never active together: ${names.join(', ')}`),
     ...[...target.sequences.values()].map(
       ({ name, steps }) => `  ${name}: ${steps.map((step) => step.text).join(', ') || 'nothing'}`,
     ),
@@ -150,7 +152,9 @@ function partsFor(
 
 function lineText({ name, wire, chip, at, output, activeLow, bias }: LinePlan): string {
   const what = output ? `output, ${output.mode}, safe ${output.safe}` : 'input';
-  const rest = [what, ...(activeLow ? ['active low'] : []), ...(bias === 'as-is' ? [] : [bias])];
+  const limit = output?.maxActiveMs;
+  const limits = limit === undefined ? [] : [`active for at most ${formatDuration(limit)}`];
+  const rest = [what, ...limits, ...(activeLow ? ['active low'] : []), ...(bias === 'as-is' ? [] : [bias])];
   return `${name}${wire === undefined ? '' : ` (${wire})`}: ${chipText(chip)}, line ${at}: ${rest.join(', ')}`;
 }
 

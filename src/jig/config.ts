@@ -69,6 +69,8 @@ export const Gpio = v.strictObject({
     ),
   ),
   direction: v.exactOptional(v.picklist(['in', 'out'], 'expected "in" or "out"')),
+  /** An output is active for no longer than that, whoever set it; then it goes to its safe value. */
+  maxActive: v.exactOptional(Duration),
 });
 export type Gpio = v.InferOutput<typeof Gpio>;
 
@@ -79,6 +81,13 @@ const AnyStep = v.looseObject({});
 export const STEPS = {
   /** Sai's: a line takes a value. */
   gpio_name: v.strictObject({ gpio_name: Name, value: LineValue }),
+  /** Several lines at once. */
+  set: v.strictObject({
+    set: v.pipe(
+      v.record(Name, LineValue),
+      v.check((values) => Object.keys(values).length > 0, 'expected at least one line'),
+    ),
+  }),
   /** A line takes a value (1) for at least a time, then has again what it had before. */
   pulse: v.strictObject({ pulse: Name, for: Duration, value: v.exactOptional(LineValue) }),
   /** Until an input has a value, or changes. */
@@ -111,6 +120,8 @@ const Target = v.strictObject({
   sequences: v.array(Sequence),
   /** True: a request without `Sai-Fence` is refused. */
   requireFence: v.exactOptional(v.boolean()),
+  /** Of each list of outputs at most one is ever active. */
+  interlocks: v.exactOptional(v.array(v.pipe(v.array(Name), v.minLength(2, 'expected at least two lines')))),
 });
 export type Target = v.InferOutput<typeof Target>;
 
@@ -136,6 +147,11 @@ export type JigConfig = v.InferOutput<typeof JigConfig>;
 /** @throws {RigError} blame `config` with file, path inside it, expected, found */
 export async function loadJigConfig(path: string): Promise<JigConfig> {
   return parse(JigConfig, await readConfigFile(path), path);
+}
+
+/** Of a duration as the config has it. */
+export function milliseconds(duration: Duration): number {
+  return typeof duration === 'number' ? duration : parseDurationMs(duration, 'duration');
 }
 
 function isShortEnough(text: string): boolean {

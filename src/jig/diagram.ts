@@ -67,7 +67,7 @@ function momentsOf(steps: readonly Step[], outputs: readonly LinePlan[]): Moment
   for (const step of steps) {
     switch (step.kind) {
       case 'set':
-        values.set(step.line, step.value);
+        for (const { line, value } of step.values) values.set(line, value);
         add(step.text);
         break;
       case 'pulse': {

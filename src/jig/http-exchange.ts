@@ -18,6 +18,8 @@ export const HTTP_STATUS: Readonly<Record<JigErrorCode, number>> = {
   'line-unavailable': 503,
   stopping: 503,
   'not-in-time': 504,
+  interlocked: 422,
+  'active-too-long': 422,
 };
 
 /** Bodies, if any, say nothing. */

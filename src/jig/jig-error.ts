@@ -17,6 +17,8 @@ const BLAME: Readonly<Record<JigErrorCode, Blame>> = {
   'line-unavailable': 'unavailable',
   stopping: 'unavailable',
   'not-in-time': 'verdict',
+  interlocked: 'config',
+  'active-too-long': 'config',
 };
 
 /** A request that was not done, and why. */

@@ -3,7 +3,7 @@
 import { dirname, resolve } from 'node:path';
 import { RigError } from '../base/errors.ts';
 import { didYouMean } from '../base/validate.ts';
-import type { Gpio, JigConfig, Target } from './config.ts';
+import { type Gpio, type JigConfig, milliseconds, type Target } from './config.ts';
 import type { Bias, DriveMode } from './gpio.ts';
 import { compileSequence, type SequencePlan } from './sequence.ts';
 
@@ -27,13 +27,22 @@ export interface LinePlan {
   readonly activeLow: boolean;
   readonly bias: Bias;
   /** Undefined for an input. */
-  readonly output: { readonly mode: DriveMode; readonly safe: OutputValue } | undefined;
+  readonly output:
+    | {
+        readonly mode: DriveMode;
+        readonly safe: OutputValue;
+        /** Longest time that it may be active; undefined for ever. */
+        readonly maxActiveMs: number | undefined;
+      }
+    | undefined;
 }
 
 export interface TargetPlan {
   readonly name: string;
   readonly requireFence: boolean;
   readonly lines: readonly LinePlan[];
+  /** Names of outputs of which at most one is ever active. */
+  readonly interlocks: readonly (readonly string[])[];
   readonly sequences: ReadonlyMap<string, SequencePlan>;
 }
 
@@ -75,13 +84,14 @@ function planTarget(target: Target, where: string, file: string): TargetPlan {
     name: target.name,
     requireFence: target.requireFence ?? false,
     lines,
+    interlocks: planInterlocks(target.interlocks ?? [], lines, `${where}.interlocks`),
     sequences: new Map(target.sequences.map(({ name }) => [name, compileSequence(name, context)])),
   };
 }
 
 function planLine(gpio: Gpio, where: string, file: string): LinePlan {
   const isInput = gpio.direction === 'in';
-  for (const key of ['safe', 'drive'] as const) {
+  for (const key of ['safe', 'drive', 'maxActive'] as const) {
     if (isInput && gpio[key] !== undefined)
       throw wrong(`${where}.${key}`, 'expected none for an input', gpio[key]);
   }
@@ -92,8 +102,47 @@ function planLine(gpio: Gpio, where: string, file: string): LinePlan {
     wire: gpio.wire,
     activeLow: gpio.activeLow ?? false,
     bias: gpio.bias ?? 'as-is',
-    output: isInput ? undefined : { mode: gpio.drive ?? 'push-pull', safe: safeOf(gpio) },
+    output: isInput
+      ? undefined
+      : { mode: gpio.drive ?? 'push-pull', safe: safeOf(gpio), maxActiveMs: maxActiveOf(gpio, where) },
   };
+}
+
+function maxActiveOf({ maxActive, safe }: Gpio, where: string): number | undefined {
+  if (maxActive === undefined) return undefined;
+  if (safe === 1)
+    throw wrong(`${where}.maxActive`, 'expected none for a line whose safe value is 1', maxActive);
+  const ms = milliseconds(maxActive);
+  if (ms === 0) throw wrong(`${where}.maxActive`, 'expected more than 0 ms', maxActive);
+  return ms;
+}
+
+function planInterlocks(
+  groups: readonly (readonly string[])[],
+  lines: readonly LinePlan[],
+  where: string,
+): readonly (readonly string[])[] {
+  const outputs = lines.filter(({ output }) => output).map(({ name }) => name);
+  for (const [index, group] of groups.entries()) {
+    for (const [at, name] of group.entries()) {
+      if (!outputs.includes(name)) {
+        throw new RigError(
+          'config',
+          `${where}.${index}.${at}: expected an output of this target, one of ${outputs.join(', ') || '(there is none)'}, got ${JSON.stringify(name)}${didYouMean(name, outputs)}`,
+        );
+      }
+      if (group.indexOf(name) !== at) throw wrong(`${where}.${index}.${at}`, 'expected each line once', name);
+    }
+    const active = lines.filter(({ name, output }) => output?.safe === 'active' && group.includes(name));
+    if (active.length > 1) {
+      const names = active.map(({ name }) => name).join(' and ');
+      throw new RigError(
+        'config',
+        `${where}.${index}: expected at most one line whose safe value is 1, got ${names}`,
+      );
+    }
+  }
+  return groups;
 }
 
 function safeOf({ safe = 0 }: Gpio): OutputValue {

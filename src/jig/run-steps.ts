@@ -14,7 +14,9 @@ const LARGEST_CATCH_UP = 0.1;
 
 /** What the steps act on. */
 export interface StepLines {
-  line(name: string): Pick<Line, 'value' | 'drive' | 'read' | 'onChange'>;
+  line(name: string): Pick<Line, 'value' | 'read' | 'onChange'>;
+  /** All of them or, where that is refused, none. */
+  drive(values: ReadonlyMap<string, OutputValue>): Promise<void>;
 }
 
 /**
@@ -87,13 +89,13 @@ class StepRun {
   async perform(step: Step): Promise<void> {
     switch (step.kind) {
       case 'set':
-        await this.#drive(step, step.line, step.value, step.text);
+        await this.#drive(step, new Map(step.values.map(({ line, value }) => [line, value])), step.text);
         break;
       case 'pulse': {
         const before = this.#lines.line(step.line).value;
-        await this.#drive(step, step.line, step.value, step.text);
+        await this.#drive(step, new Map([[step.line, step.value]]), step.text);
         await this.#pass(step.forMs, step.forMs);
-        await this.#drive(step, step.line, before, `${step.line} back to ${SHOWN[before]}`);
+        await this.#drive(step, new Map([[step.line, before]]), `${step.line} back to ${SHOWN[before]}`);
         break;
       }
       case 'pause':
@@ -107,10 +109,10 @@ class StepRun {
     }
   }
 
-  async #drive(step: Step, line: string, value: OutputValue, text: string): Promise<void> {
+  async #drive(step: Step, values: ReadonlyMap<string, OutputValue>, text: string): Promise<void> {
     // From here on: what it provokes may come before it is acknowledged.
     this.#forgetChanges();
-    await this.#lines.line(line).drive(value);
+    await this.#lines.drive(values);
     this.#trace(step, text);
   }
 

@@ -1,16 +1,20 @@
 import type * as v from 'valibot';
-import { parseDurationMs } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import { didYouMean, parse } from '../base/validate.ts';
-import { type Duration, PauseStep, type Sequence, STEPS } from './config.ts';
+import { milliseconds, PauseStep, type Sequence, STEPS } from './config.ts';
 import type { LinePlan, LineValue } from './plan.ts';
 
 /** What a `wait_for` waits for. */
 export type Condition = { readonly value: LineValue } | { readonly edge: 'rising' | 'falling' | 'both' };
 
+export interface LineSetting {
+  readonly line: string;
+  readonly value: LineValue;
+}
+
 /** One thing to do. `path` is where it stands in the sequence, `text` what people read. */
 export type Step = { readonly path: string; readonly text: string } & (
-  | { readonly kind: 'set'; readonly line: string; readonly value: LineValue }
+  | { readonly kind: 'set'; readonly values: readonly LineSetting[] }
   | { readonly kind: 'pulse'; readonly line: string; readonly value: LineValue; readonly forMs: number }
   | { readonly kind: 'pause'; readonly pauseMs: number }
   | { readonly kind: 'wait'; readonly line: string; readonly until: Condition; readonly withinMs: number }
@@ -76,13 +80,28 @@ class Compiler {
       case 'gpio_name': {
         const { gpio_name: line, value } = parse(STEPS.gpio_name, step, where);
         this.#output(line, `${where}.gpio_name`);
-        this.#add(where, { path, kind: 'set', line, value: lineValue(value), text: `${line}=${value}` });
+        const values = [{ line, value: lineValue(value) }];
+        this.#add(where, { path, kind: 'set', values, text: `${line}=${value}` });
+        return;
+      }
+      case 'set': {
+        const entries = Object.entries(parse(STEPS.set, step, where).set);
+        for (const [line] of entries) this.#output(line, `${where}.set.${line}`);
+        const values = entries.map(([line, value]) => ({ line, value: lineValue(value) }));
+        const text = entries.map(([line, value]) => `${line}=${value}`).join(' and ');
+        this.#add(where, { path, kind: 'set', values, text });
         return;
       }
       case 'pulse': {
         const { pulse: line, for: time, value = 1 } = parse(STEPS.pulse, step, where);
-        this.#output(line, `${where}.pulse`);
+        const { maxActiveMs = Number.POSITIVE_INFINITY } = this.#output(line, `${where}.pulse`);
         const forMs = milliseconds(time);
+        if (value === 1 && forMs >= maxActiveMs) {
+          throw new RigError(
+            'config',
+            `${where}.for: expected less than the maxActive of ${line}, ${maxActiveMs} ms, got ${forMs} ms`,
+          );
+        }
         const text = `${line}=${value} for ${forMs} ms`;
         this.#add(where, { path, kind: 'pulse', line, value: lineValue(value), forMs, text });
         return;
@@ -140,8 +159,9 @@ class Compiler {
     this.steps.push(step);
   }
 
-  #output(name: string, where: string): void {
-    if (this.#line(name, where).output) return;
+  #output(name: string, where: string): NonNullable<LinePlan['output']> {
+    const { output } = this.#line(name, where);
+    if (output) return output;
     throw new RigError(
       'config',
       `${where}: expected an output, got ${JSON.stringify(name)}, which is an input`,
@@ -195,8 +215,4 @@ function tooLong(where: string): RigError {
 
 function lineValue(value: 0 | 1): LineValue {
   return value === 1 ? 'active' : 'inactive';
-}
-
-function milliseconds(duration: Duration): number {
-  return typeof duration === 'number' ? duration : parseDurationMs(duration, 'duration');
 }

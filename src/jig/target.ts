@@ -8,7 +8,7 @@ import { LineKeeper } from './line-keeper.ts';
 import type { OutputValue, TargetPlan } from './plan.ts';
 import { runSteps } from './run-steps.ts';
 import type { SequencePlan } from './sequence.ts';
-import type { OpenChip, TargetLines } from './target-lines.ts';
+import type { LineCare, OpenChip, TargetLines } from './target-lines.ts';
 import { Turns } from './turns.ts';
 
 /** More waiting for one board than any lab has hands. */
@@ -46,21 +46,40 @@ export class Target implements AsyncDisposable {
   #current: { readonly sequence: string } | undefined;
   /** Ends the run and every waiting request; replaced at each abort. */
   #abort = new AbortController();
+  /** Ends the run alone; replaced at each. */
+  #endOfRun = new AbortController();
   #last: RunReport | undefined;
 
   constructor(plan: TargetPlan, parts: TargetParts) {
     this.plan = plan;
     this.#parts = parts;
-    this.#keeper = new LineKeeper(plan, parts.openChip, {
-      onGone: (reason) => {
-        parts.say(`${plan.name}: ${reason.message}; waiting for it to return`);
-        parts.onEvent({ event: 'unavailable', atMs: Date.now(), target: plan.name, reason: reason.message });
+    const onOverdue: LineCare['onOverdue'] = ({ name: line }, maxActiveMs) => {
+      const about = `${plan.name}: ${line} was active for ${formatDuration(maxActiveMs)}, its longest time`;
+      parts.say(`${about}; it goes to its safe value`);
+      parts.onEvent({ event: 'overdue', atMs: Date.now(), target: plan.name, line, maxActiveMs });
+      this.#endOfRun.abort(
+        new JigError('active-too-long', `${about}; shorten the sequence, or set another maxActive`),
+      );
+    };
+    this.#keeper = new LineKeeper(
+      plan,
+      { ...parts, onOverdue },
+      {
+        onGone: (reason) => {
+          parts.say(`${plan.name}: ${reason.message}; waiting for it to return`);
+          parts.onEvent({
+            event: 'unavailable',
+            atMs: Date.now(),
+            target: plan.name,
+            reason: reason.message,
+          });
+        },
+        onBack: () => {
+          parts.say(`${plan.name}: the chip is back, its lines are safe`);
+          parts.onEvent({ event: 'available', atMs: Date.now(), target: plan.name });
+        },
       },
-      onBack: () => {
-        parts.say(`${plan.name}: the chip is back, its lines are safe`);
-        parts.onEvent({ event: 'available', atMs: Date.now(), target: plan.name });
-      },
-    });
+    );
   }
 
   /** Takes the lines. @throws {RigError} blame `unavailable`, `busy`, `config` */
@@ -196,7 +215,8 @@ export class Target implements AsyncDisposable {
     this.#current = about;
     this.#parts.onEvent({ event: 'started', atMs: startedAtMs, ...about });
     const gone = request.onGone === 'abort' ? [request.gone] : [];
-    using ends = new LinkedSignal([abort, this.#stop.signal, lines.gone, ...gone]);
+    this.#endOfRun = new AbortController();
+    using ends = new LinkedSignal([abort, this.#stop.signal, this.#endOfRun.signal, lines.gone, ...gone]);
     let failure: JigError | undefined;
     try {
       await runSteps(sequence.steps, lines, this.#parts.clock, ends.signal, (entry) => {

@@ -25,6 +25,8 @@ export const JigErrorCode = v.picklist([
   'line-unavailable',
   'stopping',
   'not-in-time',
+  'interlocked',
+  'active-too-long',
 ]);
 export type JigErrorCode = v.InferOutput<typeof JigErrorCode>;
 
@@ -106,5 +108,7 @@ export const JigEvent = v.variant('event', [
   }),
   v.object({ event: v.literal('unavailable'), ...At, reason: v.string() }),
   v.object({ event: v.literal('available'), ...At }),
+  /** A line was active for longer than its `maxActive`, and has been told to go to its safe value. */
+  v.object({ event: v.literal('overdue'), ...At, line: v.string(), maxActiveMs: v.number() }),
 ]);
 export type JigEvent = v.InferOutput<typeof JigEvent>;

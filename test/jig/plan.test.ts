@@ -35,6 +35,12 @@ function withSteps(...seq: unknown[]): object {
   };
 }
 
+/** Two outputs, each with `more`, and an input. */
+function withInterlock(names: string[], more: object = {}): object {
+  const gpios = [{ ...RESET, ...more }, { name: 'boot', chip_index: 0, offset: 18, ...more }, LED];
+  return { schema: 'sai-jig', targets: [{ name: 'dut', gpios, interlocks: [names], sequences: [] }] };
+}
+
 function withGpio(gpio: object): object {
   return { schema: 'sai-jig', targets: [{ name: 'dut', gpios: [gpio], sequences: [] }] };
 }
@@ -158,8 +164,63 @@ describe('the jig config', () => {
     ],
     [
       'a key of a later version',
-      withGpio({ ...RESET, maxActive: '1s' }),
-      'jig.json: targets.0.gpios.0: unknown key "maxActive"',
+      withGpio({ ...RESET, frequency: '1kHz' }),
+      'jig.json: targets.0.gpios.0: unknown key "frequency"',
+    ],
+    [
+      'a maxActive of an input',
+      withGpio({ ...LED, maxActive: '1s' }),
+      'jig.json: targets.0.gpios.0.maxActive: expected none for an input, got "1s"',
+    ],
+    [
+      'a maxActive of a line that is safe active',
+      withGpio({ ...RESET, safe: 1, maxActive: '1s' }),
+      'jig.json: targets.0.gpios.0.maxActive: expected none for a line whose safe value is 1, got "1s"',
+    ],
+    [
+      'a maxActive of no time',
+      withGpio({ ...RESET, maxActive: 0 }),
+      'jig.json: targets.0.gpios.0.maxActive: expected more than 0 ms, got 0',
+    ],
+    [
+      'a pulse that its line may not have',
+      {
+        schema: 'sai-jig',
+        targets: [
+          {
+            name: 'dut',
+            gpios: [{ ...RESET, maxActive: '1s' }],
+            sequences: [{ name: 'go', seq: [{ pulse: 'reset', for: '1s' }] }],
+          },
+        ],
+      },
+      `${GO}.for: expected less than the maxActive of reset, 1000 ms, got 1000 ms`,
+    ],
+    [
+      'an interlock with an input',
+      withInterlock(['reset', 'led']),
+      'jig.json: targets.0.interlocks.0.1: expected an output of this target, one of reset, boot, got "led"',
+    ],
+    [
+      'an interlock of one line',
+      withInterlock(['reset']),
+      'jig.json: targets.0.interlocks.0: expected at least two lines, got ["reset"]',
+    ],
+    [
+      'an interlock of a line with itself',
+      withInterlock(['reset', 'reset']),
+      'jig.json: targets.0.interlocks.0.1: expected each line once, got "reset"',
+    ],
+    [
+      'an interlock of lines that are safe active',
+      withInterlock(['reset', 'boot'], { safe: 1 }),
+      'jig.json: targets.0.interlocks.0: expected at most one line whose safe value is 1, got reset and boot',
+    ],
+    ['a set of no line', withSteps({ set: {} }), `${GO}: set: expected at least one line, got {}`],
+    [
+      'a set of an input',
+      withSteps({ set: { reset: 1, led: 1 } }),
+      `${GO}.set.led: expected an output, got "led", which is an input`,
     ],
     [
       'a short token',
@@ -251,12 +312,12 @@ describe('the jig config', () => {
     [
       'nothing to do',
       withSteps({}),
-      `${GO}: expected one of gpio_name, pulse, wait_for, repeat, call, or value alone, got none of them`,
+      `${GO}: expected one of gpio_name, set, pulse, wait_for, repeat, call, or value alone, got none of them`,
     ],
     [
       'two things to do',
       withSteps({ pulse: 'reset', call: 'go', for: 1 }),
-      `${GO}: expected one of gpio_name, pulse, wait_for, repeat, call, or value alone, got pulse and call`,
+      `${GO}: expected one of gpio_name, set, pulse, wait_for, repeat, call, or value alone, got pulse and call`,
     ],
     [
       'driving an input',

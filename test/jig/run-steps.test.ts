@@ -23,18 +23,21 @@ class Wires implements StepLines {
       get value() {
         return name === 'reset' ? wires.#reset : wires.#led;
       },
-      drive: async (value) => {
-        this.clock.pass(this.driveMs);
-        this.#reset = value;
-        this.driven.push(`${this.clock.nowMs() - this.startMs} ${value}`);
-        this.onDrive(value);
-      },
       read: async () => this.#led,
       onChange: (listener) => {
         this.#listeners.add(listener);
         return () => this.#listeners.delete(listener);
       },
     };
+  }
+
+  async drive(values: ReadonlyMap<string, OutputValue>): Promise<void> {
+    this.clock.pass(this.driveMs);
+    for (const value of values.values()) {
+      this.#reset = value;
+      this.driven.push(`${this.clock.nowMs() - this.startMs} ${value}`);
+      this.onDrive(value);
+    }
   }
 
   led(value: LineValue): void {
@@ -51,7 +54,7 @@ class Wires implements StepLines {
 }
 
 const at = { path: 'seq.0', text: 'a step' };
-const set = (value: LineValue): Step => ({ ...at, kind: 'set', line: 'reset', value });
+const set = (value: LineValue): Step => ({ ...at, kind: 'set', values: [{ line: 'reset', value }] });
 const pause = (pauseMs: number): Step => ({ ...at, kind: 'pause', pauseMs });
 const pulse = (forMs: number, value: LineValue = 'active'): Step => ({
   ...at,
@@ -123,7 +126,7 @@ describe('a run of steps', () => {
     'ends a pulse with what was there before: %s',
     async (before) => {
       const wires = new Wires();
-      await wires.line('reset').drive(before);
+      await wires.drive(new Map([['reset', before]]));
       const trace = await wires.run([pulse(10)]);
       expect(wires.driven.at(-1)).toBe(`10 ${before}`);
       expect(trace).toHaveLength(2);
