@@ -30,6 +30,8 @@ const BLAME: Readonly<Record<JigErrorCode, Blame>> = {
   'not-in-time': 'verdict',
   interlocked: 'config',
   'active-too-long': 'config',
+  'peer-unavailable': 'unavailable',
+  'peer-answer': 'protocol',
 };
 
 /** For jigs that say nothing but a status, as Sai's does. */

@@ -13,7 +13,9 @@ import { timingDiagram, timingEntries } from './diagram.ts';
 import { EventHub } from './event-hub.ts';
 import { HttpServer } from './http-server.ts';
 import { Jig } from './jig.ts';
+import { SIMULATED_PEERS } from './peers.ts';
 import { chipText, type LinePlan, planTargets, sequenceAt, type TargetPlan } from './plan.ts';
+import { outletText, type PowerPlan } from './power-plan.ts';
 import type { TargetParts } from './target.ts';
 
 export interface JigOptions {
@@ -49,6 +51,8 @@ export async function serve(
       if (diagnostics.verbosity === 'verbose') diagnostics.detail(JSON.stringify(event));
     },
   });
+  for (const { message } of await jig.makePowerSafe())
+    diagnostics.say(`cannot make its power safe: ${message}`);
   const admission = new Admission(config.tokens);
   await using server = new HttpServer({
     targets: jig.targets,
@@ -84,12 +88,16 @@ export async function check(options: JigOptions, invocation: Invocation): Promis
       ...target,
       sequences: Object.fromEntries(sequences),
     }));
-    invocation.print(`${JSON.stringify({ port, targets: plain })}\n`);
+    // Logins are nobody's business, and headers may be some.
+    const hidden = (key: string, value: unknown): unknown =>
+      key === 'login' || key === 'headers' ? undefined : value;
+    invocation.print(`${JSON.stringify({ port, targets: plain }, hidden)}\n`);
     return 0;
   }
   const text = targets.flatMap((target) => [
     `${target.name}${target.requireFence ? ' (asks for a fence)' : ''}`,
     ...target.lines.map((line) => `  ${lineText(line)}`),
+    ...(target.power ? [`  power: ${powerText(target.power)}`] : []),
     ...target.interlocks.map((names) => `  never active together: ${names.join(', ')}`),
     ...[...target.sequences.values()].map(
       ({ name, steps }) => `  ${name}: ${steps.map((step) => step.text).join(', ') || 'nothing'}`,
@@ -132,7 +140,9 @@ export async function runOnce(name: string, options: JigOptions, invocation: Inv
 /** Every line to its safe value, and let go of. */
 export async function makeSafe(options: JigOptions, invocation: Invocation): Promise<number> {
   const { targets } = await load(options);
-  await using _jig = await Jig.start(targets, partsFor(options, targets, invocation));
+  await using jig = await Jig.start(targets, partsFor(options, targets, invocation));
+  const [failure] = await jig.makePowerSafe();
+  if (failure) throw failure;
   invocation.diagnostics.say('every line is safe, and let go of');
   return 0;
 }
@@ -147,7 +157,15 @@ function partsFor(
     clock: systemClock,
     onEvent: () => {},
     say: (text) => diagnostics.say(text),
+    ...(backend === 'simulated' ? { peers: SIMULATED_PEERS } : {}),
   };
+}
+
+function powerText({ outlet, safe, minOffMs, minIntervalMs }: PowerPlan): string {
+  const rest = [outletText(outlet), safe === 'keep' ? 'kept as it is' : `safe ${safe}`];
+  if (minOffMs > 0) rest.push(`off for at least ${formatDuration(minOffMs)}`);
+  if (minIntervalMs > 0) rest.push(`on at most once in ${formatDuration(minIntervalMs)}`);
+  return rest.join(', ');
 }
 
 function lineText({ name, wire, chip, at, output, activeLow, bias }: LinePlan): string {

@@ -74,6 +74,57 @@ export const Gpio = v.strictObject({
 });
 export type Gpio = v.InferOutput<typeof Gpio>;
 
+const HttpUrl = v.pipe(
+  v.string(),
+  v.check(isHttpUrl, 'expected http://HOST or https://HOST, without a user'),
+);
+
+/** A program and its arguments; there is no shell. */
+const Argv = v.pipe(
+  v.array(v.string()),
+  v.check(([program = '']) => program !== '', 'expected a program, then its arguments'),
+);
+
+const POWER_KEYS = {
+  /** At start, at stop, after an abort or a failure. */
+  safe: v.picklist(['on', 'off', 'keep'], 'expected "on", "off" or "keep"'),
+  /** Off for at least that before it is on again: the step waits. */
+  minOff: v.exactOptional(Duration),
+  /** From once on to the next: the step waits. */
+  minInterval: v.exactOptional(Duration),
+  /** Longest time for one switching. */
+  within: v.exactOptional(Duration),
+};
+
+/** What switches the power of a target. */
+export const Power = v.variant('kind', [
+  v.strictObject({
+    kind: v.literal('tasmota'),
+    url: HttpUrl,
+    /** Of a plug with several; 1 is the first. */
+    relay: v.exactOptional(v.pipe(Natural, v.minValue(1, 'expected at least 1'))),
+    user: v.exactOptional(v.string()),
+    password: v.exactOptional(v.string()),
+    ...POWER_KEYS,
+  }),
+  v.strictObject({
+    kind: v.literal('uhubctl'),
+    /** As uhubctl lists it: `1-1.4`. */
+    location: v.pipe(v.string(), v.regex(/^\d+(?:-\d+(?:\.\d+)*)?$/, 'expected a location such as 1-1.4')),
+    port: v.pipe(Natural, v.minValue(1, 'expected at least 1')),
+    ...POWER_KEYS,
+  }),
+  v.strictObject({
+    kind: v.literal('command'),
+    on: Argv,
+    off: Argv,
+    /** Says `on` or `off`; asked after each switching. */
+    state: v.exactOptional(Argv),
+    ...POWER_KEYS,
+  }),
+]);
+export type Power = v.InferOutput<typeof Power>;
+
 /** A step as written; its keys tell its kind, and the kind its schema. */
 const AnyStep = v.looseObject({});
 
@@ -103,6 +154,27 @@ export const STEPS = {
     repeat: v.pipe(Natural, v.minValue(1, 'expected at least 1')),
     seq: v.array(AnyStep),
   }),
+  /** The target's `power` is switched. */
+  power: v.strictObject({ power: v.picklist(['on', 'off'], 'expected "on" or "off"') }),
+  /** A web server is asked for something. */
+  http: v.strictObject({
+    http: HttpUrl,
+    method: v.exactOptional(
+      v.picklist(['GET', 'POST', 'PUT', 'PATCH', 'DELETE'], 'expected GET, POST, PUT, PATCH or DELETE'),
+    ),
+    headers: v.exactOptional(
+      v.record(
+        v.pipe(v.string(), v.regex(/^[\w-]+$/, "expected a header's name")),
+        v.pipe(v.string(), v.regex(/^[\t\x20-\x7e]*$/, 'expected plain text')),
+      ),
+    ),
+    body: v.exactOptional(v.string()),
+    /** Status of the answer; any of 200 to 299 when left out. */
+    expect: v.exactOptional(
+      v.pipe(Natural, v.minValue(200, 'expected a status'), v.maxValue(599, 'expected a status')),
+    ),
+    within: v.exactOptional(Duration),
+  }),
   /** Another sequence of the same target. */
   call: v.strictObject({ call: Name }),
 } as const;
@@ -120,6 +192,7 @@ const Target = v.strictObject({
   sequences: v.array(Sequence),
   /** True: a request without `Sai-Fence` is refused. */
   requireFence: v.exactOptional(v.boolean()),
+  power: v.exactOptional(Power),
   /** Of each list of outputs at most one is ever active. */
   interlocks: v.exactOptional(v.array(v.pipe(v.array(Name), v.minLength(2, 'expected at least two lines')))),
 });
@@ -152,6 +225,12 @@ export async function loadJigConfig(path: string): Promise<JigConfig> {
 /** Of a duration as the config has it. */
 export function milliseconds(duration: Duration): number {
   return typeof duration === 'number' ? duration : parseDurationMs(duration, 'duration');
+}
+
+function isHttpUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password } = new URL(text);
+  return (protocol === 'http:' || protocol === 'https:') && username === '' && password === '';
 }
 
 function isShortEnough(text: string): boolean {

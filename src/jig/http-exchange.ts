@@ -20,6 +20,8 @@ export const HTTP_STATUS: Readonly<Record<JigErrorCode, number>> = {
   'not-in-time': 504,
   interlocked: 422,
   'active-too-long': 422,
+  'peer-unavailable': 503,
+  'peer-answer': 502,
 };
 
 /** Bodies, if any, say nothing. */

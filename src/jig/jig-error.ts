@@ -19,6 +19,8 @@ const BLAME: Readonly<Record<JigErrorCode, Blame>> = {
   'not-in-time': 'verdict',
   interlocked: 'config',
   'active-too-long': 'config',
+  'peer-unavailable': 'unavailable',
+  'peer-answer': 'protocol',
 };
 
 /** A request that was not done, and why. */

@@ -20,6 +20,16 @@ export class Jig implements AsyncDisposable {
     this.targets = new Map(targets.map((target) => [target.plan.name, target]));
   }
 
+  /** The power of each target to its safe value; tried for all. Resolves with why it is not so. */
+  async makePowerSafe(): Promise<RigError[]> {
+    const outcomes = await Promise.allSettled([...this.targets.values()].map((each) => each.makePowerSafe()));
+    return outcomes.flatMap((outcome) => {
+      if (outcome.status === 'fulfilled') return [];
+      if (outcome.reason instanceof RigError) return [outcome.reason];
+      throw outcome.reason;
+    });
+  }
+
   /** Ends what runs; every line goes to its safe value and is let go of. @throws {RigError} blame `hardware` */
   async [Symbol.asyncDispose](): Promise<void> {
     const targets = [...this.targets.values()];

@@ -5,6 +5,7 @@ import { RigError } from '../base/errors.ts';
 import { didYouMean } from '../base/validate.ts';
 import { type Gpio, type JigConfig, milliseconds, type Target } from './config.ts';
 import type { Bias, DriveMode } from './gpio.ts';
+import { type PowerPlan, planPower } from './power-plan.ts';
 import { compileSequence, type SequencePlan } from './sequence.ts';
 
 /** Logical value of a line: `activeLow` has been applied. */
@@ -41,6 +42,7 @@ export interface TargetPlan {
   readonly name: string;
   readonly requireFence: boolean;
   readonly lines: readonly LinePlan[];
+  readonly power: PowerPlan | undefined;
   /** Names of outputs of which at most one is ever active. */
   readonly interlocks: readonly (readonly string[])[];
   readonly sequences: ReadonlyMap<string, SequencePlan>;
@@ -79,11 +81,13 @@ function planTarget(target: Target, where: string, file: string): TargetPlan {
     `${where}.sequences`,
   );
   const lines = target.gpios.map((gpio, index) => planLine(gpio, `${where}.gpios.${index}`, file));
-  const context = { lines, sequences: target.sequences, where: `${where}.sequences` };
+  const power = target.power && planPower(target.power);
+  const context = { lines, power, sequences: target.sequences, where: `${where}.sequences` };
   return {
     name: target.name,
     requireFence: target.requireFence ?? false,
     lines,
+    power,
     interlocks: planInterlocks(target.interlocks ?? [], lines, `${where}.interlocks`),
     sequences: new Map(target.sequences.map(({ name }) => [name, compileSequence(name, context)])),
   };

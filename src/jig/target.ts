@@ -5,8 +5,11 @@ import type { JigEvent, RunReport, TargetStatus, TraceEntry } from '../wire/jig.
 import { type Clock, toMicroseconds } from './clock.ts';
 import { JigError } from './jig-error.ts';
 import { LineKeeper } from './line-keeper.ts';
+import { PeerError } from './peer-error.ts';
+import { type Peers, REAL_PEERS } from './peers.ts';
 import type { OutputValue, TargetPlan } from './plan.ts';
-import { runSteps } from './run-steps.ts';
+import { PowerSwitch } from './power.ts';
+import { runSteps, type StepBoard } from './run-steps.ts';
 import type { SequencePlan } from './sequence.ts';
 import type { LineCare, OpenChip, TargetLines } from './target-lines.ts';
 import { Turns } from './turns.ts';
@@ -32,6 +35,8 @@ export interface TargetParts {
   readonly onEvent: (event: JigEvent) => void;
   /** What people who watch the jig should know. */
   readonly say: (text: string) => void;
+  /** What the target asks for something; the real ones when left out. */
+  readonly peers?: Peers;
 }
 
 /** One board as the jig sees it: runs one sequence at a time, and leaves its lines safe when one does not end well. */
@@ -39,6 +44,8 @@ export class Target implements AsyncDisposable {
   readonly plan: TargetPlan;
   readonly #parts: TargetParts;
   readonly #keeper: LineKeeper;
+  readonly #power: PowerSwitch | undefined;
+  readonly #peers: Peers;
   readonly #turns = new Turns();
   readonly #stop = new AbortController();
   #highestFence = 0;
@@ -53,6 +60,9 @@ export class Target implements AsyncDisposable {
   constructor(plan: TargetPlan, parts: TargetParts) {
     this.plan = plan;
     this.#parts = parts;
+    this.#peers = parts.peers ?? REAL_PEERS;
+    this.#power =
+      plan.power && new PowerSwitch(plan.power, this.#peers.turnerOf(plan.power.outlet), parts.clock);
     const onOverdue: LineCare['onOverdue'] = ({ name: line }, maxActiveMs) => {
       const about = `${plan.name}: ${line} was active for ${formatDuration(maxActiveMs)}, its longest time`;
       parts.say(`${about}; it goes to its safe value`);
@@ -87,6 +97,18 @@ export class Target implements AsyncDisposable {
     await this.#keeper.take();
   }
 
+  /** Its power to the safe value, if it has one. @throws {JigError} when that cannot be had */
+  async makePowerSafe(): Promise<void> {
+    await this.#turns.take(this.#stop.signal);
+    try {
+      await this.#power?.makeSafe();
+    } catch (error) {
+      throw this.#failure(error);
+    } finally {
+      this.#turns.pass();
+    }
+  }
+
   status(): TargetStatus {
     const { unavailable, held } = this.#keeper;
     return {
@@ -102,6 +124,7 @@ export class Target implements AsyncDisposable {
         ...(wire === undefined ? {} : { wire }),
         ...(output && held ? { value: SHOWN[held.line(name).value] } : {}),
       })),
+      ...(this.#power ? { power: this.#power.state ?? 'unknown' } : {}),
       ...(this.#last ? { last: this.#last } : {}),
     };
   }
@@ -139,9 +162,11 @@ export class Target implements AsyncDisposable {
     using end = new LinkedSignal([this.#stop.signal]);
     await this.#turns.take(end.signal);
     try {
-      await (await this.#lines()).makeSafe();
-    } catch (error) {
-      throw this.#failure(error);
+      const outcomes = await Promise.allSettled([
+        this.#lines().then((lines) => lines.makeSafe()),
+        this.#power?.leaveSafe(),
+      ]);
+      for (const each of outcomes) if (each.status === 'rejected') throw this.#failure(each.reason);
     } finally {
       this.#turns.pass();
     }
@@ -219,7 +244,13 @@ export class Target implements AsyncDisposable {
     using ends = new LinkedSignal([abort, this.#stop.signal, this.#endOfRun.signal, lines.gone, ...gone]);
     let failure: JigError | undefined;
     try {
-      await runSteps(sequence.steps, lines, this.#parts.clock, ends.signal, (entry) => {
+      const board: StepBoard = {
+        line: (name) => lines.line(name),
+        drive: (values) => lines.drive(values),
+        turnPower: async (value, signal) => await this.#power?.turn(value, signal),
+        callHttp: this.#peers.callHttp,
+      };
+      await runSteps(sequence.steps, board, this.#parts.clock, ends.signal, (entry) => {
         trace.push(entry);
         this.#parts.onEvent({ event: 'step', atMs: Date.now(), ...about, text: entry.text });
       });
@@ -255,11 +286,16 @@ export class Target implements AsyncDisposable {
 
   /** What cannot be made safe any more has been let go of by the kernel, or is lost; either way it is told. */
   async #makeSafe(lines: TargetLines | undefined): Promise<void> {
-    if (!lines || lines.gone.aborted) return;
+    const { name } = this.plan;
     try {
-      await lines.makeSafe();
+      if (lines && !lines.gone.aborted) await lines.makeSafe();
     } catch (error) {
-      this.#parts.say(`${this.plan.name}: cannot make its lines safe: ${reasonOf(error)}`);
+      this.#parts.say(`${name}: cannot make its lines safe: ${reasonOf(error)}`);
+    }
+    try {
+      await this.#power?.leaveSafe();
+    } catch (error) {
+      this.#parts.say(`${name}: cannot make its power safe: ${reasonOf(error)}`);
     }
   }
 
@@ -277,6 +313,9 @@ const SHOWN: Readonly<Record<OutputValue, 0 | 1 | 'released'>> = {
 };
 
 function failureOf(error: RigError, target: string): JigError {
+  if (error instanceof PeerError) {
+    return new JigError(error.code, `${target}: ${error.message}`, { cause: error });
+  }
   const code = error.blame === 'verdict' ? 'not-in-time' : 'line-unavailable';
   return new JigError(code, `${target}: ${error.message}`, { cause: error });
 }

@@ -27,6 +27,8 @@ export const JigErrorCode = v.picklist([
   'not-in-time',
   'interlocked',
   'active-too-long',
+  'peer-unavailable',
+  'peer-answer',
 ]);
 export type JigErrorCode = v.InferOutput<typeof JigErrorCode>;
 
@@ -83,6 +85,8 @@ export const TargetStatus = v.object({
       value: v.exactOptional(v.picklist([0, 1, 'released'])),
     }),
   ),
+  /** What its power was last switched to. */
+  power: v.exactOptional(v.picklist(['on', 'off', 'unknown'])),
   last: v.exactOptional(RunReport),
 });
 export type TargetStatus = v.InferOutput<typeof TargetStatus>;

@@ -140,7 +140,7 @@ describe('sai-jig', () => {
     const { status, stdout, stderr } = await saiJig('--config', EXAMPLE, '--check');
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toContain(
-      '  reset (EN): chip 0, line 17: output, open-drain, safe inactive, active low, pull-up\n',
+      '  reset (EN): chip 0, line 17: output, open-drain, safe inactive, active for at most 2 s, active low, pull-up\n',
     );
     expect(stdout).toContain(
       '  three-knocks: boot=1 for 20 ms, pause 80 ms, boot=1 for 20 ms, pause 80 ms, boot=1 for 20 ms, pause 80 ms\n',
@@ -188,7 +188,7 @@ describe('sai-jig', () => {
     });
     const played = await saiJig('--config', original, '--backend', 'simulated', 'run', 'linkit-7697-1/go');
     expect(played).toMatchObject({ status: 0, stdout: '' });
-    expect(jig.stderr).toMatch(/^sai-jig: ready on http:\/\/127\.0\.0\.1:\d+\/ with 2 targets\n$/);
+    expect(jig.stderr).toMatch(/^sai-jig: ready on http:\/\/127\.0\.0\.1:\d+\/ with 3 targets\n$/);
   });
 
   test('plays one sequence without the daemon, and makes lines safe', async () => {

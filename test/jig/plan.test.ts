@@ -35,6 +35,10 @@ function withSteps(...seq: unknown[]): object {
   };
 }
 
+function withPower(power: object): object {
+  return { schema: 'sai-jig', targets: [{ name: 'dut', gpios: [], power, sequences: [] }] };
+}
+
 /** Two outputs, each with `more`, and an input. */
 function withInterlock(names: string[], more: object = {}): object {
   const gpios = [{ ...RESET, ...more }, { name: 'boot', chip_index: 0, offset: 18, ...more }, LED];
@@ -216,6 +220,46 @@ describe('the jig config', () => {
       withInterlock(['reset', 'boot'], { safe: 1 }),
       'jig.json: targets.0.interlocks.0: expected at most one line whose safe value is 1, got reset and boot',
     ],
+    [
+      'a power step without power',
+      withSteps({ power: 'on' }),
+      `${GO}.power: expected a target with the key "power", this one has none`,
+    ],
+    [
+      'a power step that is none',
+      withSteps({ power: 'cycle' }),
+      `${GO}: power: expected "on" or "off", got "cycle"`,
+    ],
+    [
+      'power of no kind that there is',
+      withPower({ kind: 'shelly', safe: 'off' }),
+      'jig.json: targets.0.power.kind: expected ("tasmota" | "uhubctl" | "command"), got "shelly"',
+    ],
+    [
+      'power without a word on what is safe',
+      withPower({ kind: 'tasmota', url: 'http://plug' }),
+      'jig.json: targets.0.power.safe: expected a value, got nothing',
+    ],
+    [
+      'a plug that is no address',
+      withPower({ kind: 'tasmota', url: '192.168.1.20', safe: 'off' }),
+      'jig.json: targets.0.power.url: expected http://HOST or https://HOST, without a user, got "192.168.1.20"',
+    ],
+    [
+      'a command without a program',
+      withPower({ kind: 'command', on: [], off: ['x'], safe: 'off' }),
+      'jig.json: targets.0.power.on: expected a program, then its arguments, got []',
+    ],
+    [
+      'a hub without a place',
+      withPower({ kind: 'uhubctl', location: 'usb1', port: 1, safe: 'off' }),
+      'jig.json: targets.0.power.location: expected a location such as 1-1.4, got "usb1"',
+    ],
+    [
+      'a server with a password in its address',
+      withSteps({ http: 'http://me:secret@rig/' }),
+      `${GO}: http: expected http://HOST or https://HOST, without a user, got "http://me:secret@rig/"`,
+    ],
     ['a set of no line', withSteps({ set: {} }), `${GO}: set: expected at least one line, got {}`],
     [
       'a set of an input',
@@ -312,12 +356,12 @@ describe('the jig config', () => {
     [
       'nothing to do',
       withSteps({}),
-      `${GO}: expected one of gpio_name, set, pulse, wait_for, repeat, call, or value alone, got none of them`,
+      `${GO}: expected one of gpio_name, set, pulse, wait_for, repeat, power, http, call, or value alone, got none of them`,
     ],
     [
       'two things to do',
       withSteps({ pulse: 'reset', call: 'go', for: 1 }),
-      `${GO}: expected one of gpio_name, set, pulse, wait_for, repeat, call, or value alone, got pulse and call`,
+      `${GO}: expected one of gpio_name, set, pulse, wait_for, repeat, power, http, call, or value alone, got pulse and call`,
     ],
     [
       'driving an input',
