@@ -10,7 +10,7 @@ import type { PowerPlan } from './power-plan.ts';
 /** What a `wait_for` waits for. */
 export type Condition = { readonly value: LineValue } | { readonly edge: 'rising' | 'falling' | 'both' };
 
-export interface LineSetting {
+interface LineSetting {
   readonly line: string;
   readonly value: LineValue;
 }

@@ -9,6 +9,7 @@ import { RecordingBoard } from '../peers/recording-board.ts';
 import { RunningJig } from '../peers/running-jig.ts';
 import { type Outcome, ROOT, runCommand, startLab } from '../peers/running-lab.ts';
 import { tempFolder } from '../temp-folder.ts';
+import { until } from '../until.ts';
 
 const EXAMPLE = packageFile('conf/jig.example.json');
 const { SAI_FINDINGS: _findings, SAI_JIG_CONF: _conf, ...env } = process.env;
@@ -148,7 +149,7 @@ describe('sai-jig', () => {
     const json = await saiJig('--config', EXAMPLE, '--check', '--json');
     expect(JSON.parse(json.stdout)).toMatchObject({
       port: 44_000,
-      targets: [{ name: 'esp32-1' }, { name: 'uno-1' }],
+      targets: [{ name: 'esp32-1' }, { name: 'pump-1' }, { name: 'uno-1' }],
     });
   });
 
@@ -208,6 +209,29 @@ describe('sai-jig', () => {
       stderr: 'sai-jig: every line is safe, and let go of\n',
     });
     expect(board.lines.history.slice(drives.length).map(({ drive }) => drive)).toEqual([1, 1, 'released']);
+  });
+
+  test('lets go of a line that is safe so, at each of its ends', async () => {
+    const folder = tempFolder();
+    const chip = join(folder, 'dut.chip');
+    const board = new RecordingBoard(['reset'], []);
+    await using _server = await board.serve(chip);
+    const drives = (): unknown[] => board.lines.history.splice(0).map(({ drive }) => drive);
+    const gpio = { chip, line: 'reset', activeLow: true, safe: 'release' };
+    const file = configFile(oneTarget(gpio));
+    expect(await saiJig('--config', file, 'run', 'dut/reset')).toMatchObject({ status: 0 });
+    // Requested, pulsed, back to what it was, safe, and nobody's.
+    expect(drives()).toEqual(['released', 0, 'released', 'released', 'released']);
+    expect(await saiJig('--config', file, '--safe')).toMatchObject({ status: 0 });
+    expect(drives()).toEqual(['released', 'released', 'released']);
+    const { stdout } = await saiJig('--config', file, '--dry-run', 'dut/reset');
+    expect(stdout).toContain('\n   5  -      reset back to -\n');
+    const sequences = [{ name: 'hold', seq: [{ gpio_name: 'reset', value: 1 }] }];
+    const held = { name: 'dut', gpios: [{ name: 'reset', ...gpio, maxActive: '50ms' }], sequences };
+    const jig = await RunningJig.start(folder, { targets: [held] });
+    expect((await jig.ask('/dut/hold')).status).toBe(200);
+    await until(() => board.lines.history.length === 3, 'it has been active for too long');
+    expect(drives()).toEqual(['released', 0, 'released']);
   });
 
   test('resets a virtual Uno, whose lines nobody else can drive meanwhile', async () => {
