@@ -13,6 +13,7 @@ import { timingDiagram, timingEntries } from './diagram.ts';
 import { EventHub } from './event-hub.ts';
 import { HttpServer } from './http-server.ts';
 import { Jig } from './jig.ts';
+import { keptOutputsRemark } from './kept-outputs.ts';
 import { SIMULATED_PEERS } from './peers.ts';
 import { chipText, type LinePlan, planTargets, sequenceAt, type TargetPlan } from './plan.ts';
 import { outletText, type PowerPlan } from './power-plan.ts';
@@ -42,6 +43,7 @@ export async function serve(
 ): Promise<number> {
   const { diagnostics, print, stop } = invocation;
   const { config, targets } = await load(options);
+  sayKeptOutputs(options, targets, invocation);
   const host = options.host ?? addressOf(config.iface, options.config);
   const hub = new EventHub();
   await using jig = await Jig.start(targets, {
@@ -83,6 +85,7 @@ export async function serve(
 export async function check(options: JigOptions, invocation: Invocation): Promise<number> {
   const { config, targets } = await load(options);
   const port = config.port ?? DEFAULT_JIG_PORT;
+  sayKeptOutputs(options, targets, invocation);
   if (options.format === 'json') {
     const plain = targets.map(({ sequences, ...target }) => ({
       ...target,
@@ -145,6 +148,15 @@ export async function makeSafe(options: JigOptions, invocation: Invocation): Pro
   if (failure) throw failure;
   invocation.diagnostics.say('every line is safe, and let go of');
   return 0;
+}
+
+function sayKeptOutputs(
+  { backend }: JigOptions,
+  targets: readonly TargetPlan[],
+  { diagnostics }: Invocation,
+): void {
+  const remark = backend === 'simulated' ? undefined : keptOutputsRemark(targets);
+  if (remark !== undefined) diagnostics.say(remark);
 }
 
 function partsFor(
