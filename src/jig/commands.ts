@@ -1,11 +1,13 @@
 /** What `sai-jig` is asked to do. */
 
 import { networkInterfaces } from 'node:os';
+import { dirname, resolve } from 'node:path';
 import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { DEFAULT_JIG_PORT } from '../wire/jig.ts';
 import { Admission } from './admission.ts';
+import { AuditFile } from './audit-file.ts';
 import { type Backend, chipOpener } from './chips.ts';
 import { systemClock } from './clock.ts';
 import { type JigConfig, loadJigConfig } from './config.ts';
@@ -14,10 +16,13 @@ import { EventHub } from './event-hub.ts';
 import { HttpServer } from './http-server.ts';
 import { Jig } from './jig.ts';
 import { keptOutputsRemark } from './kept-outputs.ts';
+import { Metrics } from './metrics.ts';
 import { SIMULATED_PEERS } from './peers.ts';
 import { chipText, type LinePlan, planTargets, sequenceAt, type TargetPlan } from './plan.ts';
 import { outletText, type PowerPlan } from './power-plan.ts';
+import { ServiceManager } from './service-manager.ts';
 import type { TargetParts } from './target.ts';
+import { readTls } from './tls-files.ts';
 
 export interface JigOptions {
   /** Path of the config. */
@@ -45,11 +50,20 @@ export async function serve(
   const { config, targets } = await load(options);
   sayKeptOutputs(options, targets, invocation);
   const host = options.host ?? addressOf(config.iface, options.config);
+  const tls = readTls(config, options.config);
   const hub = new EventHub();
+  const metrics = new Metrics();
+  const say = (text: string): void => diagnostics.say(text);
+  using manager = new ServiceManager(invocation.env, say);
+  await using audit =
+    config.auditFile === undefined
+      ? undefined
+      : new AuditFile(resolve(dirname(options.config), config.auditFile), say);
   await using jig = await Jig.start(targets, {
     ...partsFor(options, targets, invocation),
     onEvent: (event) => {
       hub.emit(event);
+      metrics.countEvent(event);
       if (diagnostics.verbosity === 'verbose') diagnostics.detail(JSON.stringify(event));
     },
   });
@@ -60,21 +74,28 @@ export async function serve(
     targets: jig.targets,
     hub,
     admission,
-    say: (text) => diagnostics.say(text),
+    metrics,
+    tls,
+    ...(audit ? { onAudit: (entry) => audit.write(entry) } : {}),
+    say,
     onBug: (error) =>
       diagnostics.fail(
         `this is a bug in sai-rig, please report it: ${error instanceof Error ? error.stack : String(error)}`,
       ),
   });
   const port = await server.listen(host, options.port ?? config.port ?? DEFAULT_JIG_PORT);
-  if (!admission.asksForToken) {
+  if (!admission.asksForToken && tls?.ca === undefined) {
     diagnostics.say('no tokens in the config: whoever reaches this port can drive the lines');
   }
-  const url = `http://${hostInUrl(host)}:${port}/`;
+  const url = `${tls ? 'https' : 'http'}://${hostInUrl(host)}:${port}/`;
   if (options.format === 'json')
     print(`${JSON.stringify({ url, port, targets: targets.map(({ name }) => name) })}\n`);
-  diagnostics.say(`ready on ${url} with ${targets.length === 1 ? '1 target' : `${targets.length} targets`}`);
+  const ready = `ready on ${url} with ${targets.length === 1 ? '1 target' : `${targets.length} targets`}`;
+  diagnostics.say(ready);
+  await manager.ready(ready);
+  manager.watch(() => jig.probe());
   await aborted(stop);
+  await manager.stopping();
   server.stopAccepting();
   // First the lines, then the answers that say so.
   await jig[Symbol.asyncDispose]();
@@ -84,6 +105,7 @@ export async function serve(
 /** Validates the config, and prints what it comes to. */
 export async function check(options: JigOptions, invocation: Invocation): Promise<number> {
   const { config, targets } = await load(options);
+  readTls(config, options.config);
   const port = config.port ?? DEFAULT_JIG_PORT;
   sayKeptOutputs(options, targets, invocation);
   if (options.format === 'json') {

@@ -14,7 +14,7 @@ const Name = v.pipe(
 );
 
 /** First URL elements that are the API's own. */
-const RESERVED = ['targets', 'events', 'healthz'];
+const RESERVED = ['targets', 'events', 'healthz', 'metrics'];
 const TargetName = v.pipe(
   Name,
   v.check((name) => !RESERVED.includes(name), `expected a name other than ${RESERVED.join(', ')}`),
@@ -198,6 +198,8 @@ const Target = v.strictObject({
 });
 export type Target = v.InferOutput<typeof Target>;
 
+const FileName = v.pipe(v.string(), v.minLength(1, 'expected a file'));
+
 /** Sai's `/etc/sai/jig/conf`, and ours: `conf/jig.example.json`. */
 export const JigConfig = v.strictObject({
   /** For editors: where the JSON Schema of this file is. */
@@ -213,6 +215,12 @@ export const JigConfig = v.strictObject({
       v.minLength(1, 'expected at least one token'),
     ),
   ),
+  /** Files in PEM, from the config's own folder; with `clientCa` clients have to show a certificate that it signed. */
+  tls: v.exactOptional(
+    v.strictObject({ cert: FileName, key: FileName, clientCa: v.exactOptional(FileName) }),
+  ),
+  /** Where it is written who asked for what; nowhere when left out. */
+  auditFile: v.exactOptional(FileName),
   targets: v.array(Target),
 });
 export type JigConfig = v.InferOutput<typeof JigConfig>;

@@ -20,6 +20,11 @@ export class Jig implements AsyncDisposable {
     this.targets = new Map(targets.map((target) => [target.plan.name, target]));
   }
 
+  /** Resolves once every chip has said something. */
+  async probe(): Promise<void> {
+    await Promise.all([...this.targets.values()].map((target) => target.probe()));
+  }
+
   /** The power of each target to its safe value; tried for all. Resolves with why it is not so. */
   async makePowerSafe(): Promise<RigError[]> {
     const outcomes = await Promise.allSettled([...this.targets.values()].map((each) => each.makePowerSafe()));

@@ -103,6 +103,14 @@ export class TargetLines implements AsyncDisposable {
     if (failures.length > 0) throw failures[0];
   }
 
+  /** Resolves once each chip has answered, be it with a failure. */
+  async probe(): Promise<void> {
+    const asked = byChip([...this.#lines.values()].map(({ plan }) => plan)).flatMap(([first]) =>
+      first ? [this.line(first.name).read()] : [],
+    );
+    await Promise.allSettled(asked);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end.abort();
     for (const line of this.#lines.values()) line.forget();

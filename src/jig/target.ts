@@ -97,6 +97,11 @@ export class Target implements AsyncDisposable {
     await this.#keeper.take();
   }
 
+  /** Resolves once its chips have said something, be it that they have gone. */
+  async probe(): Promise<void> {
+    await this.#keeper.held?.probe();
+  }
+
   /** Its power to the safe value, if it has one. @throws {JigError} when that cannot be had */
   async makePowerSafe(): Promise<void> {
     await this.#turns.take(this.#stop.signal);
@@ -271,7 +276,15 @@ export class Target implements AsyncDisposable {
       trace,
     } as const;
     this.#last = report;
-    this.#parts.onEvent({ event: 'ended', atMs: Date.now(), ...about, outcome, ...error, durationMs });
+    this.#parts.onEvent({
+      event: 'ended',
+      atMs: Date.now(),
+      ...about,
+      outcome,
+      ...error,
+      durationMs,
+      latestMs: report.latestMs,
+    });
     if (failure) throw failure;
     return report;
   }

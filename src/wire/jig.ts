@@ -109,6 +109,8 @@ export const JigEvent = v.variant('event', [
     outcome: RunReport.entries.outcome,
     error: v.exactOptional(v.string()),
     durationMs: v.number(),
+    /** Longest delay of a step behind its plan. */
+    latestMs: v.number(),
   }),
   v.object({ event: v.literal('unavailable'), ...At, reason: v.string() }),
   v.object({ event: v.literal('available'), ...At }),

@@ -93,7 +93,7 @@ describe('the jig config', () => {
   test('that is shipped as an example shows every key', async () => {
     const path = packageFile('conf/jig.example.json');
     const targets = planTargets(await loadJigConfig(path), path);
-    expect(targets.map(({ name }) => name)).toEqual(['esp32-1', 'uno-1']);
+    expect(targets.map(({ name }) => name)).toEqual(['esp32-1', 'pump-1', 'uno-1']);
     const text = readFileSync(path, 'utf8');
     const keys = [
       'schema port iface tokens targets name description requireFence gpios sequences chip_index chip_idx',
@@ -101,7 +101,8 @@ describe('the jig config', () => {
       .concat(
         'chip offset line wire safe activeLow drive bias direction seq gpio_name value pulse for wait_for edge',
       )
-      .concat('within repeat call')
+      .concat('within repeat call set maxActive interlocks tls cert key clientCa auditFile')
+      .concat('power kind url relay user password minOff minInterval http method headers body expect')
       .flatMap((words) => words.split(' '));
     expect(keys.filter((key) => !text.includes(`"${key}"`))).toEqual([]);
   });
@@ -284,7 +285,7 @@ describe('the jig config', () => {
     [
       'a target that the API hides',
       { schema: 'sai-jig', targets: [target('targets')] },
-      'jig.json: targets.0.name: expected a name other than targets, events, healthz, got "targets"',
+      'jig.json: targets.0.name: expected a name other than targets, events, healthz, metrics, got "targets"',
     ],
     [
       'a name that is a path',
