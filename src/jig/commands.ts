@@ -11,6 +11,7 @@ import { AuditFile } from './audit-file.ts';
 import { type Backend, chipOpener } from './chips.ts';
 import { systemClock } from './clock.ts';
 import { type JigConfig, loadJigConfig } from './config.ts';
+import { declaredChipOpener } from './declared-chips.ts';
 import { timingDiagram, timingEntries } from './diagram.ts';
 import { EventHub } from './event-hub.ts';
 import { HttpServer } from './http-server.ts';
@@ -186,8 +187,9 @@ function partsFor(
   targets: readonly TargetPlan[],
   { diagnostics }: Invocation,
 ): TargetParts {
+  const openChip = chipOpener(backend, targets);
   return {
-    openChip: chipOpener(backend, targets),
+    openChip: backend === 'simulated' ? openChip : declaredChipOpener(openChip),
     clock: systemClock,
     onEvent: () => {},
     say: (text) => diagnostics.say(text),

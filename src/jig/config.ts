@@ -198,6 +198,30 @@ const Target = v.strictObject({
 });
 export type Target = v.InferOutput<typeof Target>;
 
+/** Chips that are not the kernel's, by the name that a line's `chip` says. */
+const DeclaredChip = v.variant('kind', [
+  /** Lines `dtr` and `rts` of a tty. */
+  v.strictObject({
+    kind: v.literal('modem'),
+    tty: v.pipe(v.string(), v.regex(/^\//, "expected a tty's path, beginning with /")),
+  }),
+  v.strictObject({
+    kind: v.literal('command'),
+    /** Longest time for one command. */
+    within: v.exactOptional(Duration),
+    lines: v.record(
+      Name,
+      v.strictObject({
+        high: Argv,
+        low: Argv,
+        /** Lets go of the line; also run when the jig does. */
+        release: v.exactOptional(Argv),
+      }),
+    ),
+  }),
+]);
+export type DeclaredChip = v.InferOutput<typeof DeclaredChip>;
+
 const FileName = v.pipe(v.string(), v.minLength(1, 'expected a file'));
 
 /** Sai's `/etc/sai/jig/conf`, and ours: `conf/jig.example.json`. */
@@ -221,6 +245,7 @@ export const JigConfig = v.strictObject({
   ),
   /** Where it is written who asked for what; nowhere when left out. */
   auditFile: v.exactOptional(FileName),
+  chips: v.exactOptional(v.record(Name, DeclaredChip)),
   targets: v.array(Target),
 });
 export type JigConfig = v.InferOutput<typeof JigConfig>;

@@ -13,7 +13,9 @@ export function keptOutputsRemark(
 ): string | undefined {
   const lines = targets.flatMap((target) => target.lines);
   const isAny = lines.some(
-    ({ chip, output }) => output && (chip.kind !== 'path' || chip.path.startsWith('/dev/')),
+    ({ chip, output }) =>
+      output &&
+      (chip.kind === 'path' ? chip.path.startsWith('/dev/') : chip.kind === 'number' || chip.kind === 'name'),
   );
   const keeping = isAny ? keepingDrivers(modules) : [];
   if (keeping.length === 0) return undefined;

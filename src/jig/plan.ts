@@ -3,7 +3,8 @@
 import { dirname, resolve } from 'node:path';
 import { RigError } from '../base/errors.ts';
 import { didYouMean } from '../base/validate.ts';
-import { type Gpio, type JigConfig, milliseconds, type Target } from './config.ts';
+import type { CommandLine } from './command-chip.ts';
+import { type DeclaredChip, type Gpio, type JigConfig, milliseconds, type Target } from './config.ts';
 import type { Bias, DriveMode } from './gpio.ts';
 import { type PowerPlan, planPower } from './power-plan.ts';
 import { compileSequence, type SequencePlan } from './sequence.ts';
@@ -17,7 +18,17 @@ export type OutputValue = LineValue | 'released';
 export type ChipId =
   | { readonly kind: 'number'; readonly number: number }
   | { readonly kind: 'name'; readonly name: string }
-  | { readonly kind: 'path'; readonly path: string };
+  | { readonly kind: 'path'; readonly path: string }
+  | { readonly kind: 'modem'; readonly name: string; readonly tty: string }
+  | {
+      readonly kind: 'command';
+      readonly name: string;
+      readonly lines: readonly CommandLine[];
+      readonly withinMs: number;
+    };
+
+/** A relay board answers at once, a program behind a network in seconds. */
+const DEFAULT_COMMAND_MS = 5000;
 
 export interface LinePlan {
   readonly name: string;
@@ -59,7 +70,7 @@ export function planTargets(config: JigConfig, file: string): TargetPlan[] {
     `${file}: targets`,
   );
   const targets = config.targets.map((target, index) =>
-    planTarget(target, `${file}: targets.${index}`, file),
+    planTarget(target, `${file}: targets.${index}`, { file, chips: config.chips ?? {} }),
   );
   requireOwnWires(targets, file);
   return targets;
@@ -68,10 +79,16 @@ export function planTargets(config: JigConfig, file: string): TargetPlan[] {
 /** As people and messages name a chip. */
 export function chipText(chip: ChipId): string {
   if (chip.kind === 'number') return `chip ${chip.number}`;
-  return chip.kind === 'name' ? `chip ${chip.name}` : chip.path;
+  return chip.kind === 'path' ? chip.path : `chip ${chip.name}`;
 }
 
-function planTarget(target: Target, where: string, file: string): TargetPlan {
+/** What the lines of a config have in common. */
+interface Source {
+  readonly file: string;
+  readonly chips: Readonly<Record<string, DeclaredChip>>;
+}
+
+function planTarget(target: Target, where: string, source: Source): TargetPlan {
   requireOwnNames(
     target.gpios.map(({ name }) => name),
     `${where}.gpios`,
@@ -80,7 +97,7 @@ function planTarget(target: Target, where: string, file: string): TargetPlan {
     target.sequences.map(({ name }) => name),
     `${where}.sequences`,
   );
-  const lines = target.gpios.map((gpio, index) => planLine(gpio, `${where}.gpios.${index}`, file));
+  const lines = target.gpios.map((gpio, index) => planLine(gpio, `${where}.gpios.${index}`, source));
   const power = target.power && planPower(target.power);
   const context = { lines, power, sequences: target.sequences, where: `${where}.sequences` };
   return {
@@ -93,7 +110,7 @@ function planTarget(target: Target, where: string, file: string): TargetPlan {
   };
 }
 
-function planLine(gpio: Gpio, where: string, file: string): LinePlan {
+function planLine(gpio: Gpio, where: string, source: Source): LinePlan {
   const isInput = gpio.direction === 'in';
   for (const key of ['safe', 'drive', 'maxActive'] as const) {
     if (isInput && gpio[key] !== undefined)
@@ -101,7 +118,7 @@ function planLine(gpio: Gpio, where: string, file: string): LinePlan {
   }
   return {
     name: gpio.name,
-    chip: chipOf(gpio, where, file),
+    chip: chipOf(gpio, where, source),
     at: lineOf(gpio, where),
     wire: gpio.wire,
     activeLow: gpio.activeLow ?? false,
@@ -154,7 +171,7 @@ function safeOf({ safe = 0 }: Gpio): OutputValue {
   return safe === 1 ? 'active' : 'inactive';
 }
 
-function chipOf(gpio: Gpio, where: string, file: string): ChipId {
+function chipOf(gpio: Gpio, where: string, { file, chips }: Source): ChipId {
   const given = (['chip', 'chip_index', 'chip_idx'] as const).filter((key) => gpio[key] !== undefined);
   if (given.length !== 1) {
     const found = given.length === 0 ? 'neither' : given.join(' and ');
@@ -163,8 +180,22 @@ function chipOf(gpio: Gpio, where: string, file: string): ChipId {
   const number = gpio.chip_index ?? gpio.chip_idx;
   if (number !== undefined) return { kind: 'number', number };
   const name = gpio.chip ?? '';
+  const declared = Object.hasOwn(chips, name) ? chips[name] : undefined;
+  if (declared) return declaredChip(name, declared);
   // From the config's own folder: whoever moves one moves the other.
   return name.includes('/') ? { kind: 'path', path: resolve(dirname(file), name) } : { kind: 'name', name };
+}
+
+function declaredChip(name: string, chip: DeclaredChip): ChipId {
+  if (chip.kind === 'modem') return { kind: 'modem', name, tty: chip.tty };
+  const lines = Object.entries(chip.lines).map(([line, { high, low, release }]) => ({
+    name: line,
+    high,
+    low,
+    release,
+  }));
+  const withinMs = chip.within === undefined ? DEFAULT_COMMAND_MS : milliseconds(chip.within);
+  return { kind: 'command', name, lines, withinMs };
 }
 
 function lineOf(gpio: Gpio, where: string): number | string {
