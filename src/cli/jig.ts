@@ -154,10 +154,19 @@ function targetOf(
   );
 }
 
-function statusText({ name, state, reason, sequence, queued, sequences, lines }: TargetStatus): string {
+function statusText({
+  name,
+  state,
+  reason,
+  sequence,
+  queued,
+  sequences,
+  lines,
+  power,
+}: TargetStatus): string {
   const doing = [state, sequence, reason, queued > 0 ? `${queued} waiting` : undefined].filter(Boolean);
   const values = lines.map((line) => `${line.name}${line.value === undefined ? '' : `=${line.value}`}`);
-  return `${name}: ${doing.join(', ')}\n  sequences: ${sequences.join(', ')}\n  lines: ${values.join(', ')}\n`;
+  return `${name}: ${doing.join(', ')}\n  sequences: ${sequences.join(', ')}\n  lines: ${values.join(', ')}\n${power === undefined ? '' : `  power: ${power}\n`}`;
 }
 
 function eventText(event: JigEvent): string {

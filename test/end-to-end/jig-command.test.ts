@@ -149,7 +149,7 @@ describe('sai-jig', () => {
     const json = await saiJig('--config', EXAMPLE, '--check', '--json');
     expect(JSON.parse(json.stdout)).toMatchObject({
       port: 44_000,
-      targets: [{ name: 'esp32-1' }, { name: 'pump-1' }, { name: 'uno-1' }],
+      targets: [{ name: 'esp32-1' }, { name: 'pump-1' }, { name: 'esp32-2' }, { name: 'uno-1' }],
     });
   });
 
@@ -189,7 +189,7 @@ describe('sai-jig', () => {
     });
     const played = await saiJig('--config', original, '--backend', 'simulated', 'run', 'linkit-7697-1/go');
     expect(played).toMatchObject({ status: 0, stdout: '' });
-    expect(jig.stderr).toMatch(/^sai-jig: ready on http:\/\/127\.0\.0\.1:\d+\/ with 3 targets\n$/);
+    expect(jig.stderr).toMatch(/^sai-jig: ready on http:\/\/127\.0\.0\.1:\d+\/ with 4 targets\n$/);
   });
 
   test('plays one sequence without the daemon, and makes lines safe', async () => {

@@ -63,7 +63,8 @@ describe('a plug', () => {
     await plug.stop();
     const jig = await RunningJig.start(folder, config(tasmota(plug)));
     const reason = `${plug.url}/cm: connect ECONNREFUSED 127.0.0.1:${plug.port}; is it on, and does the network reach it?`;
-    expect(jig.stderr).toContain(`sai-jig: cannot make its power safe: dut: ${reason}\n`);
+    const remark = `sai-jig: cannot make its power safe: dut: ${reason}\n`;
+    await until(() => jig.stderr.includes(remark), 'it says so');
     expect(await jig.ask('/dut/on')).toEqual({
       count: 1,
       status: 503,

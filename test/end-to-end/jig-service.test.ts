@@ -5,6 +5,7 @@ import { request } from 'node:https';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { WebSocket } from 'ws';
 import { samplesIn } from '../peers/exposition.ts';
 import { needsProgram } from '../peers/needs.ts';
 import { RunningJig } from '../peers/running-jig.ts';
@@ -227,7 +228,7 @@ describe('TLS', () => {
     const folder = tempFolder();
     certificate(folder, 'server');
     const jig = await start(folder, { tls: { cert: 'server.pem', key: 'server.key' } });
-    expect(jig.stderr).toContain(`ready on https://127.0.0.1:${jig.port}/`);
+    await until(() => jig.stderr.includes(`ready on https://127.0.0.1:${jig.port}/`), 'it is ready');
     expect(jig.stderr).toContain('no tokens in the config');
     const plain = connect(jig.port, '127.0.0.1');
     plain.on('error', () => {}); // hung up on
@@ -240,7 +241,16 @@ describe('TLS', () => {
     const sai = join(ROOT, 'bin/sai');
     expect(await runCommand(sai, ['jig', 'run', 'reset'], trusting)).toMatchObject({ status: 0 });
     expect(await runCommand(sai, ['jig', 'run', 'reset'], run)).toMatchObject({ status: 69 });
+    const watcher = new WebSocket(`wss://127.0.0.1:${jig.port}/events`, {
+      ca: readFileSync(join(folder, 'server.pem')),
+    });
+    await once(watcher, 'open');
+    const event = once(watcher, 'message') as Promise<[Buffer]>;
+    expect(await askOverTls(folder, jig.port, '/dut/reset')).toBe(200);
+    expect(JSON.parse((await event)[0].toString())).toMatchObject({ event: 'started', target: 'dut' });
+    const closed = once(watcher, 'close');
     expect(await jig.stop('SIGTERM')).toBe(143);
+    await closed;
   });
 
   test('with clientCa serves only those whose certificate it signed, whom the audit names', async (context) => {
@@ -250,6 +260,7 @@ describe('TLS', () => {
     certificate(folder, 'alice', 'lab');
     const tls = { cert: 'server.pem', key: 'server.key', clientCa: 'lab.pem' };
     const jig = await start(folder, { tls, auditFile: 'audit' });
+    await until(() => jig.stderr.includes('ready on'), 'it is ready');
     expect(jig.stderr).not.toContain('no tokens');
     expect(await askOverTls(folder, jig.port, '/dut/reset')).toMatch(/CERTIFICATE_REQUIRED|ECONNRESET/);
     expect(await askOverTls(folder, jig.port, '/dut/reset', 'stranger')).toMatch(/UNKNOWN_CA|ECONNRESET/);

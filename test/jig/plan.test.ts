@@ -39,6 +39,11 @@ function withPower(power: object): object {
   return { schema: 'sai-jig', targets: [{ name: 'dut', gpios: [], power, sequences: [] }] };
 }
 
+function withChip(chip: object, gpio: object): object {
+  const gpios = [{ name: 'reset', chip: 'mine', line: 'k1', ...gpio }];
+  return { schema: 'sai-jig', chips: { mine: chip }, targets: [{ name: 'dut', gpios, sequences: [] }] };
+}
+
 /** Two outputs, each with `more`, and an input. */
 function withInterlock(names: string[], more: object = {}): object {
   const gpios = [{ ...RESET, ...more }, { name: 'boot', chip_index: 0, offset: 18, ...more }, LED];
@@ -93,7 +98,7 @@ describe('the jig config', () => {
   test('that is shipped as an example shows every key', async () => {
     const path = packageFile('conf/jig.example.json');
     const targets = planTargets(await loadJigConfig(path), path);
-    expect(targets.map(({ name }) => name)).toEqual(['esp32-1', 'pump-1', 'uno-1']);
+    expect(targets.map(({ name }) => name)).toEqual(['esp32-1', 'pump-1', 'esp32-2', 'uno-1']);
     const text = readFileSync(path, 'utf8');
     const keys = [
       'schema port iface tokens targets name description requireFence gpios sequences chip_index chip_idx',
@@ -102,7 +107,9 @@ describe('the jig config', () => {
         'chip offset line wire safe activeLow drive bias direction seq gpio_name value pulse for wait_for edge',
       )
       .concat('within repeat call set maxActive interlocks tls cert key clientCa auditFile')
-      .concat('power kind url relay user password minOff minInterval http method headers body expect')
+      .concat(
+        'power kind url relay user password minOff minInterval http method headers body expect chips tty high low release',
+      )
       .flatMap((words) => words.split(' '));
     expect(keys.filter((key) => !text.includes(`"${key}"`))).toEqual([]);
   });
@@ -260,6 +267,21 @@ describe('the jig config', () => {
       'a server with a password in its address',
       withSteps({ http: 'http://me:secret@rig/' }),
       `${GO}: http: expected http://HOST or https://HOST, without a user, got "http://me:secret@rig/"`,
+    ],
+    [
+      'a chip of no kind that there is',
+      withChip({ kind: 'i2c' }, {}),
+      'jig.json: chips.mine.kind: expected ("modem" | "command"), got "i2c"',
+    ],
+    [
+      'a tty that is no path',
+      withChip({ kind: 'modem', tty: 'ttyUSB0' }, {}),
+      'jig.json: chips.mine.tty: expected a tty\'s path, beginning with /, got "ttyUSB0"',
+    ],
+    [
+      'a line of commands without one',
+      withChip({ kind: 'command', lines: { k1: { high: ['x'] } } }, {}),
+      'jig.json: chips.mine.lines.k1.low: expected a value, got nothing',
     ],
     ['a set of no line', withSteps({ set: {} }), `${GO}: set: expected at least one line, got {}`],
     [

@@ -1,8 +1,9 @@
+import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from '../../src/base/validate.ts';
 import { systemClock } from '../../src/jig/clock.ts';
 import { JigConfig } from '../../src/jig/config.ts';
-import { type ChipId, planTargets } from '../../src/jig/plan.ts';
+import { type ChipId, type OutputValue, planTargets } from '../../src/jig/plan.ts';
 import { SimulatedChip } from '../../src/jig/simulated-chip.ts';
 import { type RunRequest, Target } from '../../src/jig/target.ts';
 import { TargetLines } from '../../src/jig/target-lines.ts';
@@ -249,4 +250,72 @@ describe('a line with maxActive', () => {
     await until(() => wires.levelAt(0) === 0, 'it is safe');
     expect(remarks).toEqual(['dut: forward cannot be made safe: EIO; trying again']);
   });
+});
+
+test('whatever lines are told, interlocked ones are never active together on the wires', async () => {
+  const names = ['a', 'b', 'c', 'd'];
+  const place = (at: number): { chip: number; offset: number } => ({ chip: at % 2, offset: at >> 1 });
+  const group = fc.uniqueArray(fc.constantFrom(...names), { minLength: 2 });
+  const values = fc.dictionary(fc.constantFrom(...names), fc.constantFrom('active', 'inactive', 'released'), {
+    minKeys: 1,
+  });
+  const acts = fc.array(fc.oneof({ weight: 4, arbitrary: values }, fc.constant('safe')), { maxLength: 20 });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(group, { minLength: 1, maxLength: 3 }),
+      fc.option(fc.constantFrom(...names)),
+      fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }),
+      acts,
+      async (interlocks, safeActive, low, told) => {
+        const chips = [0, 1].map((index) => new SimulatedChip(`chip ${index}`, ['', '']));
+        const gpios = names.map((name, at) => {
+          const { chip, offset } = place(at);
+          return {
+            name,
+            chip_index: chip,
+            offset,
+            ...(low[at] ? { activeLow: true, bias: 'pull-up' } : {}),
+            safe: name === safeActive ? 1 : 0,
+          };
+        });
+        const config = { schema: 'sai-jig', targets: [{ name: 'dut', gpios, interlocks, sequences: [] }] };
+        const [plan] = planTargets(parse(JigConfig, config, 'jig.json'), 'jig.json');
+        if (!plan) throw new Error('expected a target');
+        await using lines = await TargetLines.take(plan, {
+          openChip: (chip) =>
+            (chip.kind === 'number' && chips[chip.number]?.open()) as ReturnType<SimulatedChip['open']>,
+          clock: systemClock,
+          onOverdue: () => {},
+          say: () => {},
+        });
+        // What is let go of is inactive by its resistor.
+        const isActive = (name: string): boolean => {
+          const at = names.indexOf(name);
+          const { chip, offset } = place(at);
+          return (chips[chip]?.levelAt(offset) === 1) !== low[at];
+        };
+        const clashes: string[] = [];
+        const look = (): void => {
+          for (const each of interlocks) {
+            const active = each.filter(isActive);
+            if (active.length > 1) clashes.push(active.join('+'));
+          }
+        };
+        for (const chip of chips) chip.onChange(look);
+        for (const act of told) {
+          const before = names.map((name) => lines.line(name).value);
+          const all = typeof act === 'string' ? [] : Object.entries(act);
+          try {
+            if (typeof act === 'string') await lines.makeSafe();
+            else await lines.drive(new Map(all as [string, OutputValue][]));
+          } catch (error) {
+            expect(error).toMatchObject({ code: 'interlocked' });
+            expect(names.map((name) => lines.line(name).value)).toEqual(before);
+          }
+          look();
+        }
+        expect(clashes).toEqual([]);
+      },
+    ),
+  );
 });
