@@ -166,7 +166,14 @@ export async function runOnce(name: string, options: JigOptions, invocation: Inv
 /** Every line to its safe value, and let go of. */
 export async function makeSafe(options: JigOptions, invocation: Invocation): Promise<number> {
   const { targets } = await load(options);
-  await using jig = await Jig.start(targets, partsFor(options, targets, invocation));
+  const parts = partsFor(options, targets, invocation);
+  await using jig = await Jig.start(targets, parts).catch(async (error: unknown) => {
+    // Whoever has the lines has the power, too; but a chip that is away takes no plug along.
+    const isTheirs = error instanceof RigError && error.blame === 'busy';
+    const failures = isTheirs ? [] : await Jig.makePowerSafe(targets, parts);
+    for (const { message } of failures) invocation.diagnostics.say(message);
+    throw error;
+  });
   const [failure] = await jig.makePowerSafe();
   if (failure) throw failure;
   invocation.diagnostics.say('every line is safe, and let go of');

@@ -25,6 +25,11 @@ export class Jig implements AsyncDisposable {
     await Promise.all([...this.targets.values()].map((target) => target.probe()));
   }
 
+  /** The same for targets whose lines cannot be had. */
+  static async makePowerSafe(plans: readonly TargetPlan[], parts: TargetParts): Promise<RigError[]> {
+    return await new Jig(plans.map((plan) => new Target(plan, parts))).makePowerSafe();
+  }
+
   /** The power of each target to its safe value; tried for all. Resolves with why it is not so. */
   async makePowerSafe(): Promise<RigError[]> {
     const outcomes = await Promise.allSettled([...this.targets.values()].map((each) => each.makePowerSafe()));

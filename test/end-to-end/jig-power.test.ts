@@ -1,6 +1,7 @@
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { RecordingBoard } from '../peers/recording-board.ts';
 import { RunningJig } from '../peers/running-jig.ts';
 import { type Outcome, ROOT, runCommand } from '../peers/running-lab.ts';
 import { answering, dying, hanging, obedient, ScriptedPlug } from '../peers/scripted-plug.ts';
@@ -116,6 +117,29 @@ describe('a plug', () => {
     const seen = until(() => plug.isOn, 'it is on');
     await jig.ask('/dut/hold?on-disconnect=abort', { hangUp: seen });
     await until(() => !plug.isOn, 'it is off');
+  });
+
+  test('is made safe by sai-jig --safe also when a chip is away, and is not while a jig has the lines', async () => {
+    const folder = tempFolder();
+    const plug = await ScriptedPlug.start();
+    const chip = join(folder, 'dut.chip');
+    const target = {
+      name: 'dut',
+      gpios: [{ name: 'reset', chip, line: 'reset' }],
+      power: tasmota(plug),
+      sequences: [{ name: 'on', seq: [{ power: 'on' }] }],
+    };
+    const file = join(folder, 'jig.json');
+    const away = { schema: 'sai-jig', iface: '127.0.0.1', port: 0, targets: [target] };
+    writeFileSync(file, JSON.stringify(away));
+    expect(await saiJig('--config', file, '--safe')).toMatchObject({ status: 69 });
+    expect(plug.switched).toEqual(['off']);
+    const board = new RecordingBoard(['reset'], []);
+    await using _server = await board.serve(chip);
+    const jig = await RunningJig.startWith('--config', file);
+    expect((await jig.ask('/dut/on')).status).toBe(200);
+    expect(await saiJig('--config', file, '--safe')).toMatchObject({ status: 75 });
+    expect(plug.isOn).toBe(true);
   });
 
   test('is kept as it is where the config says so', async () => {
