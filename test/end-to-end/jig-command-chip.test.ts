@@ -33,7 +33,7 @@ function bench(): Bench {
     chips: {
       relays: {
         kind: 'command',
-        within: '300ms',
+        within: '3s',
         lines: Object.fromEntries(names.map((name) => [name, line(name)])),
       },
     },

@@ -227,7 +227,7 @@ describe('sai-jig', () => {
     const { stdout } = await saiJig('--config', file, '--dry-run', 'dut/reset');
     expect(stdout).toContain('\n   5  -      reset back to -\n');
     const sequences = [{ name: 'hold', seq: [{ gpio_name: 'reset', value: 1 }] }];
-    const held = { name: 'dut', gpios: [{ name: 'reset', ...gpio, maxActive: '50ms' }], sequences };
+    const held = { name: 'dut', gpios: [{ name: 'reset', ...gpio, maxActive: '1s' }], sequences };
     const jig = await RunningJig.start(folder, { targets: [held] });
     expect((await jig.ask('/dut/hold')).status).toBe(200);
     await until(() => board.lines.history.length === 3, 'it has been active for too long');

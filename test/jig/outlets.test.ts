@@ -74,19 +74,22 @@ describe('a Tasmota plug', () => {
   });
 
   test.each([
-    ['hangs', hanging, 'expected an answer within 50 ms, got none'],
-    ['goes away in its answer', dying, 'hung up before its answer was whole'],
-  ])('that %s is unavailable, which says what to look at and no password', async (_what, behaviour, text) => {
-    const plug = await ScriptedPlug.start();
-    plug.behaviour = behaviour;
-    const login = { user: 'admin', password: 'secret' };
-    const failure = await turn(plugAt(plug.url, { withinMs: 50, login }), 'on');
-    expect(failure).toMatchObject({
-      code: 'peer-unavailable',
-      blame: 'unavailable',
-      message: `${plug.url}/cm: ${text}; is it on, and does the network reach it?`,
-    });
-  });
+    ['hangs', hanging, 50, 'expected an answer within 50 ms, got none'],
+    ['goes away in its answer', dying, 5000, 'hung up before its answer was whole'],
+  ])(
+    'that %s is unavailable, which says what to look at and no password',
+    async (_what, behaviour, withinMs, text) => {
+      const plug = await ScriptedPlug.start();
+      plug.behaviour = behaviour;
+      const login = { user: 'admin', password: 'secret' };
+      const failure = await turn(plugAt(plug.url, { withinMs, login }), 'on');
+      expect(failure).toMatchObject({
+        code: 'peer-unavailable',
+        blame: 'unavailable',
+        message: `${plug.url}/cm: ${text}; is it on, and does the network reach it?`,
+      });
+    },
+  );
 
   test('that is not there is unavailable', async () => {
     const plug = await ScriptedPlug.start();
