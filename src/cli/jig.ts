@@ -154,10 +154,19 @@ function targetOf(
   );
 }
 
-function statusText({ name, state, reason, sequence, queued, sequences, lines }: TargetStatus): string {
+function statusText({
+  name,
+  state,
+  reason,
+  sequence,
+  queued,
+  sequences,
+  lines,
+  power,
+}: TargetStatus): string {
   const doing = [state, sequence, reason, queued > 0 ? `${queued} waiting` : undefined].filter(Boolean);
   const values = lines.map((line) => `${line.name}${line.value === undefined ? '' : `=${line.value}`}`);
-  return `${name}: ${doing.join(', ')}\n  sequences: ${sequences.join(', ')}\n  lines: ${values.join(', ')}\n`;
+  return `${name}: ${doing.join(', ')}\n  sequences: ${sequences.join(', ')}\n  lines: ${values.join(', ')}\n${power === undefined ? '' : `  power: ${power}\n`}`;
 }
 
 function eventText(event: JigEvent): string {
@@ -175,5 +184,7 @@ function eventText(event: JigEvent): string {
       return `${time} ${event.target} unavailable: ${event.reason}\n`;
     case 'available':
       return `${time} ${event.target} available\n`;
+    case 'overdue':
+      return `${time} ${event.target} ${event.line} was active for ${formatDuration(event.maxActiveMs)}, its longest time\n`;
   }
 }

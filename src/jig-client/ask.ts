@@ -28,6 +28,10 @@ const BLAME: Readonly<Record<JigErrorCode, Blame>> = {
   'line-unavailable': 'unavailable',
   stopping: 'unavailable',
   'not-in-time': 'verdict',
+  interlocked: 'config',
+  'active-too-long': 'config',
+  'peer-unavailable': 'unavailable',
+  'peer-answer': 'protocol',
 };
 
 /** For jigs that say nothing but a status, as Sai's does. */

@@ -1,20 +1,29 @@
 /** What `sai-jig` is asked to do. */
 
 import { networkInterfaces } from 'node:os';
+import { dirname, resolve } from 'node:path';
 import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { DEFAULT_JIG_PORT } from '../wire/jig.ts';
 import { Admission } from './admission.ts';
+import { AuditFile } from './audit-file.ts';
 import { type Backend, chipOpener } from './chips.ts';
 import { systemClock } from './clock.ts';
 import { type JigConfig, loadJigConfig } from './config.ts';
+import { declaredChipOpener } from './declared-chips.ts';
 import { timingDiagram, timingEntries } from './diagram.ts';
 import { EventHub } from './event-hub.ts';
 import { HttpServer } from './http-server.ts';
 import { Jig } from './jig.ts';
+import { keptOutputsRemark } from './kept-outputs.ts';
+import { Metrics } from './metrics.ts';
+import { SIMULATED_PEERS } from './peers.ts';
 import { chipText, type LinePlan, planTargets, sequenceAt, type TargetPlan } from './plan.ts';
+import { outletText, type PowerPlan } from './power-plan.ts';
+import { ServiceManager } from './service-manager.ts';
 import type { TargetParts } from './target.ts';
+import { readTls } from './tls-files.ts';
 
 export interface JigOptions {
   /** Path of the config. */
@@ -40,35 +49,54 @@ export async function serve(
 ): Promise<number> {
   const { diagnostics, print, stop } = invocation;
   const { config, targets } = await load(options);
+  sayKeptOutputs(options, targets, invocation);
   const host = options.host ?? addressOf(config.iface, options.config);
+  const tls = readTls(config, options.config);
   const hub = new EventHub();
+  const metrics = new Metrics();
+  const say = (text: string): void => diagnostics.say(text);
+  using manager = new ServiceManager(invocation.env, say);
+  await using audit =
+    config.auditFile === undefined
+      ? undefined
+      : new AuditFile(resolve(dirname(options.config), config.auditFile), say);
   await using jig = await Jig.start(targets, {
     ...partsFor(options, targets, invocation),
     onEvent: (event) => {
       hub.emit(event);
+      metrics.countEvent(event);
       if (diagnostics.verbosity === 'verbose') diagnostics.detail(JSON.stringify(event));
     },
   });
+  for (const { message } of await jig.makePowerSafe())
+    diagnostics.say(`cannot make its power safe: ${message}`);
   const admission = new Admission(config.tokens);
   await using server = new HttpServer({
     targets: jig.targets,
     hub,
     admission,
-    say: (text) => diagnostics.say(text),
+    metrics,
+    tls,
+    ...(audit ? { onAudit: (entry) => audit.write(entry) } : {}),
+    say,
     onBug: (error) =>
       diagnostics.fail(
         `this is a bug in sai-rig, please report it: ${error instanceof Error ? error.stack : String(error)}`,
       ),
   });
   const port = await server.listen(host, options.port ?? config.port ?? DEFAULT_JIG_PORT);
-  if (!admission.asksForToken) {
+  if (!admission.asksForToken && tls?.ca === undefined) {
     diagnostics.say('no tokens in the config: whoever reaches this port can drive the lines');
   }
-  const url = `http://${hostInUrl(host)}:${port}/`;
+  const url = `${tls ? 'https' : 'http'}://${hostInUrl(host)}:${port}/`;
   if (options.format === 'json')
     print(`${JSON.stringify({ url, port, targets: targets.map(({ name }) => name) })}\n`);
-  diagnostics.say(`ready on ${url} with ${targets.length === 1 ? '1 target' : `${targets.length} targets`}`);
+  const ready = `ready on ${url} with ${targets.length === 1 ? '1 target' : `${targets.length} targets`}`;
+  diagnostics.say(ready);
+  await manager.ready(ready);
+  manager.watch(() => jig.probe());
   await aborted(stop);
+  await manager.stopping();
   server.stopAccepting();
   // First the lines, then the answers that say so.
   await jig[Symbol.asyncDispose]();
@@ -78,18 +106,25 @@ export async function serve(
 /** Validates the config, and prints what it comes to. */
 export async function check(options: JigOptions, invocation: Invocation): Promise<number> {
   const { config, targets } = await load(options);
+  readTls(config, options.config);
   const port = config.port ?? DEFAULT_JIG_PORT;
+  sayKeptOutputs(options, targets, invocation);
   if (options.format === 'json') {
     const plain = targets.map(({ sequences, ...target }) => ({
       ...target,
       sequences: Object.fromEntries(sequences),
     }));
-    invocation.print(`${JSON.stringify({ port, targets: plain })}\n`);
+    // Logins are nobody's business, and headers may be some.
+    const hidden = (key: string, value: unknown): unknown =>
+      key === 'login' || key === 'headers' ? undefined : value;
+    invocation.print(`${JSON.stringify({ port, targets: plain }, hidden)}\n`);
     return 0;
   }
   const text = targets.flatMap((target) => [
     `${target.name}${target.requireFence ? ' (asks for a fence)' : ''}`,
     ...target.lines.map((line) => `  ${lineText(line)}`),
+    ...(target.power ? [`  power: ${powerText(target.power)}`] : []),
+    ...target.interlocks.map((names) => `  never active together: ${names.join(', ')}`),
     ...[...target.sequences.values()].map(
       ({ name, steps }) => `  ${name}: ${steps.map((step) => step.text).join(', ') || 'nothing'}`,
     ),
@@ -131,9 +166,27 @@ export async function runOnce(name: string, options: JigOptions, invocation: Inv
 /** Every line to its safe value, and let go of. */
 export async function makeSafe(options: JigOptions, invocation: Invocation): Promise<number> {
   const { targets } = await load(options);
-  await using _jig = await Jig.start(targets, partsFor(options, targets, invocation));
+  const parts = partsFor(options, targets, invocation);
+  await using jig = await Jig.start(targets, parts).catch(async (error: unknown) => {
+    // Whoever has the lines has the power, too; but a chip that is away takes no plug along.
+    const isTheirs = error instanceof RigError && error.blame === 'busy';
+    const failures = isTheirs ? [] : await Jig.makePowerSafe(targets, parts);
+    for (const { message } of failures) invocation.diagnostics.say(message);
+    throw error;
+  });
+  const [failure] = await jig.makePowerSafe();
+  if (failure) throw failure;
   invocation.diagnostics.say('every line is safe, and let go of');
   return 0;
+}
+
+function sayKeptOutputs(
+  { backend }: JigOptions,
+  targets: readonly TargetPlan[],
+  { diagnostics }: Invocation,
+): void {
+  const remark = backend === 'simulated' ? undefined : keptOutputsRemark(targets);
+  if (remark !== undefined) diagnostics.say(remark);
 }
 
 function partsFor(
@@ -141,18 +194,29 @@ function partsFor(
   targets: readonly TargetPlan[],
   { diagnostics }: Invocation,
 ): TargetParts {
+  const openChip = chipOpener(backend, targets);
   return {
-    openChip: chipOpener(backend, targets),
+    openChip: backend === 'simulated' ? openChip : declaredChipOpener(openChip),
     clock: systemClock,
     onEvent: () => {},
     say: (text) => diagnostics.say(text),
+    ...(backend === 'simulated' ? { peers: SIMULATED_PEERS } : {}),
   };
+}
+
+function powerText({ outlet, safe, minOffMs, minIntervalMs }: PowerPlan): string {
+  const rest = [outletText(outlet), safe === 'keep' ? 'kept as it is' : `safe ${safe}`];
+  if (minOffMs > 0) rest.push(`off for at least ${formatDuration(minOffMs)}`);
+  if (minIntervalMs > 0) rest.push(`on at most once in ${formatDuration(minIntervalMs)}`);
+  return rest.join(', ');
 }
 
 function lineText({ name, wire, chip, at, output, activeLow, bias, debounceMs }: LinePlan): string {
   const what = output ? `output, ${output.mode}, safe ${output.safe}` : 'input';
+  const limit = output?.maxActiveMs;
   const rest = [
     what,
+    ...(limit === undefined ? [] : [`active for at most ${formatDuration(limit)}`]),
     ...(activeLow ? ['active low'] : []),
     ...(bias === 'as-is' ? [] : [bias]),
     ...(debounceMs === undefined ? [] : [`debounce ${formatDuration(debounceMs)}`]),

@@ -14,7 +14,7 @@ const Name = v.pipe(
 );
 
 /** First URL elements that are the API's own. */
-const RESERVED = ['targets', 'events', 'healthz'];
+const RESERVED = ['targets', 'events', 'healthz', 'metrics'];
 const TargetName = v.pipe(
   Name,
   v.check((name) => !RESERVED.includes(name), `expected a name other than ${RESERVED.join(', ')}`),
@@ -39,10 +39,6 @@ const DurationText = v.pipe(
 /** A bare number is milliseconds, as in Sai. */
 const Duration = v.union([Milliseconds, DurationText], 'expected a duration such as 50ms or 2s');
 export type Duration = v.InferOutput<typeof Duration>;
-
-export function durationMs(duration: Duration): number {
-  return typeof duration === 'number' ? duration : parseDurationMs(duration, 'duration');
-}
 
 export const Gpio = v.strictObject({
   name: Name,
@@ -75,8 +71,61 @@ export const Gpio = v.strictObject({
   direction: v.exactOptional(v.picklist(['in', 'out'], 'expected "in" or "out"')),
   /** Of an input: changes that do not last so long are none. */
   debounce: v.exactOptional(Duration),
+  /** An output is active for no longer than that, whoever set it; then it goes to its safe value. */
+  maxActive: v.exactOptional(Duration),
 });
 export type Gpio = v.InferOutput<typeof Gpio>;
+
+const HttpUrl = v.pipe(
+  v.string(),
+  v.check(isHttpUrl, 'expected http://HOST or https://HOST, without a user'),
+);
+
+/** A program and its arguments; there is no shell. */
+const Argv = v.pipe(
+  v.array(v.string()),
+  v.check(([program = '']) => program !== '', 'expected a program, then its arguments'),
+);
+
+const POWER_KEYS = {
+  /** At start, at stop, after an abort or a failure. */
+  safe: v.picklist(['on', 'off', 'keep'], 'expected "on", "off" or "keep"'),
+  /** Off for at least that before it is on again: the step waits. */
+  minOff: v.exactOptional(Duration),
+  /** From once on to the next: the step waits. */
+  minInterval: v.exactOptional(Duration),
+  /** Longest time for one switching. */
+  within: v.exactOptional(Duration),
+};
+
+/** What switches the power of a target. */
+export const Power = v.variant('kind', [
+  v.strictObject({
+    kind: v.literal('tasmota'),
+    url: HttpUrl,
+    /** Of a plug with several; 1 is the first. */
+    relay: v.exactOptional(v.pipe(Natural, v.minValue(1, 'expected at least 1'))),
+    user: v.exactOptional(v.string()),
+    password: v.exactOptional(v.string()),
+    ...POWER_KEYS,
+  }),
+  v.strictObject({
+    kind: v.literal('uhubctl'),
+    /** As uhubctl lists it: `1-1.4`. */
+    location: v.pipe(v.string(), v.regex(/^\d+(?:-\d+(?:\.\d+)*)?$/, 'expected a location such as 1-1.4')),
+    port: v.pipe(Natural, v.minValue(1, 'expected at least 1')),
+    ...POWER_KEYS,
+  }),
+  v.strictObject({
+    kind: v.literal('command'),
+    on: Argv,
+    off: Argv,
+    /** Says `on` or `off`; asked after each switching. */
+    state: v.exactOptional(Argv),
+    ...POWER_KEYS,
+  }),
+]);
+export type Power = v.InferOutput<typeof Power>;
 
 /** A step as written; its keys tell its kind, and the kind its schema. */
 const AnyStep = v.looseObject({});
@@ -85,6 +134,13 @@ const AnyStep = v.looseObject({});
 export const STEPS = {
   /** Sai's: a line takes a value. */
   gpio_name: v.strictObject({ gpio_name: Name, value: LineValue }),
+  /** Several lines at once. */
+  set: v.strictObject({
+    set: v.pipe(
+      v.record(Name, LineValue),
+      v.check((values) => Object.keys(values).length > 0, 'expected at least one line'),
+    ),
+  }),
   /** A line takes a value (1) for at least a time, then has again what it had before. */
   pulse: v.strictObject({ pulse: Name, for: Duration, value: v.exactOptional(LineValue) }),
   /** Until an input has a value, or changes. */
@@ -99,6 +155,27 @@ export const STEPS = {
   repeat: v.strictObject({
     repeat: v.pipe(Natural, v.minValue(1, 'expected at least 1')),
     seq: v.array(AnyStep),
+  }),
+  /** The target's `power` is switched. */
+  power: v.strictObject({ power: v.picklist(['on', 'off'], 'expected "on" or "off"') }),
+  /** A web server is asked for something. */
+  http: v.strictObject({
+    http: HttpUrl,
+    method: v.exactOptional(
+      v.picklist(['GET', 'POST', 'PUT', 'PATCH', 'DELETE'], 'expected GET, POST, PUT, PATCH or DELETE'),
+    ),
+    headers: v.exactOptional(
+      v.record(
+        v.pipe(v.string(), v.regex(/^[\w-]+$/, "expected a header's name")),
+        v.pipe(v.string(), v.regex(/^[\t\x20-\x7e]*$/, 'expected plain text')),
+      ),
+    ),
+    body: v.exactOptional(v.string()),
+    /** Status of the answer; any of 200 to 299 when left out. */
+    expect: v.exactOptional(
+      v.pipe(Natural, v.minValue(200, 'expected a status'), v.maxValue(599, 'expected a status')),
+    ),
+    within: v.exactOptional(Duration),
   }),
   /** Another sequence of the same target. */
   call: v.strictObject({ call: Name }),
@@ -117,8 +194,37 @@ const Target = v.strictObject({
   sequences: v.array(Sequence),
   /** True: a request without `Sai-Fence` is refused. */
   requireFence: v.exactOptional(v.boolean()),
+  power: v.exactOptional(Power),
+  /** Of each list of outputs at most one is ever active. */
+  interlocks: v.exactOptional(v.array(v.pipe(v.array(Name), v.minLength(2, 'expected at least two lines')))),
 });
 export type Target = v.InferOutput<typeof Target>;
+
+/** Chips that are not the kernel's, by the name that a line's `chip` says. */
+const DeclaredChip = v.variant('kind', [
+  /** Lines `dtr` and `rts` of a tty. */
+  v.strictObject({
+    kind: v.literal('modem'),
+    tty: v.pipe(v.string(), v.regex(/^\//, "expected a tty's path, beginning with /")),
+  }),
+  v.strictObject({
+    kind: v.literal('command'),
+    /** Longest time for one command. */
+    within: v.exactOptional(Duration),
+    lines: v.record(
+      Name,
+      v.strictObject({
+        high: Argv,
+        low: Argv,
+        /** Lets go of the line; also run when the jig does. */
+        release: v.exactOptional(Argv),
+      }),
+    ),
+  }),
+]);
+export type DeclaredChip = v.InferOutput<typeof DeclaredChip>;
+
+const FileName = v.pipe(v.string(), v.minLength(1, 'expected a file'));
 
 /** Sai's `/etc/sai/jig/conf`, and ours: `conf/jig.example.json`. */
 export const JigConfig = v.strictObject({
@@ -135,6 +241,13 @@ export const JigConfig = v.strictObject({
       v.minLength(1, 'expected at least one token'),
     ),
   ),
+  /** Files in PEM, from the config's own folder; with `clientCa` clients have to show a certificate that it signed. */
+  tls: v.exactOptional(
+    v.strictObject({ cert: FileName, key: FileName, clientCa: v.exactOptional(FileName) }),
+  ),
+  /** Where it is written who asked for what; nowhere when left out. */
+  auditFile: v.exactOptional(FileName),
+  chips: v.exactOptional(v.record(Name, DeclaredChip)),
   targets: v.array(Target),
 });
 export type JigConfig = v.InferOutput<typeof JigConfig>;
@@ -142,6 +255,17 @@ export type JigConfig = v.InferOutput<typeof JigConfig>;
 /** @throws {RigError} blame `config` with file, path inside it, expected, found */
 export async function loadJigConfig(path: string): Promise<JigConfig> {
   return parse(JigConfig, await readConfigFile(path), path);
+}
+
+/** Of a duration as the config has it. */
+export function durationMs(duration: Duration): number {
+  return typeof duration === 'number' ? duration : parseDurationMs(duration, 'duration');
+}
+
+function isHttpUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password } = new URL(text);
+  return (protocol === 'http:' || protocol === 'https:') && username === '' && password === '';
 }
 
 function isShortEnough(text: string): boolean {

@@ -6,7 +6,7 @@ import type { SequencePlan, Step } from './sequence.ts';
 /** One moment at which something happens. */
 interface Moment {
   readonly atMs: number;
-  /** True after a wait for the board: the time counts from the latest it may come. */
+  /** True after a wait for the board, an outlet or a server: the time counts from the latest it may come. */
   readonly isLatest: boolean;
   readonly text: string;
   /** Values of the outputs from then on. */
@@ -67,7 +67,7 @@ function momentsOf(steps: readonly Step[], outputs: readonly LinePlan[]): Moment
   for (const step of steps) {
     switch (step.kind) {
       case 'set':
-        values.set(step.line, step.value);
+        for (const { line, value } of step.values) values.set(line, value);
         add(step.text);
         break;
       case 'pulse': {
@@ -85,6 +85,16 @@ function momentsOf(steps: readonly Step[], outputs: readonly LinePlan[]): Moment
       case 'wait':
         add(step.text);
         atMs += step.withinMs;
+        isLatest = true;
+        break;
+      case 'power':
+        add(step.text);
+        atMs += step.longestMs;
+        isLatest = true;
+        break;
+      case 'http':
+        add(step.text);
+        atMs += step.call.withinMs;
         isLatest = true;
     }
   }

@@ -18,6 +18,10 @@ export const HTTP_STATUS: Readonly<Record<JigErrorCode, number>> = {
   'line-unavailable': 503,
   stopping: 503,
   'not-in-time': 504,
+  interlocked: 422,
+  'active-too-long': 422,
+  'peer-unavailable': 503,
+  'peer-answer': 502,
 };
 
 /** Bodies, if any, say nothing. */
@@ -40,6 +44,17 @@ export async function wholeBody(request: IncomingMessage, gone: AbortSignal): Pr
   });
 }
 
+/** A body that is no JSON. */
+export class PlainText {
+  readonly type: string;
+  readonly text: string;
+
+  constructor(type: string, text: string) {
+    this.type = type;
+    this.text = text;
+  }
+}
+
 /** Resolves once it has left, or nobody is there any more. */
 export function send(
   response: ServerResponse,
@@ -49,11 +64,12 @@ export function send(
   isLast: boolean,
 ): Promise<void> {
   if (gone.aborted || response.destroyed || response.headersSent) return Promise.resolve();
-  const text = `${JSON.stringify(body)}\n`;
+  const { type, text } =
+    body instanceof PlainText ? body : { type: 'application/json', text: `${JSON.stringify(body)}\n` };
   return new Promise((resolve) => {
     gone.addEventListener('abort', () => resolve(), { once: true });
     response.writeHead(status, {
-      'content-type': 'application/json',
+      'content-type': type,
       'content-length': Buffer.byteLength(text),
       'cache-control': 'no-store',
       'x-content-type-options': 'nosniff',

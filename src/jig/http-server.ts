@@ -1,17 +1,22 @@
 /** HTTP to the jig: Sai's `GET /<target>/<sequence>`, a JSON API, and events. */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import type { JigErrorBody, JigErrorCode, TargetStatus } from '../wire/jig.ts';
 import { type Admission, fenceOf } from './admission.ts';
+import type { AuditEntry } from './audit-file.ts';
 import { type EventHub, MAX_UNREAD_BYTES } from './event-hub.ts';
 import { EventSockets } from './event-socket.ts';
-import { HTTP_STATUS, send, wholeBody } from './http-exchange.ts';
+import { HTTP_STATUS, PlainText, send, wholeBody } from './http-exchange.ts';
 import { JigError } from './jig-error.ts';
+import { METRICS_TYPE, type Metrics } from './metrics.ts';
 import { type Route, routeOf } from './route.ts';
 import type { Target } from './target.ts';
+import type { TlsIdentity } from './tls-files.ts';
 
 /** Requests are a line and some headers. */
 const MAX_HEADER_BYTES = 8 * 1024;
@@ -29,16 +34,28 @@ export interface HttpParts {
   readonly targets: ReadonlyMap<string, Target>;
   readonly hub: EventHub;
   readonly admission: Admission;
+  readonly metrics?: Metrics;
+  /** Speaks https instead. */
+  readonly tls?: TlsIdentity | undefined;
+  /** Told about each request that would change something, whatever came of it. */
+  readonly onAudit?: (entry: AuditEntry) => void;
   /** What people who watch the jig should know. */
   readonly say: (text: string) => void;
   /** Told about what is our own bug. */
   readonly onBug: (error: unknown) => void;
 }
 
+/** What is known of a request, as soon as it is. */
+interface About {
+  readonly startedAtMs: number;
+  route: Route | undefined;
+  fence: number | undefined;
+}
+
 /** Serves until disposed. */
 export class HttpServer implements AsyncDisposable {
   readonly #parts: HttpParts;
-  readonly #server: Server;
+  readonly #server: Server | TlsServer;
   readonly #sockets: EventSockets;
   readonly #answering = new Set<Promise<void>>();
   /** What each connection asks for: of several answers on their way Node.js tells only the first when it closes. */
@@ -48,28 +65,40 @@ export class HttpServer implements AsyncDisposable {
   constructor(parts: HttpParts) {
     this.#parts = parts;
     this.#sockets = new EventSockets(parts.hub);
-    this.#server = createServer(
-      {
-        maxHeaderSize: MAX_HEADER_BYTES,
-        headersTimeout: REQUEST_TIMEOUT_MS,
-        requestTimeout: REQUEST_TIMEOUT_MS,
-        keepAliveTimeout: REQUEST_TIMEOUT_MS,
-        connectionsCheckingInterval: 1000,
-        keepAlive: true, // a client whose machine vanished is noticed in the end
-        keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
-        noDelay: true,
-      },
-      (request, response) => this.#take(request, response),
+    const { tls } = parts;
+    const options = {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: 1000,
+      keepAlive: true, // a client whose machine vanished is noticed in the end
+      keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
+      noDelay: true,
+    };
+    this.#server = tls
+      ? createTlsServer({
+          ...options,
+          cert: tls.cert,
+          key: tls.key,
+          handshakeTimeout: REQUEST_TIMEOUT_MS,
+          ...(tls.ca === undefined ? {} : { ca: tls.ca, requestCert: true, rejectUnauthorized: true }),
+        })
+      : createServer(options);
+    this.#server.on('request', (request: IncomingMessage, response: ServerResponse) =>
+      this.#take(request, response),
     );
     this.#server.maxConnections = MAX_CONNECTIONS;
-    this.#server.on('connection', (socket) => {
+    this.#server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => {
       const asking = new Set<AbortController>();
       this.#asking.set(socket, asking);
       socket.once('close', () => {
         for (const gone of asking) gone.abort(new JigError('aborted', 'the client has gone'));
       });
     });
-    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+      this.#upgrade(request, socket, head),
+    );
   }
 
   /** Resolves with the port. @throws {RigError} blame `busy` for a port that is taken, `config` for an address that is not here */
@@ -129,9 +158,11 @@ export class HttpServer implements AsyncDisposable {
     const gone = controller.signal;
     const asking = this.#asking.get(request.socket);
     asking?.add(controller);
+    const about: About = { startedAtMs: Date.now(), route: undefined, fence: undefined };
     response.on('error', () => {}); // the connection's `close` follows
     try {
-      const { status, body } = await this.#do(request, response, gone);
+      const { status, body } = await this.#do(request, response, gone, about);
+      this.#account(request, about, status === 'streaming' ? 200 : status, 'done');
       if (status === 'streaming') return; // for as long as there is somebody
       await send(response, gone, status, body, this.#isStopping);
       asking?.delete(controller);
@@ -141,6 +172,7 @@ export class HttpServer implements AsyncDisposable {
       const code: JigErrorCode = error instanceof JigError ? error.code : 'line-unavailable';
       const body: JigErrorBody = { error: reasonOf(error), code };
       const status = error instanceof JigError ? HTTP_STATUS[code] : 500;
+      this.#account(request, about, status, error instanceof JigError ? code : 'bug');
       await send(response, gone, status, body, this.#isStopping || !request.complete);
       asking?.delete(controller);
     }
@@ -150,18 +182,25 @@ export class HttpServer implements AsyncDisposable {
     request: IncomingMessage,
     response: ServerResponse,
     gone: AbortSignal,
+    about: About,
   ): Promise<{ readonly status: number | 'streaming'; readonly body?: unknown }> {
     const route = routeOf(request.method ?? '', request.url ?? '');
+    about.route = route;
     if (route.kind === 'health') return this.#health();
     this.#parts.admission.checkToken(request.headers);
     if (route.kind === 'run' || route.kind === 'abort') this.#parts.admission.checkNoWebPage(request.headers);
     const fence = fenceOf(request.headers);
+    about.fence = fence;
     await wholeBody(request, gone);
     switch (route.kind) {
       case 'index':
         return { status: 200, body: this.#index() };
       case 'targets':
         return { status: 200, body: { targets: this.#statuses() } };
+      case 'metrics': {
+        const text = this.#parts.metrics?.text(this.#statuses()) ?? '';
+        return { status: 200, body: new PlainText(METRICS_TYPE, text) };
+      }
       case 'target':
         return { status: 200, body: this.#target(route.target).status() };
       case 'events':
@@ -183,6 +222,30 @@ export class HttpServer implements AsyncDisposable {
     }
     const { trace, ...report } = await target.run({ sequence, waitMs, onGone, fence, gone });
     return route.form === 'api' ? { ...report, trace } : report;
+  }
+
+  /** Before the answer leaves: it is so whoever hears of it. */
+  #account(
+    { headers, socket }: IncomingMessage,
+    { route, fence, startedAtMs }: About,
+    status: number,
+    outcome: string,
+  ): void {
+    this.#parts.metrics?.countRequest(route?.kind ?? 'none', status);
+    if (!this.#parts.onAudit || (route?.kind !== 'run' && route?.kind !== 'abort')) return;
+    if (!this.#parts.targets.has(route.target)) return; // a browser that looks for an icon
+    this.#parts.onAudit({
+      atMs: startedAtMs,
+      address: socket.remoteAddress ?? 'gone',
+      certificate: commonNameOf(socket),
+      token: this.#parts.admission.tokenName(headers),
+      target: route.target,
+      sequence: route.kind === 'run' ? route.sequence : undefined,
+      fence,
+      status,
+      outcome,
+      durationMs: Date.now() - startedAtMs,
+    });
   }
 
   /** Without the traces, which may be long. */
@@ -251,4 +314,10 @@ export class HttpServer implements AsyncDisposable {
       );
     }
   }
+}
+
+/** Of the certificate that the client has shown, if any. */
+function commonNameOf(socket: Socket): string | undefined {
+  const names = socket instanceof TLSSocket ? socket.getPeerCertificate().subject?.CN : undefined;
+  return Array.isArray(names) ? names.join(', ') : names;
 }

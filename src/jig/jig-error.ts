@@ -17,6 +17,10 @@ const BLAME: Readonly<Record<JigErrorCode, Blame>> = {
   'line-unavailable': 'unavailable',
   stopping: 'unavailable',
   'not-in-time': 'verdict',
+  interlocked: 'config',
+  'active-too-long': 'config',
+  'peer-unavailable': 'unavailable',
+  'peer-answer': 'protocol',
 };
 
 /** A request that was not done, and why. */

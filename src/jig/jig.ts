@@ -20,6 +20,26 @@ export class Jig implements AsyncDisposable {
     this.targets = new Map(targets.map((target) => [target.plan.name, target]));
   }
 
+  /** Resolves once every chip has said something. */
+  async probe(): Promise<void> {
+    await Promise.all([...this.targets.values()].map((target) => target.probe()));
+  }
+
+  /** The same for targets whose lines cannot be had. */
+  static async makePowerSafe(plans: readonly TargetPlan[], parts: TargetParts): Promise<RigError[]> {
+    return await new Jig(plans.map((plan) => new Target(plan, parts))).makePowerSafe();
+  }
+
+  /** The power of each target to its safe value; tried for all. Resolves with why it is not so. */
+  async makePowerSafe(): Promise<RigError[]> {
+    const outcomes = await Promise.allSettled([...this.targets.values()].map((each) => each.makePowerSafe()));
+    return outcomes.flatMap((outcome) => {
+      if (outcome.status === 'fulfilled') return [];
+      if (outcome.reason instanceof RigError) return [outcome.reason];
+      throw outcome.reason;
+    });
+  }
+
   /** Ends what runs; every line goes to its safe value and is let go of. @throws {RigError} blame `hardware` */
   async [Symbol.asyncDispose](): Promise<void> {
     const targets = [...this.targets.values()];

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { RigError } from '../base/errors.ts';
 import type { TargetPlan } from './plan.ts';
-import { type OpenChip, TargetLines } from './target-lines.ts';
+import { type LineCare, TargetLines } from './target-lines.ts';
 
 /** How often a chip that went away is looked for: soon enough for a board that re-enumerates, idle otherwise. */
 const RETRY_MS = 250;
@@ -14,7 +14,7 @@ export interface KeeperEvents {
 /** Holds the lines of one target for life: when a chip went away and is back, they are taken again. */
 export class LineKeeper implements AsyncDisposable {
   readonly #plan: TargetPlan;
-  readonly #openChip: OpenChip;
+  readonly #care: LineCare;
   readonly #events: KeeperEvents;
   readonly #end = new AbortController();
   #lines: TargetLines | undefined;
@@ -22,9 +22,9 @@ export class LineKeeper implements AsyncDisposable {
   #taking: Promise<TargetLines> | undefined;
   #looking: Promise<void> = Promise.resolve();
 
-  constructor(plan: TargetPlan, openChip: OpenChip, events: KeeperEvents) {
+  constructor(plan: TargetPlan, care: LineCare, events: KeeperEvents) {
     this.#plan = plan;
-    this.#openChip = openChip;
+    this.#care = care;
     this.#events = events;
   }
 
@@ -57,7 +57,7 @@ export class LineKeeper implements AsyncDisposable {
 
   async #takeOnce(): Promise<TargetLines> {
     if (this.#end.signal.aborted) throw new RigError('unavailable', `${this.#plan.name}: the jig stops`);
-    const lines = await TargetLines.take(this.#plan, this.#openChip);
+    const lines = await TargetLines.take(this.#plan, this.#care);
     this.#lines = lines;
     const wasGone = this.#gone !== undefined;
     this.#gone = undefined;

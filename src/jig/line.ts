@@ -1,3 +1,4 @@
+import type { ActiveLimit } from './active-limit.ts';
 import type { Drive, EdgeEvent, Level, LineRequest, LineSettings } from './gpio.ts';
 import type { LinePlan, LineValue, OutputValue } from './plan.ts';
 
@@ -7,12 +8,15 @@ export class Line {
   readonly #offset: number;
   readonly #request: LineRequest;
   readonly #listeners = new Set<(value: LineValue) => void>();
+  readonly #limit: ActiveLimit | undefined;
   #value: OutputValue;
 
-  constructor(plan: LinePlan, offset: number, request: LineRequest) {
+  /** `limit` is told when the line becomes active, and when it ends to be. */
+  constructor(plan: LinePlan, offset: number, request: LineRequest, limit?: ActiveLimit) {
     this.plan = plan;
     this.#offset = offset;
     this.#request = request;
+    this.#limit = limit;
     this.#value = plan.output?.safe ?? 'released';
     if (!plan.output) request.onEdge((edge) => this.#tell(edge));
   }
@@ -30,8 +34,24 @@ export class Line {
 
   /** Resolves once it has happened. @throws {RigError} when the chip has gone */
   async drive(value: OutputValue): Promise<void> {
-    await this.#request.set(new Map([[this.#offset, driveOf(value, this.plan.activeLow)]]));
-    this.#value = value;
+    await Line.driveAll(new Map([[this, value]]));
+  }
+
+  /** The same for several: those of one chip in one step, where it can. */
+  static async driveAll(values: ReadonlyMap<Line, OutputValue>): Promise<void> {
+    const drives = new Map<LineRequest, Map<number, Drive>>();
+    for (const [line, value] of values) {
+      const own = drives.get(line.#request) ?? new Map<number, Drive>();
+      drives.set(line.#request, own.set(line.#offset, driveOf(value, line.plan.activeLow)));
+      if (value === 'active') line.#becomes(value); // from here on it may be
+    }
+    await Promise.all([...drives].map(([request, own]) => request.set(own)));
+    for (const [line, value] of values) if (value !== 'active') line.#becomes(value);
+  }
+
+  /** Nobody holds it any more. */
+  forget(): void {
+    this.#limit?.end();
   }
 
   /** What the wire carries now. @throws {RigError} when the chip has gone */
@@ -43,6 +63,12 @@ export class Line {
   onChange(listener: (value: LineValue) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  #becomes(value: OutputValue): void {
+    this.#value = value;
+    if (value === 'active') this.#limit?.begin();
+    else this.#limit?.end();
   }
 
   #tell({ offset, level }: EdgeEvent): void {

@@ -3,8 +3,10 @@
 import { dirname, resolve } from 'node:path';
 import { RigError } from '../base/errors.ts';
 import { didYouMean } from '../base/validate.ts';
-import { durationMs, type Gpio, type JigConfig, type Target } from './config.ts';
+import type { CommandLine } from './command-chip.ts';
+import { type DeclaredChip, durationMs, type Gpio, type JigConfig, type Target } from './config.ts';
 import type { Bias, DriveMode } from './gpio.ts';
+import { type PowerPlan, planPower } from './power-plan.ts';
 import { compileSequence, type SequencePlan } from './sequence.ts';
 
 /** Logical value of a line: `activeLow` has been applied. */
@@ -16,7 +18,17 @@ export type OutputValue = LineValue | 'released';
 export type ChipId =
   | { readonly kind: 'number'; readonly number: number }
   | { readonly kind: 'name'; readonly name: string }
-  | { readonly kind: 'path'; readonly path: string };
+  | { readonly kind: 'path'; readonly path: string }
+  | { readonly kind: 'modem'; readonly name: string; readonly tty: string }
+  | {
+      readonly kind: 'command';
+      readonly name: string;
+      readonly lines: readonly CommandLine[];
+      readonly withinMs: number;
+    };
+
+/** A relay board answers at once, a program behind a network in seconds. */
+const DEFAULT_COMMAND_MS = 5000;
 
 export interface LinePlan {
   readonly name: string;
@@ -29,13 +41,23 @@ export interface LinePlan {
   /** Of an input. */
   readonly debounceMs: number | undefined;
   /** Undefined for an input. */
-  readonly output: { readonly mode: DriveMode; readonly safe: OutputValue } | undefined;
+  readonly output:
+    | {
+        readonly mode: DriveMode;
+        readonly safe: OutputValue;
+        /** Longest time that it may be active; undefined for ever. */
+        readonly maxActiveMs: number | undefined;
+      }
+    | undefined;
 }
 
 export interface TargetPlan {
   readonly name: string;
   readonly requireFence: boolean;
   readonly lines: readonly LinePlan[];
+  readonly power: PowerPlan | undefined;
+  /** Names of outputs of which at most one is ever active. */
+  readonly interlocks: readonly (readonly string[])[];
   readonly sequences: ReadonlyMap<string, SequencePlan>;
 }
 
@@ -50,7 +72,7 @@ export function planTargets(config: JigConfig, file: string): TargetPlan[] {
     `${file}: targets`,
   );
   const targets = config.targets.map((target, index) =>
-    planTarget(target, `${file}: targets.${index}`, file),
+    planTarget(target, `${file}: targets.${index}`, { file, chips: config.chips ?? {} }),
   );
   requireOwnWires(targets, file);
   return targets;
@@ -59,10 +81,16 @@ export function planTargets(config: JigConfig, file: string): TargetPlan[] {
 /** As people and messages name a chip. */
 export function chipText(chip: ChipId): string {
   if (chip.kind === 'number') return `chip ${chip.number}`;
-  return chip.kind === 'name' ? `chip ${chip.name}` : chip.path;
+  return chip.kind === 'path' ? chip.path : `chip ${chip.name}`;
 }
 
-function planTarget(target: Target, where: string, file: string): TargetPlan {
+/** What the lines of a config have in common. */
+interface Source {
+  readonly file: string;
+  readonly chips: Readonly<Record<string, DeclaredChip>>;
+}
+
+function planTarget(target: Target, where: string, source: Source): TargetPlan {
   requireOwnNames(
     target.gpios.map(({ name }) => name),
     `${where}.gpios`,
@@ -71,19 +99,22 @@ function planTarget(target: Target, where: string, file: string): TargetPlan {
     target.sequences.map(({ name }) => name),
     `${where}.sequences`,
   );
-  const lines = target.gpios.map((gpio, index) => planLine(gpio, `${where}.gpios.${index}`, file));
-  const context = { lines, sequences: target.sequences, where: `${where}.sequences` };
+  const lines = target.gpios.map((gpio, index) => planLine(gpio, `${where}.gpios.${index}`, source));
+  const power = target.power && planPower(target.power);
+  const context = { lines, power, sequences: target.sequences, where: `${where}.sequences` };
   return {
     name: target.name,
     requireFence: target.requireFence ?? false,
     lines,
+    power,
+    interlocks: planInterlocks(target.interlocks ?? [], lines, `${where}.interlocks`),
     sequences: new Map(target.sequences.map(({ name }) => [name, compileSequence(name, context)])),
   };
 }
 
-function planLine(gpio: Gpio, where: string, file: string): LinePlan {
+function planLine(gpio: Gpio, where: string, source: Source): LinePlan {
   const isInput = gpio.direction === 'in';
-  for (const key of ['safe', 'drive'] as const) {
+  for (const key of ['safe', 'drive', 'maxActive'] as const) {
     if (isInput && gpio[key] !== undefined)
       throw wrong(`${where}.${key}`, 'expected none for an input', gpio[key]);
   }
@@ -95,14 +126,53 @@ function planLine(gpio: Gpio, where: string, file: string): LinePlan {
   }
   return {
     name: gpio.name,
-    chip: chipOf(gpio, where, file),
+    chip: chipOf(gpio, where, source),
     at: lineOf(gpio, where),
     wire: gpio.wire,
     activeLow: gpio.activeLow ?? false,
     bias: gpio.bias ?? 'as-is',
     debounceMs,
-    output: isInput ? undefined : { mode: gpio.drive ?? 'push-pull', safe: safeOf(gpio) },
+    output: isInput
+      ? undefined
+      : { mode: gpio.drive ?? 'push-pull', safe: safeOf(gpio), maxActiveMs: maxActiveOf(gpio, where) },
   };
+}
+
+function maxActiveOf({ maxActive, safe }: Gpio, where: string): number | undefined {
+  if (maxActive === undefined) return undefined;
+  if (safe === 1)
+    throw wrong(`${where}.maxActive`, 'expected none for a line whose safe value is 1', maxActive);
+  const ms = durationMs(maxActive);
+  if (ms === 0) throw wrong(`${where}.maxActive`, 'expected more than 0 ms', maxActive);
+  return ms;
+}
+
+function planInterlocks(
+  groups: readonly (readonly string[])[],
+  lines: readonly LinePlan[],
+  where: string,
+): readonly (readonly string[])[] {
+  const outputs = lines.filter(({ output }) => output).map(({ name }) => name);
+  for (const [index, group] of groups.entries()) {
+    for (const [at, name] of group.entries()) {
+      if (!outputs.includes(name)) {
+        throw new RigError(
+          'config',
+          `${where}.${index}.${at}: expected an output of this target, one of ${outputs.join(', ') || '(there is none)'}, got ${JSON.stringify(name)}${didYouMean(name, outputs)}`,
+        );
+      }
+      if (group.indexOf(name) !== at) throw wrong(`${where}.${index}.${at}`, 'expected each line once', name);
+    }
+    const active = lines.filter(({ name, output }) => output?.safe === 'active' && group.includes(name));
+    if (active.length > 1) {
+      const names = active.map(({ name }) => name).join(' and ');
+      throw new RigError(
+        'config',
+        `${where}.${index}: expected at most one line whose safe value is 1, got ${names}`,
+      );
+    }
+  }
+  return groups;
 }
 
 /** Longer than any contact bounces; the kernel counts microseconds in 32 bits. */
@@ -113,7 +183,7 @@ function safeOf({ safe = 0 }: Gpio): OutputValue {
   return safe === 1 ? 'active' : 'inactive';
 }
 
-function chipOf(gpio: Gpio, where: string, file: string): ChipId {
+function chipOf(gpio: Gpio, where: string, { file, chips }: Source): ChipId {
   const given = (['chip', 'chip_index', 'chip_idx'] as const).filter((key) => gpio[key] !== undefined);
   if (given.length !== 1) {
     const found = given.length === 0 ? 'neither' : given.join(' and ');
@@ -122,8 +192,22 @@ function chipOf(gpio: Gpio, where: string, file: string): ChipId {
   const number = gpio.chip_index ?? gpio.chip_idx;
   if (number !== undefined) return { kind: 'number', number };
   const name = gpio.chip ?? '';
+  const declared = Object.hasOwn(chips, name) ? chips[name] : undefined;
+  if (declared) return declaredChip(name, declared);
   // From the config's own folder: whoever moves one moves the other.
   return name.includes('/') ? { kind: 'path', path: resolve(dirname(file), name) } : { kind: 'name', name };
+}
+
+function declaredChip(name: string, chip: DeclaredChip): ChipId {
+  if (chip.kind === 'modem') return { kind: 'modem', name, tty: chip.tty };
+  const lines = Object.entries(chip.lines).map(([line, { high, low, release }]) => ({
+    name: line,
+    high,
+    low,
+    release,
+  }));
+  const withinMs = chip.within === undefined ? DEFAULT_COMMAND_MS : durationMs(chip.within);
+  return { kind: 'command', name, lines, withinMs };
 }
 
 function lineOf(gpio: Gpio, where: string): number | string {

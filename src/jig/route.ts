@@ -10,7 +10,7 @@ interface RunOptions {
 }
 
 export type Route =
-  | { readonly kind: 'index' | 'targets' | 'health' | 'events' }
+  | { readonly kind: 'index' | 'targets' | 'health' | 'events' | 'metrics' }
   | { readonly kind: 'target' | 'abort'; readonly target: string }
   | ({
       readonly kind: 'run';
@@ -29,6 +29,7 @@ export function routeOf(method: string, url: string): Route {
   if (path === '/') return reading(method, { kind: 'index' });
   if (words.includes('') || words.length > 4) throw notFound();
   if (words.length === 1 && first === 'healthz') return reading(method, { kind: 'health' });
+  if (words.length === 1 && first === 'metrics') return reading(method, { kind: 'metrics' });
   if (words.length === 1 && first === 'events') return reading(method, { kind: 'events' });
   if (first === 'targets') {
     if (second === undefined) return reading(method, { kind: 'targets' });
@@ -106,7 +107,7 @@ function decode(word: string): string {
 function notFound(): JigError {
   return new JigError(
     'not-found',
-    'expected /TARGET/SEQUENCE, /targets, /events or /healthz; GET / lists what there is',
+    'expected /TARGET/SEQUENCE, /targets, /events, /healthz or /metrics; GET / lists what there is',
   );
 }
 

@@ -2,8 +2,11 @@ import { RigError } from '../base/errors.ts';
 import { LinkedSignal } from '../base/linked-signal.ts';
 import type { TraceEntry } from '../wire/jig.ts';
 import { type Clock, toMicroseconds } from './clock.ts';
+import type { CallHttp } from './http-call.ts';
 import type { Line } from './line.ts';
+import { PeerError } from './peer-error.ts';
 import type { LineValue, OutputValue } from './plan.ts';
+import type { TurnPower } from './power.ts';
 import type { Condition, Step } from './sequence.ts';
 
 /**
@@ -13,8 +16,12 @@ import type { Condition, Step } from './sequence.ts';
 const LARGEST_CATCH_UP = 0.1;
 
 /** What the steps act on. */
-export interface StepLines {
-  line(name: string): Pick<Line, 'value' | 'drive' | 'read' | 'onChange'>;
+export interface StepBoard {
+  line(name: string): Pick<Line, 'value' | 'read' | 'onChange'>;
+  /** All of them or, where that is refused, none. */
+  drive(values: ReadonlyMap<string, OutputValue>): Promise<void>;
+  turnPower: TurnPower;
+  callHttp: CallHttp;
 }
 
 /**
@@ -26,12 +33,12 @@ export interface StepLines {
  */
 export async function runSteps(
   steps: readonly Step[],
-  lines: StepLines,
+  board: StepBoard,
   clock: Clock,
   signal: AbortSignal,
   onTrace: (entry: TraceEntry) => void,
 ): Promise<void> {
-  const run = new StepRun(lines, clock, signal, onTrace);
+  const run = new StepRun(board, clock, signal, onTrace);
   using _watch = run.watch(steps);
   for (const step of steps) {
     signal.throwIfAborted();
@@ -42,7 +49,7 @@ export async function runSteps(
 }
 
 class StepRun {
-  readonly #lines: StepLines;
+  readonly #board: StepBoard;
   readonly #clock: Clock;
   readonly #signal: AbortSignal;
   readonly #onTrace: (entry: TraceEntry) => void;
@@ -56,8 +63,8 @@ class StepRun {
   readonly #changes = new Map<string, LineValue[]>();
   #onChange: () => void = () => {};
 
-  constructor(lines: StepLines, clock: Clock, signal: AbortSignal, onTrace: (entry: TraceEntry) => void) {
-    this.#lines = lines;
+  constructor(board: StepBoard, clock: Clock, signal: AbortSignal, onTrace: (entry: TraceEntry) => void) {
+    this.#board = board;
     this.#clock = clock;
     this.#signal = signal;
     this.#onTrace = onTrace;
@@ -71,7 +78,7 @@ class StepRun {
     const stops = [...names].map((name) => {
       const changes: LineValue[] = [];
       this.#changes.set(name, changes);
-      return this.#lines.line(name).onChange((value) => {
+      return this.#board.line(name).onChange((value) => {
         changes.push(value);
         if (changes.length > KEPT_CHANGES) changes.shift();
         this.#onChange();
@@ -87,13 +94,13 @@ class StepRun {
   async perform(step: Step): Promise<void> {
     switch (step.kind) {
       case 'set':
-        await this.#drive(step, step.line, step.value, step.text);
+        await this.#drive(step, new Map(step.values.map(({ line, value }) => [line, value])), step.text);
         break;
       case 'pulse': {
-        const before = this.#lines.line(step.line).value;
-        await this.#drive(step, step.line, step.value, step.text);
+        const before = this.#board.line(step.line).value;
+        await this.#drive(step, new Map([[step.line, step.value]]), step.text);
         await this.#pass(step.forMs, step.forMs);
-        await this.#drive(step, step.line, before, `${step.line} back to ${SHOWN[before]}`);
+        await this.#drive(step, new Map([[step.line, before]]), `${step.line} back to ${SHOWN[before]}`);
         break;
       }
       case 'pause':
@@ -104,14 +111,41 @@ class StepRun {
       case 'wait':
         await this.#wait(step);
         this.#trace(step, step.text);
+        break;
+      case 'power':
+        await this.#ask(step, () => this.#board.turnPower(step.value, this.#signal));
+        break;
+      case 'http':
+        await this.#ask(step, () => this.#call(step));
     }
   }
 
-  async #drive(step: Step, line: string, value: OutputValue, text: string): Promise<void> {
+  async #drive(step: Step, values: ReadonlyMap<string, OutputValue>, text: string): Promise<void> {
     // From here on: what it provokes may come before it is acknowledged.
     this.#forgetChanges();
-    await this.#lines.line(line).drive(value);
+    await this.#board.drive(values);
     this.#trace(step, text);
+  }
+
+  /** What somebody else does takes as long as it takes: the next step is planned from its end. */
+  async #ask(step: Step, ask: () => Promise<void>): Promise<void> {
+    this.#forgetChanges();
+    try {
+      await ask();
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw error;
+      throw new PeerError(error.code, `${step.path}: ${step.text}: ${error.message}`, { cause: error });
+    }
+    this.#dueMs = this.#clock.nowMs();
+    this.#trace(step, step.text);
+  }
+
+  async #call({ call }: Step & { readonly kind: 'http' }): Promise<void> {
+    const { expected } = call;
+    const { status } = await this.#board.callHttp(call, this.#signal);
+    const isExpected = expected === undefined ? status >= 200 && status < 300 : status === expected;
+    if (!isExpected)
+      throw new PeerError('peer-answer', `expected ${expected ?? 'a 2xx status'}, got ${status}`);
   }
 
   /** Until `ms` after what was due before, but for at least `shortestMs` from now. */
@@ -133,7 +167,7 @@ class StepRun {
       if ('value' in until) {
         // What it carries now counts, not what it carried once.
         changes.length = 0;
-        if ((await this.#lines.line(line).read()) === until.value && changes.length === 0) found.abort();
+        if ((await this.#board.line(line).read()) === until.value && changes.length === 0) found.abort();
       }
       look();
       await this.#untilAborted(found.signal, this.#clock.nowMs() + withinMs, step);

@@ -2,16 +2,26 @@ import type * as v from 'valibot';
 import { RigError } from '../base/errors.ts';
 import { didYouMean, parse } from '../base/validate.ts';
 import { durationMs, PauseStep, type Sequence, STEPS } from './config.ts';
+import { type HttpCall, withoutSecrets } from './http-call.ts';
 import type { LinePlan, LineValue } from './plan.ts';
+import type { PowerValue } from './power.ts';
+import type { PowerPlan } from './power-plan.ts';
 
 /** What a `wait_for` waits for. */
 export type Condition = { readonly value: LineValue } | { readonly edge: 'rising' | 'falling' | 'both' };
 
+interface LineSetting {
+  readonly line: string;
+  readonly value: LineValue;
+}
+
 /** One thing to do. `path` is where it stands in the sequence, `text` what people read. */
 export type Step = { readonly path: string; readonly text: string } & (
-  | { readonly kind: 'set'; readonly line: string; readonly value: LineValue }
+  | { readonly kind: 'set'; readonly values: readonly LineSetting[] }
   | { readonly kind: 'pulse'; readonly line: string; readonly value: LineValue; readonly forMs: number }
   | { readonly kind: 'pause'; readonly pauseMs: number }
+  | { readonly kind: 'power'; readonly value: PowerValue; readonly longestMs: number }
+  | { readonly kind: 'http'; readonly call: HttpCall }
   | { readonly kind: 'wait'; readonly line: string; readonly until: Condition; readonly withinMs: number }
 );
 
@@ -27,9 +37,13 @@ const MAX_STEPS = 10_000;
 /** Calls of calls that come to nothing double at each level. */
 const MAX_VISITS = 10 * MAX_STEPS;
 
+/** A server that takes longer for a step is asked for too much. */
+const DEFAULT_HTTP_MS = 5000;
+
 /** What a sequence is compiled against; `where` names the list of sequences in the file. */
 interface Context {
   readonly lines: readonly LinePlan[];
+  readonly power: PowerPlan | undefined;
   readonly sequences: readonly Sequence[];
   readonly where: string;
 }
@@ -75,13 +89,28 @@ class Compiler {
       case 'gpio_name': {
         const { gpio_name: line, value } = parse(STEPS.gpio_name, step, where);
         this.#output(line, `${where}.gpio_name`);
-        this.#add(where, { path, kind: 'set', line, value: lineValue(value), text: `${line}=${value}` });
+        const values = [{ line, value: lineValue(value) }];
+        this.#add(where, { path, kind: 'set', values, text: `${line}=${value}` });
+        return;
+      }
+      case 'set': {
+        const entries = Object.entries(parse(STEPS.set, step, where).set);
+        for (const [line] of entries) this.#output(line, `${where}.set.${line}`);
+        const values = entries.map(([line, value]) => ({ line, value: lineValue(value) }));
+        const text = entries.map(([line, value]) => `${line}=${value}`).join(' and ');
+        this.#add(where, { path, kind: 'set', values, text });
         return;
       }
       case 'pulse': {
         const { pulse: line, for: time, value = 1 } = parse(STEPS.pulse, step, where);
-        this.#output(line, `${where}.pulse`);
+        const { maxActiveMs = Number.POSITIVE_INFINITY } = this.#output(line, `${where}.pulse`);
         const forMs = durationMs(time);
+        if (value === 1 && forMs >= maxActiveMs) {
+          throw new RigError(
+            'config',
+            `${where}.for: expected less than the maxActive of ${line}, ${maxActiveMs} ms, got ${forMs} ms`,
+          );
+        }
         const text = `${line}=${value} for ${forMs} ms`;
         this.#add(where, { path, kind: 'pulse', line, value: lineValue(value), forMs, text });
         return;
@@ -98,6 +127,12 @@ class Compiler {
         }
         return;
       }
+      case 'power':
+        this.#power(parse(STEPS.power, step, where).power, where, path);
+        return;
+      case 'http':
+        this.#http(parse(STEPS.http, step, where), where, path);
+        return;
       case 'call':
         this.#call(parse(STEPS.call, step, where).call, where, path, callers);
     }
@@ -111,6 +146,37 @@ class Compiler {
       throw new RigError('config', `${where}.call: expected a sequence that ends, got a circle: ${circle}`);
     }
     this.sequence(name, `${path}.${name}.`, callers);
+  }
+
+  #power(value: PowerValue, where: string, path: string): void {
+    const { power } = this.#context;
+    if (!power) {
+      throw new RigError(
+        'config',
+        `${where}.power: expected a target with the key "power", this one has none`,
+      );
+    }
+    // Off is never held back.
+    const heldMs = value === 'on' ? Math.max(power.minOffMs, power.minIntervalMs) : 0;
+    const longestMs = heldMs + power.outlet.withinMs;
+    this.#add(where, { path, kind: 'power', value, longestMs, text: `power ${value}` });
+  }
+
+  #http(
+    {
+      http: url,
+      method = 'GET',
+      headers = {},
+      body,
+      expect: expected,
+      within,
+    }: v.InferOutput<typeof STEPS.http>,
+    where: string,
+    path: string,
+  ): void {
+    const withinMs = within === undefined ? DEFAULT_HTTP_MS : durationMs(within);
+    const call = { url, method, headers, body, expected, withinMs };
+    this.#add(where, { path, kind: 'http', call, text: `${method} ${withoutSecrets(url)}` });
   }
 
   #wait(
@@ -139,8 +205,9 @@ class Compiler {
     this.steps.push(step);
   }
 
-  #output(name: string, where: string): void {
-    if (this.#line(name, where).output) return;
+  #output(name: string, where: string): NonNullable<LinePlan['output']> {
+    const { output } = this.#line(name, where);
+    if (output) return output;
     throw new RigError(
       'config',
       `${where}: expected an output, got ${JSON.stringify(name)}, which is an input`,

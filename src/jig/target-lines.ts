@@ -1,19 +1,43 @@
-import { RigError } from '../base/errors.ts';
-import type { ChipLine, GpioChip, LineRequest, LineSettings } from './gpio.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
+import { ActiveLimit } from './active-limit.ts';
+import type { Clock } from './clock.ts';
+import type { ChipLine, GpioChip, LineRequest } from './gpio.ts';
+import { JigError } from './jig-error.ts';
 import { Line } from './line.ts';
-import { type ChipId, chipText, type LinePlan, type TargetPlan } from './plan.ts';
+import { type ChipId, chipText, type LinePlan, type OutputValue, type TargetPlan } from './plan.ts';
 
 /** Who holds the lines, as `gpioinfo` shows it. */
 const CONSUMER = 'sai-jig';
 
 export type OpenChip = (chip: ChipId) => Promise<GpioChip>;
 
+/** What lines are taken with. */
+export interface LineCare {
+  readonly openChip: OpenChip;
+  readonly clock: Clock;
+  /** Told at once when a line has been active for too long; it is on its way to its safe value. */
+  readonly onOverdue: (plan: LinePlan, maxActiveMs: number) => void;
+  /** What people who watch the jig should know. */
+  readonly say: (text: string) => void;
+}
+
+/** How soon a line that could not be made safe is tried again. */
+const RETRY_MS = 1000;
+
 /** All lines of one target, held: outputs at their safe values from the first moment on. Disposing releases them. */
 export class TargetLines implements AsyncDisposable {
   /** Aborted, with a `RigError` as reason, when a chip of it goes away. */
-  readonly gone: AbortSignal;
-  readonly #lines: ReadonlyMap<string, Line>;
-  readonly #chips: readonly GpioChip[];
+  get gone(): AbortSignal {
+    this.#gone ??= AbortSignal.any(this.#chips.map((chip) => chip.gone));
+    return this.#gone;
+  }
+
+  #gone: AbortSignal | undefined;
+  readonly #plan: TargetPlan;
+  readonly #care: LineCare;
+  readonly #lines = new Map<string, Line>();
+  readonly #chips: GpioChip[] = [];
+  readonly #end = new AbortController();
 
   /**
    * One request a chip.
@@ -21,28 +45,20 @@ export class TargetLines implements AsyncDisposable {
    * @throws {RigError} blame `unavailable` for a chip that is not there, `busy` for a line that somebody holds,
    * `config` for a line that the chip has not
    */
-  static async take(plan: TargetPlan, openChip: OpenChip): Promise<TargetLines> {
-    const chips: GpioChip[] = [];
+  static async take(plan: TargetPlan, care: LineCare): Promise<TargetLines> {
+    const lines = new TargetLines(plan, care);
     try {
-      const lines: Line[] = [];
-      for (const plans of byChip(plan.lines)) {
-        const [first] = plans;
-        if (!first) continue;
-        const chip = await openChip(first.chip);
-        chips.push(chip);
-        lines.push(...(await requestLines(chip, plans, plan.name)));
-      }
-      return new TargetLines(lines, chips);
+      for (const plans of byChip(plan.lines)) await lines.#takeFrom(plans);
+      return lines;
     } catch (error) {
-      await disposeAll(chips);
+      await lines[Symbol.asyncDispose]();
       throw error;
     }
   }
 
-  private constructor(lines: readonly Line[], chips: readonly GpioChip[]) {
-    this.#lines = new Map(lines.map((line) => [line.plan.name, line]));
-    this.#chips = chips;
-    this.gone = AbortSignal.any(chips.map((chip) => chip.gone));
+  private constructor(plan: TargetPlan, care: LineCare) {
+    this.#plan = plan;
+    this.#care = care;
   }
 
   line(name: string): Line {
@@ -51,18 +67,116 @@ export class TargetLines implements AsyncDisposable {
     return line;
   }
 
+  /**
+   * Several outputs at once. A line that has to be inactive before another may be active is so first.
+   *
+   * @throws {JigError} `interlocked`, with no line changed
+   * @throws what a line throws
+   */
+  async drive(values: ReadonlyMap<string, OutputValue>): Promise<void> {
+    this.#refuseInterlocked(values);
+    const all = [...values].map(([name, value]) => [this.line(name), value] as const);
+    const isInterlocked = this.#plan.interlocks.some(
+      (group) => group.filter((name) => values.has(name)).length > 1,
+    );
+    const steps = isInterlocked
+      ? [all.filter(([, value]) => value !== 'active'), all.filter(([, value]) => value === 'active')]
+      : [all];
+    for (const step of steps) if (step.length > 0) await Line.driveAll(new Map(step));
+  }
+
   /** Every output to its safe value; tried for each, also where another fails. @throws the first failure */
   async makeSafe(): Promise<void> {
-    const outcomes = await Promise.allSettled(
-      [...this.#lines.values()].map(async (line) => {
-        if (line.plan.output) await line.drive(line.plan.output.safe);
-      }),
+    const outputs = [...this.#lines.values()].flatMap((line) =>
+      line.plan.output ? [{ line, safe: line.plan.output.safe }] : [],
     );
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    const failures: unknown[] = [];
+    const driveAll = async (chosen: typeof outputs): Promise<void> => {
+      const outcomes = await Promise.allSettled(chosen.map(({ line, safe }) => line.drive(safe)));
+      failures.push(...outcomes.flatMap((each) => (each.status === 'rejected' ? [each.reason] : [])));
+    };
+    // A line that is safe active waits for those that it must not be active with.
+    await driveAll(outputs.filter(({ safe }) => safe !== 'active'));
+    await driveAll(
+      outputs.filter(({ line, safe }) => safe === 'active' && !this.#rivalOf(line.plan.name, new Map())),
+    );
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /** Resolves once each chip has answered, be it with a failure. */
+  async probe(): Promise<void> {
+    const asked = byChip([...this.#lines.values()].map(({ plan }) => plan)).flatMap(([first]) =>
+      first ? [this.line(first.name).read()] : [],
+    );
+    await Promise.allSettled(asked);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await disposeAll(this.#chips);
+    this.#end.abort();
+    for (const line of this.#lines.values()) line.forget();
+    for (const chip of this.#chips) await chip[Symbol.asyncDispose]();
+  }
+
+  async #takeFrom(plans: readonly LinePlan[]): Promise<void> {
+    const [first] = plans;
+    if (!first) return;
+    const chip = await this.#care.openChip(first.chip);
+    this.#chips.push(chip);
+    const wanted = await wantedOf(chip, plans, this.#plan.name);
+    const settings = new Map([...wanted].map(([offset, plan]) => [offset, Line.settings(plan)]));
+    const request: LineRequest = await chip.request(`${CONSUMER} ${this.#plan.name}`, settings);
+    for (const [offset, plan] of wanted) {
+      const maxMs = plan.output?.maxActiveMs;
+      const limit =
+        maxMs === undefined
+          ? undefined
+          : new ActiveLimit(maxMs, this.#care.clock, () => void this.#onOverdue(line, maxMs));
+      const line = new Line(plan, offset, request, limit);
+      this.#lines.set(plan.name, line);
+    }
+  }
+
+  /** Until it is safe, or nobody's any more. */
+  async #onOverdue(line: Line, maxActiveMs: number): Promise<void> {
+    const { clock, onOverdue, say } = this.#care;
+    const { name, output } = line.plan;
+    let driven = line.drive(output?.safe ?? 'released');
+    onOverdue(line.plan, maxActiveMs);
+    for (;;) {
+      try {
+        await driven;
+        return;
+      } catch (error) {
+        if (this.#end.signal.aborted || this.gone.aborted || line.value !== 'active') return;
+        say(`${this.#plan.name}: ${name} cannot be made safe: ${reasonOf(error)}; trying again`);
+      }
+      try {
+        await clock.sleepUntil(clock.nowMs() + RETRY_MS, this.#end.signal);
+      } catch {
+        return; // let go of
+      }
+      if (line.value !== 'active') return; // somebody else has
+      driven = line.drive(output?.safe ?? 'released');
+    }
+  }
+
+  #refuseInterlocked(values: ReadonlyMap<string, OutputValue>): void {
+    for (const [name, value] of values) {
+      const rival = value === 'active' ? this.#rivalOf(name, values) : undefined;
+      if (rival === undefined) continue;
+      throw new JigError(
+        'interlocked',
+        `${this.#plan.name}: expected at most one of ${name} and ${rival} active, got both; set ${rival} to 0 first, or in the same step`,
+      );
+    }
+  }
+
+  /** What is active, or would be with `values`, and must not be together with `name`. */
+  #rivalOf(name: string, values: ReadonlyMap<string, OutputValue>): string | undefined {
+    const rivals = this.#plan.interlocks.filter((group) => group.includes(name)).flat();
+    return rivals.find(
+      (other) => other !== name && (values.get(other) ?? this.line(other).value) === 'active',
+    );
   }
 }
 
@@ -77,10 +191,14 @@ function byChip(lines: readonly LinePlan[]): LinePlan[][] {
   return [...groups.values()];
 }
 
-async function requestLines(chip: GpioChip, plans: readonly LinePlan[], target: string): Promise<Line[]> {
+async function wantedOf(
+  chip: GpioChip,
+  plans: readonly LinePlan[],
+  target: string,
+): Promise<Map<number, LinePlan>> {
   const there = await chip.lines();
-  const wanted = new Map<number, LineSettings>();
-  const offsets = plans.map((plan) => {
+  const wanted = new Map<number, LinePlan>();
+  for (const plan of plans) {
     const found = offsetOf(plan, chip, there, target);
     if (wanted.has(found)) {
       throw new RigError(
@@ -88,11 +206,9 @@ async function requestLines(chip: GpioChip, plans: readonly LinePlan[], target: 
         `${target}/${plan.name}: expected each line once, got ${chip.name}, line ${found} again`,
       );
     }
-    wanted.set(found, Line.settings(plan));
-    return found;
-  });
-  const request: LineRequest = await chip.request(`${CONSUMER} ${target}`, wanted);
-  return plans.map((plan, index) => new Line(plan, offsets[index] ?? 0, request));
+    wanted.set(found, plan);
+  }
+  return wanted;
 }
 
 function offsetOf(
@@ -118,8 +234,4 @@ function offsetOf(
     );
   }
   return found.offset;
-}
-
-async function disposeAll(chips: readonly GpioChip[]): Promise<void> {
-  for (const chip of chips) await chip[Symbol.asyncDispose]();
 }

@@ -5,10 +5,13 @@ import type { JigEvent, RunReport, TargetStatus, TraceEntry } from '../wire/jig.
 import { type Clock, toMicroseconds } from './clock.ts';
 import { JigError } from './jig-error.ts';
 import { LineKeeper } from './line-keeper.ts';
+import { PeerError } from './peer-error.ts';
+import { type Peers, REAL_PEERS } from './peers.ts';
 import type { OutputValue, TargetPlan } from './plan.ts';
-import { runSteps } from './run-steps.ts';
+import { PowerSwitch } from './power.ts';
+import { runSteps, type StepBoard } from './run-steps.ts';
 import type { SequencePlan } from './sequence.ts';
-import type { OpenChip, TargetLines } from './target-lines.ts';
+import type { LineCare, OpenChip, TargetLines } from './target-lines.ts';
 import { Turns } from './turns.ts';
 
 /** More waiting for one board than any lab has hands. */
@@ -32,6 +35,8 @@ export interface TargetParts {
   readonly onEvent: (event: JigEvent) => void;
   /** What people who watch the jig should know. */
   readonly say: (text: string) => void;
+  /** What the target asks for something; the real ones when left out. */
+  readonly peers?: Peers;
 }
 
 /** One board as the jig sees it: runs one sequence at a time, and leaves its lines safe when one does not end well. */
@@ -39,6 +44,8 @@ export class Target implements AsyncDisposable {
   readonly plan: TargetPlan;
   readonly #parts: TargetParts;
   readonly #keeper: LineKeeper;
+  readonly #power: PowerSwitch | undefined;
+  readonly #peers: Peers;
   readonly #turns = new Turns();
   readonly #stop = new AbortController();
   #highestFence = 0;
@@ -46,26 +53,65 @@ export class Target implements AsyncDisposable {
   #current: { readonly sequence: string } | undefined;
   /** Ends the run and every waiting request; replaced at each abort. */
   #abort = new AbortController();
+  /** Ends the run alone; replaced at each. */
+  #endOfRun = new AbortController();
   #last: RunReport | undefined;
 
   constructor(plan: TargetPlan, parts: TargetParts) {
     this.plan = plan;
     this.#parts = parts;
-    this.#keeper = new LineKeeper(plan, parts.openChip, {
-      onGone: (reason) => {
-        parts.say(`${plan.name}: ${reason.message}; waiting for it to return`);
-        parts.onEvent({ event: 'unavailable', atMs: Date.now(), target: plan.name, reason: reason.message });
+    this.#peers = parts.peers ?? REAL_PEERS;
+    this.#power =
+      plan.power && new PowerSwitch(plan.power, this.#peers.turnerOf(plan.power.outlet), parts.clock);
+    const onOverdue: LineCare['onOverdue'] = ({ name: line }, maxActiveMs) => {
+      const about = `${plan.name}: ${line} was active for ${formatDuration(maxActiveMs)}, its longest time`;
+      parts.say(`${about}; it goes to its safe value`);
+      parts.onEvent({ event: 'overdue', atMs: Date.now(), target: plan.name, line, maxActiveMs });
+      this.#endOfRun.abort(
+        new JigError('active-too-long', `${about}; shorten the sequence, or set another maxActive`),
+      );
+    };
+    this.#keeper = new LineKeeper(
+      plan,
+      { ...parts, onOverdue },
+      {
+        onGone: (reason) => {
+          parts.say(`${plan.name}: ${reason.message}; waiting for it to return`);
+          parts.onEvent({
+            event: 'unavailable',
+            atMs: Date.now(),
+            target: plan.name,
+            reason: reason.message,
+          });
+        },
+        onBack: () => {
+          parts.say(`${plan.name}: the chip is back, its lines are safe`);
+          parts.onEvent({ event: 'available', atMs: Date.now(), target: plan.name });
+        },
       },
-      onBack: () => {
-        parts.say(`${plan.name}: the chip is back, its lines are safe`);
-        parts.onEvent({ event: 'available', atMs: Date.now(), target: plan.name });
-      },
-    });
+    );
   }
 
   /** Takes the lines. @throws {RigError} blame `unavailable`, `busy`, `config` */
   async start(): Promise<void> {
     await this.#keeper.take();
+  }
+
+  /** Resolves once its chips have said something, be it that they have gone. */
+  async probe(): Promise<void> {
+    await this.#keeper.held?.probe();
+  }
+
+  /** Its power to the safe value, if it has one. @throws {JigError} when that cannot be had */
+  async makePowerSafe(): Promise<void> {
+    await this.#turns.take(this.#stop.signal);
+    try {
+      await this.#power?.makeSafe();
+    } catch (error) {
+      throw this.#failure(error);
+    } finally {
+      this.#turns.pass();
+    }
   }
 
   status(): TargetStatus {
@@ -83,6 +129,7 @@ export class Target implements AsyncDisposable {
         ...(wire === undefined ? {} : { wire }),
         ...(output && held ? { value: SHOWN[held.line(name).value] } : {}),
       })),
+      ...(this.#power ? { power: this.#power.state ?? 'unknown' } : {}),
       ...(this.#last ? { last: this.#last } : {}),
     };
   }
@@ -120,9 +167,11 @@ export class Target implements AsyncDisposable {
     using end = new LinkedSignal([this.#stop.signal]);
     await this.#turns.take(end.signal);
     try {
-      await (await this.#lines()).makeSafe();
-    } catch (error) {
-      throw this.#failure(error);
+      const outcomes = await Promise.allSettled([
+        this.#lines().then((lines) => lines.makeSafe()),
+        this.#power?.leaveSafe(),
+      ]);
+      for (const each of outcomes) if (each.status === 'rejected') throw this.#failure(each.reason);
     } finally {
       this.#turns.pass();
     }
@@ -196,10 +245,17 @@ export class Target implements AsyncDisposable {
     this.#current = about;
     this.#parts.onEvent({ event: 'started', atMs: startedAtMs, ...about });
     const gone = request.onGone === 'abort' ? [request.gone] : [];
-    using ends = new LinkedSignal([abort, this.#stop.signal, lines.gone, ...gone]);
+    this.#endOfRun = new AbortController();
+    using ends = new LinkedSignal([abort, this.#stop.signal, this.#endOfRun.signal, lines.gone, ...gone]);
     let failure: JigError | undefined;
     try {
-      await runSteps(sequence.steps, lines, this.#parts.clock, ends.signal, (entry) => {
+      const board: StepBoard = {
+        line: (name) => lines.line(name),
+        drive: (values) => lines.drive(values),
+        turnPower: async (value, signal) => await this.#power?.turn(value, signal),
+        callHttp: this.#peers.callHttp,
+      };
+      await runSteps(sequence.steps, board, this.#parts.clock, ends.signal, (entry) => {
         trace.push(entry);
         this.#parts.onEvent({ event: 'step', atMs: Date.now(), ...about, text: entry.text });
       });
@@ -220,7 +276,15 @@ export class Target implements AsyncDisposable {
       trace,
     } as const;
     this.#last = report;
-    this.#parts.onEvent({ event: 'ended', atMs: Date.now(), ...about, outcome, ...error, durationMs });
+    this.#parts.onEvent({
+      event: 'ended',
+      atMs: Date.now(),
+      ...about,
+      outcome,
+      ...error,
+      durationMs,
+      latestMs: report.latestMs,
+    });
     if (failure) throw failure;
     return report;
   }
@@ -235,11 +299,16 @@ export class Target implements AsyncDisposable {
 
   /** What cannot be made safe any more has been let go of by the kernel, or is lost; either way it is told. */
   async #makeSafe(lines: TargetLines | undefined): Promise<void> {
-    if (!lines || lines.gone.aborted) return;
+    const { name } = this.plan;
     try {
-      await lines.makeSafe();
+      if (lines && !lines.gone.aborted) await lines.makeSafe();
     } catch (error) {
-      this.#parts.say(`${this.plan.name}: cannot make its lines safe: ${reasonOf(error)}`);
+      this.#parts.say(`${name}: cannot make its lines safe: ${reasonOf(error)}`);
+    }
+    try {
+      await this.#power?.leaveSafe();
+    } catch (error) {
+      this.#parts.say(`${name}: cannot make its power safe: ${reasonOf(error)}`);
     }
   }
 
@@ -257,6 +326,9 @@ const SHOWN: Readonly<Record<OutputValue, 0 | 1 | 'released'>> = {
 };
 
 function failureOf(error: RigError, target: string): JigError {
+  if (error instanceof PeerError) {
+    return new JigError(error.code, `${target}: ${error.message}`, { cause: error });
+  }
   const code = error.blame === 'verdict' ? 'not-in-time' : 'line-unavailable';
   return new JigError(code, `${target}: ${error.message}`, { cause: error });
 }

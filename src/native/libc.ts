@@ -38,6 +38,9 @@ const PROTOTYPES = {
   prctl: 'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
   pipe2: 'int pipe2(int *fds, int flags)',
   prlimit64: 'int prlimit64(int pid, int resource, void *new_limit, void *old_limit)',
+  sendto:
+    'long sendto(int fd, const void *data, unsigned long length, int flags, const void *address, unsigned int address_length)',
+  socket: 'int socket(int domain, int type, int protocol)',
   waitpid: 'int waitpid(int pid, void *status, int options)',
 } as const;
 

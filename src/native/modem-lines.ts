@@ -4,6 +4,7 @@ import { callLibc } from './libc.ts';
 const TIOCMGET = 0x5415;
 const TIOCMBIS = 0x5416;
 const TIOCMBIC = 0x5417;
+const TIOCMSET = 0x5418;
 
 /** Source: <asm-generic/termios.h>. */
 const BIT = { dtr: 0x002, rts: 0x004, cts: 0x020, dcd: 0x040, ri: 0x080, dsr: 0x100 } as const;
@@ -33,4 +34,16 @@ export function setModemLines(fd: number, lines: { readonly dtr?: boolean; reado
     argument.writeInt32LE(bits);
     callLibc('ioctl', fd, request, argument);
   }
+}
+
+/** Drives both in one call, so that no other combination is ever seen. @throws {SystemError} code `ENOTTY` on a pty */
+export function writeModemLines(
+  fd: number,
+  { dtr, rts }: { readonly dtr: boolean; readonly rts: boolean },
+): void {
+  const bits = Buffer.alloc(4);
+  callLibc('ioctl', fd, TIOCMGET, bits);
+  const others = bits.readInt32LE() & ~(BIT.dtr | BIT.rts);
+  bits.writeInt32LE(others | (dtr ? BIT.dtr : 0) | (rts ? BIT.rts : 0));
+  callLibc('ioctl', fd, TIOCMSET, bits);
 }

@@ -25,6 +25,10 @@ export const JigErrorCode = v.picklist([
   'line-unavailable',
   'stopping',
   'not-in-time',
+  'interlocked',
+  'active-too-long',
+  'peer-unavailable',
+  'peer-answer',
 ]);
 export type JigErrorCode = v.InferOutput<typeof JigErrorCode>;
 
@@ -81,6 +85,8 @@ export const TargetStatus = v.object({
       value: v.exactOptional(v.picklist([0, 1, 'released'])),
     }),
   ),
+  /** What its power was last switched to. */
+  power: v.exactOptional(v.picklist(['on', 'off', 'unknown'])),
   last: v.exactOptional(RunReport),
 });
 export type TargetStatus = v.InferOutput<typeof TargetStatus>;
@@ -103,8 +109,12 @@ export const JigEvent = v.variant('event', [
     outcome: RunReport.entries.outcome,
     error: v.exactOptional(v.string()),
     durationMs: v.number(),
+    /** Longest delay of a step behind its plan. */
+    latestMs: v.number(),
   }),
   v.object({ event: v.literal('unavailable'), ...At, reason: v.string() }),
   v.object({ event: v.literal('available'), ...At }),
+  /** A line was active for longer than its `maxActive`, and has been told to go to its safe value. */
+  v.object({ event: v.literal('overdue'), ...At, line: v.string(), maxActiveMs: v.number() }),
 ]);
 export type JigEvent = v.InferOutput<typeof JigEvent>;

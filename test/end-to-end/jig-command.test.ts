@@ -9,6 +9,7 @@ import { RecordingBoard } from '../peers/recording-board.ts';
 import { RunningJig } from '../peers/running-jig.ts';
 import { type Outcome, ROOT, runCommand, startLab } from '../peers/running-lab.ts';
 import { tempFolder } from '../temp-folder.ts';
+import { until } from '../until.ts';
 
 const EXAMPLE = packageFile('conf/jig.example.json');
 const { SAI_FINDINGS: _findings, SAI_JIG_CONF: _conf, ...env } = process.env;
@@ -153,7 +154,7 @@ describe('sai-jig', () => {
     const { status, stdout, stderr } = await saiJig('--config', EXAMPLE, '--check');
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toContain(
-      '  reset (EN): chip 0, line 17: output, open-drain, safe inactive, active low, pull-up\n',
+      '  reset (EN): chip 0, line 17: output, open-drain, safe inactive, active for at most 2 s, active low, pull-up\n',
     );
     expect(stdout).toContain(
       '  three-knocks: boot=1 for 20 ms, pause 80 ms, boot=1 for 20 ms, pause 80 ms, boot=1 for 20 ms, pause 80 ms\n',
@@ -161,7 +162,7 @@ describe('sai-jig', () => {
     const json = await saiJig('--config', EXAMPLE, '--check', '--json');
     expect(JSON.parse(json.stdout)).toMatchObject({
       port: 44_000,
-      targets: [{ name: 'esp32-1' }, { name: 'uno-1' }],
+      targets: [{ name: 'esp32-1' }, { name: 'pump-1' }, { name: 'esp32-2' }, { name: 'uno-1' }],
     });
   });
 
@@ -201,7 +202,7 @@ describe('sai-jig', () => {
     });
     const played = await saiJig('--config', original, '--backend', 'simulated', 'run', 'linkit-7697-1/go');
     expect(played).toMatchObject({ status: 0, stdout: '' });
-    expect(jig.stderr).toMatch(/^sai-jig: ready on http:\/\/127\.0\.0\.1:\d+\/ with 2 targets\n$/);
+    expect(jig.stderr).toMatch(/^sai-jig: ready on http:\/\/127\.0\.0\.1:\d+\/ with 4 targets\n$/);
   });
 
   test('plays one sequence without the daemon, and makes lines safe', async () => {
@@ -221,6 +222,29 @@ describe('sai-jig', () => {
       stderr: 'sai-jig: every line is safe, and let go of\n',
     });
     expect(board.lines.history.slice(drives.length).map(({ drive }) => drive)).toEqual([1, 1, 'released']);
+  });
+
+  test('lets go of a line that is safe so, at each of its ends', async () => {
+    const folder = tempFolder();
+    const chip = join(folder, 'dut.chip');
+    const board = new RecordingBoard(['reset'], []);
+    await using _server = await board.serve(chip);
+    const drives = (): unknown[] => board.lines.history.splice(0).map(({ drive }) => drive);
+    const gpio = { chip, line: 'reset', activeLow: true, safe: 'release' };
+    const file = configFile(oneTarget(gpio));
+    expect(await saiJig('--config', file, 'run', 'dut/reset')).toMatchObject({ status: 0 });
+    // Requested, pulsed, back to what it was, safe, and nobody's.
+    expect(drives()).toEqual(['released', 0, 'released', 'released', 'released']);
+    expect(await saiJig('--config', file, '--safe')).toMatchObject({ status: 0 });
+    expect(drives()).toEqual(['released', 'released', 'released']);
+    const { stdout } = await saiJig('--config', file, '--dry-run', 'dut/reset');
+    expect(stdout).toContain('\n   5  -      reset back to -\n');
+    const sequences = [{ name: 'hold', seq: [{ gpio_name: 'reset', value: 1 }] }];
+    const held = { name: 'dut', gpios: [{ name: 'reset', ...gpio, maxActive: '1s' }], sequences };
+    const jig = await RunningJig.start(folder, { targets: [held] });
+    expect((await jig.ask('/dut/hold')).status).toBe(200);
+    await until(() => board.lines.history.length === 3, 'it has been active for too long');
+    expect(drives()).toEqual(['released', 0, 'released']);
   });
 
   test('resets a virtual Uno, whose lines nobody else can drive meanwhile', async () => {

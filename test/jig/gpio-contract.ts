@@ -20,17 +20,32 @@ const RESET = 0;
 const BOOT = 1;
 const LED = 4;
 
+/** What a back end cannot, by its nature. */
+export interface ContractLimits {
+  /** Names of its lines, of which the first two are `reset` and `boot`. */
+  readonly lines?: readonly string[];
+  readonly cannot?: readonly ('be an input' | 'let go' | 'go away')[];
+}
+
 /** What every back end promises. `make` gives a bench that the test's end takes down. */
-export function gpioContract(name: string, make: () => Promise<GpioBench>): void {
+export function gpioContract(
+  name: string,
+  make: () => Promise<GpioBench>,
+  { lines: names = BENCH_LINES, cannot = [] }: ContractLimits = {},
+): void {
+  /** Defines nothing for what the back end cannot do on any machine. */
+  const testUnless = (what: (typeof cannot)[number]): typeof test | (() => void) =>
+    cannot.includes(what) ? () => {} : test;
+
   describe(`a GPIO chip, ${name}`, () => {
     test('lists its lines by offset, with their names and holders', async () => {
       const bench = await make();
       await using chip = await bench.open();
       await chip.request('a test', new Map([[BOOT, output(0)]]));
       const lines = await chip.lines();
-      expect(lines.map((line) => line.name)).toEqual(BENCH_LINES);
-      expect(lines.map((line) => line.offset)).toEqual([0, 1, 2, 3, 4]);
-      expect(lines.map((line) => line.consumer !== undefined)).toEqual([false, true, false, false, false]);
+      expect(lines.map((line) => line.name)).toEqual(names);
+      expect(lines.map((line) => line.offset)).toEqual([...names.keys()]);
+      expect(lines.map((line) => line.consumer !== undefined)).toEqual(names.map((_, at) => at === BOOT));
     });
 
     test('gives lines their first levels in one step, with none before', async () => {
@@ -90,13 +105,13 @@ export function gpioContract(name: string, make: () => Promise<GpioBench>): void
       await using chip = await bench.open();
       const unknown = new Map([
         [RESET, output(1)],
-        [BENCH_LINES.length, output(1)],
+        [names.length, output(1)],
       ]);
       expect(await blameOf(chip.request('a test', unknown))).toBe('config');
       expect(bench.changes).toEqual([]);
     });
 
-    test('holds a line without driving it', async () => {
+    testUnless('let go')('holds a line without driving it', async () => {
       const bench = await make();
       await using chip = await bench.open();
       await using request = await chip.request('a test', new Map([[RESET, output('released')]]));
@@ -108,22 +123,25 @@ export function gpioContract(name: string, make: () => Promise<GpioBench>): void
       expect(await blameOf(other.request('another', new Map([[RESET, output(1)]])))).toBe('busy');
     });
 
-    test('drives an open-drain line low only, and an open-source line high only', async () => {
-      const bench = await make();
-      await using chip = await bench.open();
-      const settings = { direction: 'output', bias: 'as-is', initial: 1 } as const;
-      await using _request = await chip.request(
-        'a test',
-        new Map<number, LineSettings>([
-          [RESET, { ...settings, mode: 'open-drain' }],
-          [BOOT, { ...settings, mode: 'open-source' }],
-        ]),
-      );
-      // The board's resistor pulls down: only what is really driven is high.
-      expect([bench.levelAt(RESET), bench.levelAt(BOOT)]).toEqual([0, 1]);
-    });
+    testUnless('let go')(
+      'drives an open-drain line low only, and an open-source line high only',
+      async () => {
+        const bench = await make();
+        await using chip = await bench.open();
+        const settings = { direction: 'output', bias: 'as-is', initial: 1 } as const;
+        await using _request = await chip.request(
+          'a test',
+          new Map<number, LineSettings>([
+            [RESET, { ...settings, mode: 'open-drain' }],
+            [BOOT, { ...settings, mode: 'open-source' }],
+          ]),
+        );
+        // The board's resistor pulls down: only what is really driven is high.
+        expect([bench.levelAt(RESET), bench.levelAt(BOOT)]).toEqual([0, 1]);
+      },
+    );
 
-    test('tells the level of an input, and each of its changes', async () => {
+    testUnless('be an input')('tells the level of an input, and each of its changes', async () => {
       const bench = await make();
       await using chip = await bench.open();
       await using request = await chip.request(
@@ -149,7 +167,7 @@ export function gpioContract(name: string, make: () => Promise<GpioBench>): void
       expect(edges).toHaveLength(2);
     });
 
-    test('does not drive an input', async () => {
+    testUnless('be an input')('does not drive an input', async () => {
       const bench = await make();
       await using chip = await bench.open();
       await using request = await chip.request(
@@ -181,24 +199,27 @@ export function gpioContract(name: string, make: () => Promise<GpioBench>): void
       await until(() => bench.levelAt(RESET) === 0 && bench.levelAt(BOOT) === 0, 'the lines fall');
     });
 
-    test('that goes away ends its requests, and can be opened again once it is back', async () => {
-      const bench = await make();
-      await using chip = await bench.open();
-      const request = await chip.request('a test', new Map([[RESET, output(1)]]));
-      const gone = new Promise((resolve) => chip.gone.addEventListener('abort', resolve));
-      await bench.unplug();
-      await gone;
-      expect((chip.gone.reason as RigError).blame).toBe('unavailable');
-      expect(await blameOf(request.set(new Map([[RESET, 0]])))).toBe('unavailable');
-      expect(await blameOf(request.get(RESET))).toBe('unavailable');
-      expect(await blameOf(chip.request('a test', new Map([[BOOT, output(1)]])))).toBe('unavailable');
-      expect(await blameOf(bench.open())).toBe('unavailable');
-      await request[Symbol.asyncDispose]();
-      await bench.plug();
-      await using again = await bench.open();
-      await using _request = await again.request('a test', new Map([[RESET, output(1)]]));
-      expect(bench.levelAt(RESET)).toBe(1);
-    });
+    testUnless('go away')(
+      'that goes away ends its requests, and can be opened again once it is back',
+      async () => {
+        const bench = await make();
+        await using chip = await bench.open();
+        const request = await chip.request('a test', new Map([[RESET, output(1)]]));
+        const gone = new Promise((resolve) => chip.gone.addEventListener('abort', resolve));
+        await bench.unplug();
+        await gone;
+        expect((chip.gone.reason as RigError).blame).toBe('unavailable');
+        expect(await blameOf(request.set(new Map([[RESET, 0]])))).toBe('unavailable');
+        expect(await blameOf(request.get(RESET))).toBe('unavailable');
+        expect(await blameOf(chip.request('a test', new Map([[BOOT, output(1)]])))).toBe('unavailable');
+        expect(await blameOf(bench.open())).toBe('unavailable');
+        await request[Symbol.asyncDispose]();
+        await bench.plug();
+        await using again = await bench.open();
+        await using _request = await again.request('a test', new Map([[RESET, output(1)]]));
+        expect(bench.levelAt(RESET)).toBe(1);
+      },
+    );
   });
 }
 

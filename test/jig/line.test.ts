@@ -4,7 +4,8 @@ import type { LinePlan, LineValue, OutputValue } from '../../src/jig/plan.ts';
 import { SimulatedChip } from '../../src/jig/simulated-chip.ts';
 
 function plan(activeLow: boolean, safe?: OutputValue): LinePlan {
-  const output = safe === undefined ? undefined : ({ mode: 'push-pull', safe } as const);
+  const output =
+    safe === undefined ? undefined : ({ mode: 'push-pull', safe, maxActiveMs: undefined } as const);
   const chip = { kind: 'number', number: 0 } as const;
   return {
     name: 'line',

@@ -35,6 +35,21 @@ function withSteps(...seq: unknown[]): object {
   };
 }
 
+function withPower(power: object): object {
+  return { schema: 'sai-jig', targets: [{ name: 'dut', gpios: [], power, sequences: [] }] };
+}
+
+function withChip(chip: object, gpio: object): object {
+  const gpios = [{ name: 'reset', chip: 'mine', line: 'k1', ...gpio }];
+  return { schema: 'sai-jig', chips: { mine: chip }, targets: [{ name: 'dut', gpios, sequences: [] }] };
+}
+
+/** Two outputs, each with `more`, and an input. */
+function withInterlock(names: string[], more: object = {}): object {
+  const gpios = [{ ...RESET, ...more }, { name: 'boot', chip_index: 0, offset: 18, ...more }, LED];
+  return { schema: 'sai-jig', targets: [{ name: 'dut', gpios, interlocks: [names], sequences: [] }] };
+}
+
 function withGpio(gpio: object): object {
   return { schema: 'sai-jig', targets: [{ name: 'dut', gpios: [gpio], sequences: [] }] };
 }
@@ -83,7 +98,7 @@ describe('the jig config', () => {
   test('that is shipped as an example shows every key', async () => {
     const path = packageFile('conf/jig.example.json');
     const targets = planTargets(await loadJigConfig(path), path);
-    expect(targets.map(({ name }) => name)).toEqual(['esp32-1', 'uno-1']);
+    expect(targets.map(({ name }) => name)).toEqual(['esp32-1', 'pump-1', 'esp32-2', 'uno-1']);
     const text = readFileSync(path, 'utf8');
     const keys = [
       'schema port iface tokens targets name description requireFence gpios sequences chip_index chip_idx',
@@ -91,7 +106,10 @@ describe('the jig config', () => {
       .concat(
         'chip offset line wire safe activeLow drive bias direction seq gpio_name value pulse for wait_for edge',
       )
-      .concat('within repeat call')
+      .concat('within repeat call set maxActive interlocks tls cert key clientCa auditFile')
+      .concat(
+        'power kind url relay user password minOff minInterval http method headers body expect chips tty high low release',
+      )
       .flatMap((words) => words.split(' '));
     expect(keys.filter((key) => !text.includes(`"${key}"`))).toEqual([]);
   });
@@ -158,8 +176,118 @@ describe('the jig config', () => {
     ],
     [
       'a key of a later version',
-      withGpio({ ...RESET, maxActive: '1s' }),
-      'jig.json: targets.0.gpios.0: unknown key "maxActive"',
+      withGpio({ ...RESET, frequency: '1kHz' }),
+      'jig.json: targets.0.gpios.0: unknown key "frequency"',
+    ],
+    [
+      'a maxActive of an input',
+      withGpio({ ...LED, maxActive: '1s' }),
+      'jig.json: targets.0.gpios.0.maxActive: expected none for an input, got "1s"',
+    ],
+    [
+      'a maxActive of a line that is safe active',
+      withGpio({ ...RESET, safe: 1, maxActive: '1s' }),
+      'jig.json: targets.0.gpios.0.maxActive: expected none for a line whose safe value is 1, got "1s"',
+    ],
+    [
+      'a maxActive of no time',
+      withGpio({ ...RESET, maxActive: 0 }),
+      'jig.json: targets.0.gpios.0.maxActive: expected more than 0 ms, got 0',
+    ],
+    [
+      'a pulse that its line may not have',
+      {
+        schema: 'sai-jig',
+        targets: [
+          {
+            name: 'dut',
+            gpios: [{ ...RESET, maxActive: '1s' }],
+            sequences: [{ name: 'go', seq: [{ pulse: 'reset', for: '1s' }] }],
+          },
+        ],
+      },
+      `${GO}.for: expected less than the maxActive of reset, 1000 ms, got 1000 ms`,
+    ],
+    [
+      'an interlock with an input',
+      withInterlock(['reset', 'led']),
+      'jig.json: targets.0.interlocks.0.1: expected an output of this target, one of reset, boot, got "led"',
+    ],
+    [
+      'an interlock of one line',
+      withInterlock(['reset']),
+      'jig.json: targets.0.interlocks.0: expected at least two lines, got ["reset"]',
+    ],
+    [
+      'an interlock of a line with itself',
+      withInterlock(['reset', 'reset']),
+      'jig.json: targets.0.interlocks.0.1: expected each line once, got "reset"',
+    ],
+    [
+      'an interlock of lines that are safe active',
+      withInterlock(['reset', 'boot'], { safe: 1 }),
+      'jig.json: targets.0.interlocks.0: expected at most one line whose safe value is 1, got reset and boot',
+    ],
+    [
+      'a power step without power',
+      withSteps({ power: 'on' }),
+      `${GO}.power: expected a target with the key "power", this one has none`,
+    ],
+    [
+      'a power step that is none',
+      withSteps({ power: 'cycle' }),
+      `${GO}: power: expected "on" or "off", got "cycle"`,
+    ],
+    [
+      'power of no kind that there is',
+      withPower({ kind: 'shelly', safe: 'off' }),
+      'jig.json: targets.0.power.kind: expected ("tasmota" | "uhubctl" | "command"), got "shelly"',
+    ],
+    [
+      'power without a word on what is safe',
+      withPower({ kind: 'tasmota', url: 'http://plug' }),
+      'jig.json: targets.0.power.safe: expected a value, got nothing',
+    ],
+    [
+      'a plug that is no address',
+      withPower({ kind: 'tasmota', url: '192.168.1.20', safe: 'off' }),
+      'jig.json: targets.0.power.url: expected http://HOST or https://HOST, without a user, got "192.168.1.20"',
+    ],
+    [
+      'a command without a program',
+      withPower({ kind: 'command', on: [], off: ['x'], safe: 'off' }),
+      'jig.json: targets.0.power.on: expected a program, then its arguments, got []',
+    ],
+    [
+      'a hub without a place',
+      withPower({ kind: 'uhubctl', location: 'usb1', port: 1, safe: 'off' }),
+      'jig.json: targets.0.power.location: expected a location such as 1-1.4, got "usb1"',
+    ],
+    [
+      'a server with a password in its address',
+      withSteps({ http: 'http://me:secret@rig/' }),
+      `${GO}: http: expected http://HOST or https://HOST, without a user, got "http://me:secret@rig/"`,
+    ],
+    [
+      'a chip of no kind that there is',
+      withChip({ kind: 'i2c' }, {}),
+      'jig.json: chips.mine.kind: expected ("modem" | "command"), got "i2c"',
+    ],
+    [
+      'a tty that is no path',
+      withChip({ kind: 'modem', tty: 'ttyUSB0' }, {}),
+      'jig.json: chips.mine.tty: expected a tty\'s path, beginning with /, got "ttyUSB0"',
+    ],
+    [
+      'a line of commands without one',
+      withChip({ kind: 'command', lines: { k1: { high: ['x'] } } }, {}),
+      'jig.json: chips.mine.lines.k1.low: expected a value, got nothing',
+    ],
+    ['a set of no line', withSteps({ set: {} }), `${GO}: set: expected at least one line, got {}`],
+    [
+      'a set of an input',
+      withSteps({ set: { reset: 1, led: 1 } }),
+      `${GO}.set.led: expected an output, got "led", which is an input`,
     ],
     [
       'a short token',
@@ -179,7 +307,7 @@ describe('the jig config', () => {
     [
       'a target that the API hides',
       { schema: 'sai-jig', targets: [target('targets')] },
-      'jig.json: targets.0.name: expected a name other than targets, events, healthz, got "targets"',
+      'jig.json: targets.0.name: expected a name other than targets, events, healthz, metrics, got "targets"',
     ],
     [
       'a name that is a path',
@@ -261,12 +389,12 @@ describe('the jig config', () => {
     [
       'nothing to do',
       withSteps({}),
-      `${GO}: expected one of gpio_name, pulse, wait_for, repeat, call, or value alone, got none of them`,
+      `${GO}: expected one of gpio_name, set, pulse, wait_for, repeat, power, http, call, or value alone, got none of them`,
     ],
     [
       'two things to do',
       withSteps({ pulse: 'reset', call: 'go', for: 1 }),
-      `${GO}: expected one of gpio_name, pulse, wait_for, repeat, call, or value alone, got pulse and call`,
+      `${GO}: expected one of gpio_name, set, pulse, wait_for, repeat, power, http, call, or value alone, got pulse and call`,
     ],
     [
       'driving an input',

@@ -1,33 +1,31 @@
 import { describe, expect, test } from 'vitest';
+import type { HttpAnswer, HttpCall } from '../../src/jig/http-call.ts';
 import type { LineValue, OutputValue } from '../../src/jig/plan.ts';
-import { runSteps, type StepLines } from '../../src/jig/run-steps.ts';
+import type { PowerValue } from '../../src/jig/power.ts';
+import { runSteps, type StepBoard } from '../../src/jig/run-steps.ts';
 import type { Step } from '../../src/jig/sequence.ts';
 import type { TraceEntry } from '../../src/wire/jig.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 /** Two lines in virtual time: `reset` is driven, `led` is the board's. */
-class Wires implements StepLines {
+class Wires implements StepBoard {
   readonly clock = new VirtualClock();
   readonly startMs = this.clock.nowMs();
   readonly driven: string[] = [];
   /** How long the chip takes to do as it is told. */
   driveMs = 0;
+  /** What the web server says. */
+  httpStatus = 204;
   onDrive: (value: OutputValue) => void = () => {};
   #reset: OutputValue = 'inactive';
   #led: LineValue = 'inactive';
   readonly #listeners = new Set<(value: LineValue) => void>();
 
-  line(name: string): ReturnType<StepLines['line']> {
+  line(name: string): ReturnType<StepBoard['line']> {
     const wires = this;
     return {
       get value() {
         return name === 'reset' ? wires.#reset : wires.#led;
-      },
-      drive: async (value) => {
-        this.clock.pass(this.driveMs);
-        this.#reset = value;
-        this.driven.push(`${this.clock.nowMs() - this.startMs} ${value}`);
-        this.onDrive(value);
       },
       read: async () => this.#led,
       onChange: (listener) => {
@@ -35,6 +33,26 @@ class Wires implements StepLines {
         return () => this.#listeners.delete(listener);
       },
     };
+  }
+
+  async drive(values: ReadonlyMap<string, OutputValue>): Promise<void> {
+    this.clock.pass(this.driveMs);
+    for (const value of values.values()) {
+      this.#reset = value;
+      this.driven.push(`${this.clock.nowMs() - this.startMs} ${value}`);
+      this.onDrive(value);
+    }
+  }
+
+  async turnPower(value: PowerValue): Promise<void> {
+    this.clock.pass(this.driveMs);
+    this.driven.push(`${this.clock.nowMs() - this.startMs} power ${value}`);
+  }
+
+  async callHttp({ method, url }: HttpCall): Promise<HttpAnswer> {
+    this.clock.pass(this.driveMs);
+    this.driven.push(`${this.clock.nowMs() - this.startMs} ${method} ${url}`);
+    return { status: this.httpStatus, text: '' };
   }
 
   led(value: LineValue): void {
@@ -51,7 +69,7 @@ class Wires implements StepLines {
 }
 
 const at = { path: 'seq.0', text: 'a step' };
-const set = (value: LineValue): Step => ({ ...at, kind: 'set', line: 'reset', value });
+const set = (value: LineValue): Step => ({ ...at, kind: 'set', values: [{ line: 'reset', value }] });
 const pause = (pauseMs: number): Step => ({ ...at, kind: 'pause', pauseMs });
 const pulse = (forMs: number, value: LineValue = 'active'): Step => ({
   ...at,
@@ -123,7 +141,7 @@ describe('a run of steps', () => {
     'ends a pulse with what was there before: %s',
     async (before) => {
       const wires = new Wires();
-      await wires.line('reset').drive(before);
+      await wires.drive(new Map([['reset', before]]));
       const trace = await wires.run([pulse(10)]);
       expect(wires.driven.at(-1)).toBe(`10 ${before}`);
       expect(trace).toHaveLength(2);
@@ -202,6 +220,38 @@ describe('a run of steps', () => {
     await expect(run).rejects.toMatchObject({ blame: 'verdict' });
     expect(wires.clock.nowMs() - wires.startMs).toBe(100);
     expect(wires.driven).toEqual([]);
+  });
+
+  const call = (expected?: number): Step => ({
+    ...at,
+    kind: 'http',
+    call: { url: 'http://rig/', method: 'PUT', headers: {}, body: undefined, expected, withinMs: 100 },
+  });
+
+  test('plans from the end of what others do, however long it takes', async () => {
+    const wires = new Wires();
+    wires.driveMs = 700;
+    const power: Step = { ...at, kind: 'power', value: 'on', longestMs: 5000 };
+    const trace = await wires.run([power, pause(50), call(), pause(50)]);
+    expect(wires.driven).toEqual(['700 power on', '1450 PUT http://rig/']);
+    expect(trace.map(({ plannedMs }) => plannedMs)).toEqual([700, 750, 1450, 1500]);
+  });
+
+  test.each([
+    [204, undefined, 'done'],
+    [404, 404, 'done'],
+    [404, undefined, 'seq.0: a step: expected a 2xx status, got 404'],
+    [302, undefined, 'seq.0: a step: expected a 2xx status, got 302'],
+    [200, 201, 'seq.0: a step: expected 201, got 200'],
+  ])('judges a server that answers %s where %s is expected', async (status, expected, outcome) => {
+    const wires = new Wires();
+    wires.httpStatus = status;
+    const run = wires.run([call(expected)]).then(
+      () => 'done',
+      (error: unknown) => error,
+    );
+    if (outcome === 'done') expect(await run).toBe('done');
+    else expect(await run).toMatchObject({ code: 'peer-answer', blame: 'protocol', message: outcome });
   });
 
   test('stops at whatever step it is when it is aborted', async () => {

@@ -1,0 +1,72 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { errnoCode, reasonOf } from '../base/errors.ts';
+import { sendDatagram } from '../native/datagram.ts';
+
+/** While systemd has enough to read. */
+const RETRY_MS = 100;
+const MAX_TRIES = 50;
+
+/** Tells systemd how the jig is. Source: sd_notify(3), sd_watchdog_enabled(3). */
+export class ServiceManager implements Disposable {
+  readonly #address: string | undefined;
+  readonly #watchdogMs: number | undefined;
+  readonly #say: (text: string) => void;
+  #pings: NodeJS.Timeout | undefined;
+
+  /** Without `NOTIFY_SOCKET` nobody is told. */
+  constructor(env: NodeJS.ProcessEnv, say: (text: string) => void) {
+    const { NOTIFY_SOCKET: address, WATCHDOG_USEC: microseconds, WATCHDOG_PID: pid } = env;
+    this.#address = address === '' ? undefined : address;
+    const isOurs = pid === undefined || pid === '' || pid === `${process.pid}`;
+    const ms = Number(microseconds) / 1000;
+    this.#watchdogMs = isOurs && ms > 0 ? ms : undefined;
+    this.#say = say;
+  }
+
+  async ready(status: string): Promise<void> {
+    await this.#tell(`READY=1\nSTATUS=${status}\n`);
+  }
+
+  async stopping(): Promise<void> {
+    await this.#tell('STOPPING=1\n');
+  }
+
+  /**
+   * Says twice in the watchdog's time that the jig lives, for as long as its event loop turns and `check` ends. One that
+   * does not end makes systemd kill the jig, which lets go of every line.
+   */
+  watch(check: () => Promise<void>): void {
+    if (this.#address === undefined || this.#watchdogMs === undefined) return;
+    let isChecking = false;
+    const ping = async (): Promise<void> => {
+      if (isChecking) return;
+      isChecking = true;
+      await check();
+      isChecking = false;
+      await this.#tell('WATCHDOG=1\n');
+    };
+    this.#pings = setInterval(() => void ping(), this.#watchdogMs / 2);
+    void ping();
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#pings);
+  }
+
+  async #tell(message: string): Promise<void> {
+    if (this.#address === undefined) return;
+    for (let tries = 1; ; tries++) {
+      try {
+        sendDatagram(this.#address, message);
+        return;
+      } catch (error) {
+        if (errnoCode(error) === 'EAGAIN' && tries < MAX_TRIES) {
+          await delay(RETRY_MS);
+          continue;
+        }
+        this.#say(`NOTIFY_SOCKET: ${this.#address}: cannot tell the service manager: ${reasonOf(error)}`);
+        return;
+      }
+    }
+  }
+}
