@@ -138,8 +138,12 @@ export class TtyKeeper implements Disposable {
     this.#handlers = undefined; // too late to tell
     this.#look();
     const gone = this.#ttys.find(
-      ({ place, awaySinceMs, hindrance }) =>
-        !place.isOpen && awaySinceMs !== undefined && (hindrance?.by ?? 'absence') === 'absence',
+      ({ place, device, awaySinceMs, hindrance }) =>
+        !place.isOpen &&
+        awaySinceMs !== undefined &&
+        (hindrance?.by ?? 'absence') === 'absence' &&
+        // A command that had it as its controlling terminal has hung it up by its end.
+        (hindrance !== undefined || 'text' in survey(place.path, place.tty) || returnProblem(device)),
     );
     this[Symbol.dispose]();
     return gone && goneTrouble(gone, '');
