@@ -54,6 +54,11 @@ export const CUSTODY_OF_TREE: Custody = {
 export interface RunOptions {
   readonly custody: Custody | undefined;
   readonly signals: Pick<SignalDesk, 'relayTo'>;
+  /**
+   * Where it is not on a terminal. The leader of a session that opens a tty without O_NOCTTY hangs it up when it ends:
+   * who does not have the last word about the lease starts none.
+   */
+  readonly session: 'new' | 'ours';
   /** From TERM to KILL. */
   readonly graceMs: number;
   readonly say: (text: string) => void;
@@ -86,7 +91,7 @@ export async function runCommand(line: CommandLine, options: RunOptions): Promis
       env: { ...line.env, [RELAY_VARIABLE]: String(process.pid) },
       stdio: 'inherit',
       // On a terminal the command stays in our group: the terminal signals both, and job control works.
-      detached: !hasTerminal,
+      detached: !hasTerminal && options.session === 'new',
     });
   } catch (error) {
     // Some refusals of the system are thrown (ETXTBSY, E2BIG), others come as events.

@@ -81,7 +81,7 @@ async function runWithTtys(
   becomeSubreaper();
   const end = await runCommand(
     { program, args, env },
-    { custody: CUSTODY_OF_TREE, signals, graceMs, say: patience.say },
+    { custody: CUSTODY_OF_TREE, session: 'ours', signals, graceMs, say: patience.say },
   );
   // The next reader sets the tty as it likes: so not before the holder has done so.
   await loan.giveBack(signals.stop);

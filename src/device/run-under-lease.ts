@@ -112,7 +112,13 @@ class DeviceRun {
         args,
         env: isTold ? { ...env, ...aliasOf(alias, device.ttys) } : environmentOfMember(env, device, alias),
       },
-      { custody: undefined, signals: this.#signals, graceMs, say: (text) => diagnostics.say(text) },
+      {
+        custody: undefined,
+        session: 'ours',
+        signals: this.#signals,
+        graceMs,
+        say: (text) => diagnostics.say(text),
+      },
     );
     if (end.cause !== 'not started') return end.status;
     return this.#notStarted(end.status, `${program}: ${end.detail}`, env[ENV.findings]);
@@ -133,6 +139,7 @@ class DeviceRun {
     // When this throws, lease and guard are left as they are: the guard ends what may live, then lets go.
     const end = await runCommand(line, {
       custody: { guard, keeper, maxLeaseMs, onEnd: () => lease.expectRelease(), daemons: this.#daemons() },
+      session: 'new',
       signals: this.#signals,
       graceMs,
       say: (text) => diagnostics.say(text),

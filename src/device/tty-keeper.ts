@@ -138,8 +138,12 @@ export class TtyKeeper implements Disposable {
     this.#handlers = undefined; // too late to tell
     this.#look();
     const gone = this.#ttys.find(
-      ({ place, awaySinceMs, hindrance }) =>
-        !place.isOpen && awaySinceMs !== undefined && (hindrance?.by ?? 'absence') === 'absence',
+      ({ place, device, awaySinceMs, hindrance }) =>
+        !place.isOpen &&
+        awaySinceMs !== undefined &&
+        (hindrance?.by ?? 'absence') === 'absence' &&
+        // A command that had it as its controlling terminal has hung it up by its end.
+        (hindrance !== undefined || 'text' in survey(place.path, place.tty) || returnProblem(device)),
     );
     this[Symbol.dispose]();
     return gone && goneTrouble(gone, '');
@@ -171,7 +175,10 @@ export class TtyKeeper implements Disposable {
     if (this.#isLeft(tty)) {
       // Whoever has it now opens it, and may be about to lock it.
       const found = survey(place.path, place.tty);
-      tty.hindrance = 'text' in found ? { by: 'absence', text: found.text } : undefined;
+      // A tool may have the board be another USB device for a while; with a lease that always lends, nobody would ever look.
+      const other = tty.isAlwaysLent ? returnProblem(device)?.problem : undefined;
+      const text = 'text' in found ? found.text : other;
+      tty.hindrance = text === undefined ? undefined : { by: 'absence', text };
       tty.awaySinceMs = tty.hindrance && (tty.awaySinceMs ?? nowMs);
       return;
     }

@@ -49,7 +49,7 @@ export function lossOf(label: string, account: ByteAccount): RigError | undefine
   if (lostBytes(account) === 0) return undefined;
   const causes = [
     overruns > 0
-      ? `the kernel lost bytes ${overruns} times, as nobody took them in time; lower the load or the speed`
+      ? `the kernel lost bytes ${overruns === 1 ? 'once' : `${overruns} times`}, as nobody took them in time; lower the load or the speed`
       : '',
     droppedBytes > 0
       ? `${droppedBytes} bytes came during a pause or a send, too many to keep for the step after it; expect them instead`

@@ -21,18 +21,16 @@ export function endBreak(fd: number): void {
   callLibc('ioctl', fd, TIOCCBRK, null);
 }
 
-/**
- * Whether everything that was written is on the line, as far as the driver tells: some know only of what the kernel
- * still has, not of what the chip has.
- *
- * @throws {SystemError}
- */
-export function hasSentAll(fd: number): boolean {
-  if (readNumber(fd, TIOCOUTQ) > 0) return false;
+/** What is written and not on the line yet is still in the kernel, or in the chip as far as its driver tells. */
+export type Unsent = 'in the kernel' | 'in the chip' | 'nothing';
+
+/** @throws {SystemError} */
+export function whatIsUnsent(fd: number): Unsent {
+  if (readNumber(fd, TIOCOUTQ) > 0) return 'in the kernel';
   try {
-    return (readNumber(fd, TIOCSERGETLSR) & TIOCSER_TEMT) !== 0;
+    return (readNumber(fd, TIOCSERGETLSR) & TIOCSER_TEMT) === 0 ? 'in the chip' : 'nothing';
   } catch (error) {
-    if (error instanceof SystemError && UNKNOWN.includes(error.code)) return true;
+    if (error instanceof SystemError && UNKNOWN.includes(error.code)) return 'nothing';
     throw error;
   }
 }

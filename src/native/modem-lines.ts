@@ -14,26 +14,34 @@ export type ModemLines = Readonly<Record<keyof typeof BIT, boolean>>;
 
 /** @throws {SystemError} code `ENOTTY` where there are none: every pty */
 export function readModemLines(fd: number): ModemLines {
-  const bits = Buffer.alloc(4);
-  callLibc('ioctl', fd, TIOCMGET, bits);
-  const value = bits.readInt32LE();
+  const value = readBits(fd);
   const lines = Object.entries(BIT).map(([name, bit]) => [name, (value & bit) !== 0]);
   return Object.fromEntries(lines) as ModemLines;
 }
 
-/** Drives only the lines named, in one call a direction. @throws {SystemError} code `ENOTTY` on a pty */
+/**
+ * Drives only the lines named, both in one call: a board that resets by one and boots by the other must not see the state
+ * between. @throws {SystemError} code `ENOTTY` on a pty
+ */
 export function setModemLines(fd: number, lines: { readonly dtr?: boolean; readonly rts?: boolean }): void {
   const bitsFor = (wanted: boolean): number =>
     (lines.dtr === wanted ? BIT.dtr : 0) | (lines.rts === wanted ? BIT.rts : 0);
-  for (const [request, bits] of [
-    [TIOCMBIS, bitsFor(true)],
-    [TIOCMBIC, bitsFor(false)],
-  ] as const) {
-    if (bits === 0) continue;
-    const argument = Buffer.alloc(4);
-    argument.writeInt32LE(bits);
-    callLibc('ioctl', fd, request, argument);
-  }
+  const [on, off] = [bitsFor(true), bitsFor(false)];
+  if (on !== 0 && off !== 0) write(fd, TIOCMSET, (readBits(fd) | on) & ~off);
+  else if (on !== 0) write(fd, TIOCMBIS, on);
+  else if (off !== 0) write(fd, TIOCMBIC, off);
+}
+
+function readBits(fd: number): number {
+  const bits = Buffer.alloc(4);
+  callLibc('ioctl', fd, TIOCMGET, bits);
+  return bits.readInt32LE();
+}
+
+function write(fd: number, request: number, bits: number): void {
+  const argument = Buffer.alloc(4);
+  argument.writeInt32LE(bits);
+  callLibc('ioctl', fd, request, argument);
 }
 
 /** Drives both in one call, so that no other combination is ever seen. @throws {SystemError} code `ENOTTY` on a pty */

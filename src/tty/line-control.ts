@@ -2,14 +2,23 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
-import { endBreak, hasSentAll, startBreak } from '../native/line-break.ts';
+import { endBreak, startBreak, whatIsUnsent } from '../native/line-break.ts';
 import { setModemLines } from '../native/modem-lines.ts';
-import { readLineSettings } from '../native/termios.ts';
+import { readLineSettings, readTtySettings } from '../native/termios.ts';
 import type { ConsoleOptions, DrivenLines } from './console.ts';
 import { ttyGone } from './tty-errors.ts';
 
 /** No event tells when a tty has sent everything. */
 const LOOK_EACH_MS = 2;
+
+/**
+ * In that many bit times a chip has sent all that it can hold. The driver of FTDI chips goes by what the chip last said,
+ * which may be nothing, or old: a chip is not asked while nobody reads. Source: FT2232H data sheet (4 kB).
+ */
+const CHIP_BITS = 4096 * 12;
+
+/** A UART is out of step by the end of a byte when the two clocks are further apart. */
+const RATE_TOLERANCE = 0.05;
 
 /** As {@link Console.sendBreak}. @throws the reason of `until` */
 export async function sendBreak(
@@ -20,7 +29,7 @@ export async function sendBreak(
 ): Promise<void> {
   try {
     until.throwIfAborted();
-    while (!hasSentAll(fd)) await sleep(LOOK_EACH_MS, undefined, { signal: until });
+    await untilSent(fd, until);
     startBreak(fd);
     try {
       await sleep(durationMs, undefined, { signal: until });
@@ -29,6 +38,17 @@ export async function sendBreak(
     }
   } catch (error) {
     throw until.aborted ? until.reason : cannot(label, 'send a break', error);
+  }
+}
+
+async function untilSent(fd: number, until: AbortSignal): Promise<void> {
+  const chipMs = (CHIP_BITS * 1000) / readTtySettings(fd).baudRate;
+  let inChipSinceMs: number | undefined;
+  for (let unsent = whatIsUnsent(fd); unsent !== 'nothing'; unsent = whatIsUnsent(fd)) {
+    const nowMs = performance.now();
+    inChipSinceMs = unsent === 'in the chip' ? (inChipSinceMs ?? nowMs) : undefined;
+    if (inChipSinceMs !== undefined && nowMs - inChipSinceMs > chipMs) return;
+    await sleep(LOOK_EACH_MS, undefined, { signal: until });
   }
 }
 
@@ -54,13 +74,19 @@ export function driveLines(fd: number, label: string, { dtr, rts }: DrivenLines)
 }
 
 /** A driver drops in silence what its chip cannot do. @throws {RigError} blame `hardware` */
-export function checkTaken(fd: number, { label, format = '8N1', flow = 'none' }: ConsoleOptions): void {
+export function checkTaken(
+  fd: number,
+  { label, baudRate, format = '8N1', flow = 'none' }: ConsoleOptions,
+): void {
   const taken = readLineSettings(fd);
+  const takenRate = readTtySettings(fd).baudRate;
   const refuse = (what: string, wanted: string, found: string): RigError =>
     new RigError(
       'hardware',
       `${label}: expected a tty that can do ${what} ${wanted}, its driver has left it at ${found}; use another adapter or ${what}`,
     );
+  const isNear = Math.abs(takenRate - baudRate) <= baudRate * RATE_TOLERANCE;
+  if (!isNear) throw refuse('speed', `${baudRate}`, `${takenRate}`);
   if (taken.format !== format) throw refuse('format', format, taken.format);
   if (taken.flow !== flow) throw refuse('flow control', flow, taken.flow);
 }

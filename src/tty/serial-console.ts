@@ -90,7 +90,6 @@ class SerialConsole implements Console {
   readonly #hangUpCheck: NodeJS.Timeout;
   readonly #queue = new ChunkQueue(() => this.#port.resume());
   readonly #overruns: Overruns;
-  #lastOverruns: number | undefined;
   readonly #ended = new AbortController();
   readonly #closed: Promise<void>;
 
@@ -107,6 +106,7 @@ class SerialConsole implements Console {
       });
     });
     port.on('data', (chunk: Buffer) => {
+      if (!this.#ended.signal.aborted) this.#overruns.look();
       if (!this.#queue.push(Uint8Array.from(chunk))) port.pause();
     });
     this.#hangUpCheck = setInterval(() => this.#endIfHungUp(), HANG_UP_CHECK_MS);
@@ -119,8 +119,8 @@ class SerialConsole implements Console {
   }
 
   get overruns(): number | undefined {
-    if (!this.#ended.signal.aborted) this.#lastOverruns = this.#overruns.count;
-    return this.#lastOverruns;
+    if (!this.#ended.signal.aborted) this.#overruns.look();
+    return this.#overruns.count;
   }
 
   async send(bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
@@ -146,7 +146,7 @@ class SerialConsole implements Console {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    void this.overruns; // the last that can be known
+    if (!this.#ended.signal.aborted) this.#overruns.look(); // the last that can be known
     this.#end(consoleReleased(this.label), 'released');
     await this.#closed;
   }

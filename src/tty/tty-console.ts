@@ -51,7 +51,6 @@ export class TtyConsole implements Console {
   readonly #stream: ReadStream;
   readonly #queue = new ChunkQueue(() => this.#stream.resume());
   readonly #overruns: Overruns;
-  #lastOverruns: number | undefined;
   readonly #ended = new AbortController();
   readonly #closed: Promise<void>;
   /** libuv could not open the tty anew: its writes would spin until the DUT reads, so it must not write. */
@@ -67,7 +66,10 @@ export class TtyConsole implements Console {
       writable: true,
       onread: {
         buffer: new Uint8Array(READ_BYTES),
-        callback: (sizeBytes, buffer) => this.#queue.push(buffer.slice(0, sizeBytes)),
+        callback: (sizeBytes, buffer) => {
+          this.#overruns.look();
+          return this.#queue.push(buffer.slice(0, sizeBytes));
+        },
       },
     };
     this.#stream = new ReadStream(fd, options);
@@ -90,8 +92,8 @@ export class TtyConsole implements Console {
   }
 
   get overruns(): number | undefined {
-    if (!this.#ended.signal.aborted) this.#lastOverruns = this.#overruns.count;
-    return this.#lastOverruns;
+    if (!this.#ended.signal.aborted) this.#overruns.look();
+    return this.#overruns.count;
   }
 
   async send(bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
@@ -117,7 +119,7 @@ export class TtyConsole implements Console {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    void this.overruns; // the last that can be known
+    if (!this.#ended.signal.aborted) this.#overruns.look(); // the last that can be known
     this.#ended.abort(consoleReleased(this.label));
     this.#queue.end();
     this.#stream.destroy();

@@ -19,6 +19,7 @@ afterEach(() => {
 const options: RunOptions = {
   custody: CUSTODY_OF_TREE,
   signals: { relayTo: () => ({ [Symbol.dispose]: () => {} }) },
+  session: 'new',
   graceMs: 200,
   say: () => {},
 };

@@ -21,23 +21,3 @@ test('what is no tty counts nothing', () => {
     closeSync(fd);
   }
 });
-
-test('a UART counts', ({ skip }) => {
-  let fd: number | undefined;
-  try {
-    fd = openSync('/dev/ttyS0', constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
-  } catch {
-    return skip('needs a serial port that may be opened: /dev/ttyS0');
-  }
-  try {
-    const counters = readTtyCounters(fd);
-    skip(counters === undefined, 'needs a serial port whose driver counts: /dev/ttyS0');
-    expect(counters).toEqual({
-      overruns: expect.any(Number),
-      framingErrors: expect.any(Number),
-      parityErrors: expect.any(Number),
-    });
-  } finally {
-    closeSync(fd);
-  }
-});
