@@ -2,7 +2,7 @@ import type { Console } from '../tty/console.ts';
 import type { ByteAccount } from './byte-account.ts';
 import type { Clock } from './clock.ts';
 import { QuietTimer } from './quiet-timer.ts';
-import type { StreamWatch, WatchEvent } from './stream-watch.ts';
+import type { StreamWatch, Unread, WatchEvent } from './stream-watch.ts';
 import { Transcript } from './transcript.ts';
 import type { UnreadBytes } from './unread-bytes.ts';
 import { untilDone } from './until-done.ts';
@@ -40,8 +40,8 @@ export interface Taker {
   readonly takes: 'text' | 'a file';
   /** Nothing more is read before it resolves. */
   readonly take: (chunk: Uint8Array) => Promise<void> | undefined;
-  /** Called once, when its turn is over: what of it is not used, and for whoever comes next. */
-  readonly letGo: () => Uint8Array;
+  /** Called once, when its turn is over: what of it is for whoever comes next, and the byte before that, if it was its own. */
+  readonly letGo: () => Unread;
 }
 
 /**
@@ -57,6 +57,8 @@ export class BoardOutput {
   #isOver = false;
   #discarding: { sizeBytes: number; readonly done: () => void } | undefined;
   #taker: Taker | undefined;
+  /** The byte before the first one that the taker was given. */
+  #beforeTaker: number | undefined;
 
   constructor(parts: OutputParts) {
     this.#parts = parts;
@@ -132,11 +134,11 @@ export class BoardOutput {
    * when the console is released.
    */
   handOver(taker: Taker): () => void {
-    const early = Uint8Array.from(this.#parts.watch.unread.bytes);
-    this.#parts.watch.useUp(Number.POSITIVE_INFINITY);
+    const { bytes, before } = this.#parts.watch.handOver();
     this.#keepUnread();
     this.#taker = taker;
-    if (early.length > 0) void taker.take(early); // more than it wants at a time: then the next is held up
+    this.#beforeTaker = before;
+    if (bytes.length > 0) void taker.take(bytes); // more than it wants at a time: then the next is held up
     return () => {
       if (this.#taker === taker) this.#takeBack(taker);
     };
@@ -177,9 +179,10 @@ export class BoardOutput {
 
   #takeBack(taker: Taker): void {
     this.#taker = undefined;
-    const rest = taker.letGo();
-    if (taker.takes === 'a file') this.transcript.push(rest);
-    this.#take(rest);
+    const { bytes, before } = taker.letGo();
+    this.#parts.watch.takeBack(before ?? this.#beforeTaker);
+    if (taker.takes === 'a file') this.transcript.push(bytes);
+    this.#take(bytes);
   }
 
   #take(chunk: Uint8Array): void {

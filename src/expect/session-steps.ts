@@ -104,7 +104,7 @@ export class SessionSteps {
   async #untilEchoed(line: Uint8Array, withinMs: number, send: () => Promise<void>): Promise<void> {
     const { output, watch, clock, progress, over, fail } = this.#parts;
     await new Promise<void>((resolve) => clock.onceRead(resolve));
-    watch.useUp(Number.POSITIVE_INFINITY);
+    watch.useUp();
     const echoed = untilDone<Matched>(over, (resolve) => {
       this.#onMatch = resolve;
       output.look(() => watch.expect({ kind: 'literal', bytes: line }));
@@ -143,7 +143,7 @@ export class SessionSteps {
         running.push(chunk);
         return undefined;
       },
-      letGo: () => rest,
+      letGo: () => ({ bytes: rest, before: undefined }),
     });
     let failure: string | undefined;
     try {

@@ -253,6 +253,28 @@ test('lines come whole, and what follows the last one taken is for the next wait
   await console.expect('rest> ');
 });
 
+test('after lines, a line begins, and nothing that they took is a part of what comes', async () => {
+  dut.say('Completed: FA');
+  await using console = await open({ fail: ['FAIL'] });
+  const lines = console.lines()[Symbol.asyncIterator]();
+  dut.say('\none\nIL two\n');
+  for (const value of ['Completed: FA', 'one']) expect((await lines.next()).value).toBe(value);
+  await lines.return?.();
+  expect((await console.expect(/^IL \w+$/)).text).toBe('IL two');
+});
+
+test('all lines come that had come before they were asked for', async () => {
+  await using console = await open();
+  let count = 0;
+  await dut.sayAll(`${'x'.repeat(999)}\n`.repeat(500));
+  dut.say('last\n');
+  for await (const line of console.lines()) {
+    if (line === 'last') break;
+    count++;
+  }
+  expect(count).toBe(500);
+});
+
 test('lines that nobody has asked for when the console is released are for the next one', async () => {
   dut.say('one\r\ntwo\r\nthr');
   const console = await open();
