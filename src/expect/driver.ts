@@ -1,5 +1,6 @@
 import { RigError } from '../base/errors.ts';
 import type { OpenConsole } from '../tty/console.ts';
+import type { Presence } from '../tty/followed-console.ts';
 import { openTtyConsole } from '../tty/tty-console.ts';
 import type { Request } from './request.ts';
 import type { TargetTty } from './target-tty.ts';
@@ -10,7 +11,7 @@ export async function openerOf(
   { follow }: TargetTty,
   request: Request,
   until: AbortSignal,
-  onChange: (text: string) => void,
+  onChange: (text: string, tty: Presence) => void,
 ): Promise<OpenConsole> {
   const open = await driverOf(request.driver);
   if (!follow || request.port.follow === 'never') return open;

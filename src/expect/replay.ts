@@ -19,7 +19,7 @@ const LATENESS_MS = 250;
 
 /** What happened; the rest tells of the session itself. */
 type Happening = RecordingEntry & {
-  readonly is: 'open' | 'in' | 'out' | 'quiet' | 'gone' | 'jig' | 'line' | 'file';
+  readonly is: 'open' | 'away' | 'back' | 'in' | 'out' | 'quiet' | 'gone' | 'jig' | 'line' | 'file';
 };
 
 /** One tty of the recording, as far as it has been replayed. */
@@ -269,6 +269,10 @@ export class Replay {
     switch (entry.is) {
       case 'in':
         console.say(bytesOf(entry));
+        return;
+      case 'away':
+      case 'back':
+        console.isAway = entry.is === 'away';
         return;
       case 'gone':
         console.goAway(new RigError('hardware', entry.error));
