@@ -113,8 +113,7 @@ test('a tty that was away is so again in a recording of it, and no longer when i
   await said(started, 'is back');
   port.say('ready');
   expect(await started.ended).toMatchObject({ status: 0 });
-  const replay = (text: string) =>
-    place.run('--expect', text, '--timeout', '5m', '--replay', recording);
+  const replay = (text: string) => place.run('--expect', text, '--timeout', '5m', '--replay', recording);
   expect(await replay('ready')).toMatchObject({ status: 0 });
   expect(await replay('never')).toMatchObject({ status: 1 });
 });
