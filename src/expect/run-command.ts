@@ -7,11 +7,12 @@ import type { UnsafeEngine } from './byte-regex.ts';
 import { parseCommandLine } from './cli.ts';
 import { REAL_CLOCK } from './clock.ts';
 import { lockConsole } from './console-lock.ts';
-import { openerOf } from './driver.ts';
+import { driverOf } from './driver.ts';
 import { openEcho, STDOUT } from './echo.ts';
 import { Ensemble } from './ensemble.ts';
 import { startTransfer } from './file-transfer.ts';
 import { firstVerdict } from './first-verdict.ts';
+import { followedOpener } from './followed-opener.ts';
 import { jigRunner, type RunJig } from './jig-step.ts';
 import { LogProxies, withSendsLogged } from './log-proxies.ts';
 import type { OutcomeReport } from './outcome.ts';
@@ -41,7 +42,7 @@ export async function runCommand(invocation: Invocation, regexProgram: string): 
 async function runTold(invocation: Invocation, regexProgram: string): Promise<number> {
   const told: Told = {};
   try {
-    const status = await runAndTell(invocation, regexProgram, told).finally(() => closeLog(invocation, told));
+    const status = await runAndLog(invocation, regexProgram, told);
     return tellOutcome(status, invocation, told);
   } catch (error) {
     told.failed ??= { error, tty: told.tty };
@@ -50,10 +51,14 @@ async function runTold(invocation: Invocation, regexProgram: string): Promise<nu
   }
 }
 
-async function closeLog(invocation: Invocation, told: Told): Promise<void> {
-  if (invocation.stop.aborted) told.log?.remark('told to stop');
-  const loss = await told.log?.close();
-  if (loss) tellLoss(loss, invocation, told);
+async function runAndLog(invocation: Invocation, regexProgram: string, told: Told): Promise<number> {
+  try {
+    return await runAndTell(invocation, regexProgram, told);
+  } finally {
+    if (invocation.stop.aborted) told.log?.remark('told to stop');
+    const loss = await told.log?.close();
+    if (loss) tellLoss(loss, invocation, told);
+  }
 }
 
 async function runAndTell(invocation: Invocation, regexProgram: string, told: Told): Promise<number> {
@@ -239,7 +244,8 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
       tty.heldBy === 'nobody'
         ? await claimTty(tty.path, { label: tty.label, env: invocation.env, until, onWait })
         : undefined;
-    const open = await openerOf(tty, request, until, (text, presence) => {
+    const driver = await driverOf(request.driver);
+    const open = await followedOpener(driver, tty, request.port.follow, until, (text, presence) => {
       recorder?.presence(index, presence);
       told.log?.remark(text);
       diagnostics.detail(text);

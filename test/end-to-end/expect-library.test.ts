@@ -359,6 +359,17 @@ test('after the release nothing is answered, not even a pass that has come', asy
     await expect(call(), name).rejects.toThrow(`${console.label}: this console has been released`);
 });
 
+test('a tty that is away is waited for as long as any wait, and no longer', async () => {
+  using port = new Port(join(place.folder, 'port'));
+  const SAI_DEVICE_LEASE = place.leaseOf([port.path], { reappearMs: 60_000 });
+  port.unplug();
+  const away = { env: { ...env, SAI_DEVICE_LEASE, SAI_DEVICE_TTY0: port.path }, timeoutMs: 300 };
+  await expect(open(away)).rejects.toMatchObject({
+    blame: 'hardware',
+    message: expect.stringContaining('it is away (time is up after 300 ms)') as string,
+  });
+});
+
 test('a tty that its lease lets come back is followed, and blamed for silence while it is away', async () => {
   const remarks: string[] = [];
   using port = new Port(join(place.folder, 'port'));
