@@ -92,12 +92,15 @@ test('one that is away from the start to the deadline is the fault of the rig', 
   await using place = new Workplace();
   const path = join(place.folder, 'port');
   place.leaseOf([path], { reappearMs: 60_000 });
-  expect(await place.run('--expect', 'x', '--timeout', '300ms')).toMatchObject({
+  const args = ['--expect', 'x', '--timeout', '300ms'];
+  const recording = join(place.folder, 'rec');
+  expect(await place.run(...args, '--record', recording)).toMatchObject({
     status: 74,
     stderr: [
       `sai-expect: tty0 (${path}): expected its tty to come back, it is away (time is up after 300 ms)`,
     ],
   });
+  expect(await place.run(...args, '--replay', recording)).toMatchObject({ status: 74 });
 });
 
 test('a tty that was away is so again in a recording of it, and no longer when it is back', async () => {
