@@ -3,6 +3,7 @@ import { RigError } from '../base/errors.ts';
 import type { Clock } from './clock.ts';
 import { type StartTransfer, transferName } from './file-transfer.ts';
 import type { RunJig } from './jig-step.ts';
+import { QUIET_MS } from './quiet-timer.ts';
 import { bytesOf, type RecordingEntry } from './recording.ts';
 import type { Recording } from './recording-file.ts';
 import { ReplayClock } from './replay-clock.ts';
@@ -81,10 +82,11 @@ export class Replay {
 
   /** The time of the recording, as who reads that tty knows it. */
   clock(tty: number): Clock {
+    const track = this.#trackOf(tty);
     return {
-      after: (ms, act) => this.#clock.after(ms, act),
+      after: (ms, act) => this.#clock.after(ms, act, track),
       onceRead: (act) => {
-        if (this.#readWaiting(this.#trackOf(tty))) setImmediate(act);
+        if (this.#readWaiting(track)) setImmediate(act);
         else act();
       },
     };
@@ -290,6 +292,8 @@ export class Replay {
         track.opened.resolve();
         return;
       case 'quiet':
+        // Timers go by when a round of reading began: a little earlier than what was read in it is marked.
+        this.#clock.hasten(track, QUIET_MS);
         return;
     }
   }

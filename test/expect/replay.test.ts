@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
@@ -114,4 +115,32 @@ test('any session comes to the same end from its recording, whatever was said an
     await replay.run(replayed);
     expect(await replayed, `${steps.join(' ')} of ${JSON.stringify(said)}`).toBe(liveOutcome);
   }
+});
+
+test('quiet that was told a little early, just before more came, is quiet again', async () => {
+  const path = join(tempFolder(), 'x.rec');
+  const lines = [
+    { format: 'sai-recording', version: 1, startedAtMs: 0, ttys: [{ label: 't', path: 't', baudRate: 1 }] },
+    { ms: 0, tty: 0, is: 'open' },
+    { ms: 10, tty: 0, is: 'in', text: '> ' },
+    { ms: 59.2, tty: 0, is: 'quiet' },
+    { ms: 59.6, tty: 0, is: 'in', text: 'x' },
+    { ms: 60, tty: 0, is: 'gone', error: 'gone' },
+  ];
+  writeFileSync(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  const recording = readRecording(path, '--replay');
+  const request = parseCommandLine(['--tty', '/x', '--regex', '^> $'], undefined) as Request;
+  const replay = new Replay(recording, [0], () => {});
+  const session = new Session({
+    ...COMMON,
+    console: replay.console(0),
+    script: request.script,
+    unread: recordedEarly(recording, 0),
+    runJig: replay.jig(0),
+    clock: replay.clock(0),
+  });
+  const never = new AbortController().signal;
+  const replayed = outcome(replay.opened(0, never).then(() => session.run(never)));
+  await replay.run(replayed);
+  expect(await replayed).toBe('pass');
 });
