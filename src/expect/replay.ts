@@ -254,7 +254,8 @@ export class Replay {
   #readWaiting(track: Track): boolean {
     const entry = track.happenings[track.next];
     const isMarked = track.isQuiet || entry?.is === 'quiet';
-    if (entry?.is === 'quiet') this.#pass(entry, track);
+    // One mark each: what comes after the one that has passed is of the next quiet.
+    if (!track.isQuiet && entry?.is === 'quiet') this.#pass(entry, track);
     track.isQuiet = false;
     if (isMarked || (entry?.is !== 'in' && entry?.is !== 'gone')) return false;
     const atMs = entry.ms + this.#shiftMs;

@@ -117,19 +117,22 @@ test('any session comes to the same end from its recording, whatever was said an
   }
 });
 
-test('quiet that was told a little early, just before more came, is quiet again', async () => {
+test.each([
+  ['a little early, just before more came', [59.2], ['--regex', '^> $'], 59.6],
+  ['twice, the first time a little early', [59.2, 110.3], ['--fresh', '--fresh', '--expect', 'x'], 130],
+])('quiet that was told %s, is quiet again', async (_what, quietsMs, steps, laterMs) => {
   const path = join(tempFolder(), 'x.rec');
   const lines = [
     { format: 'sai-recording', version: 1, startedAtMs: 0, ttys: [{ label: 't', path: 't', baudRate: 1 }] },
     { ms: 0, tty: 0, is: 'open' },
     { ms: 10, tty: 0, is: 'in', text: '> ' },
-    { ms: 59.2, tty: 0, is: 'quiet' },
-    { ms: 59.6, tty: 0, is: 'in', text: 'x' },
-    { ms: 60, tty: 0, is: 'gone', error: 'gone' },
+    ...quietsMs.map((ms) => ({ ms, tty: 0, is: 'quiet' })),
+    { ms: laterMs, tty: 0, is: 'in', text: 'x' },
+    { ms: laterMs + 1, tty: 0, is: 'gone', error: 'gone' },
   ];
   writeFileSync(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
   const recording = readRecording(path, '--replay');
-  const request = parseCommandLine(['--tty', '/x', '--regex', '^> $'], undefined) as Request;
+  const request = parseCommandLine(['--tty', '/x', ...steps], undefined) as Request;
   const replay = new Replay(recording, [0], () => {});
   const session = new Session({
     ...COMMON,
