@@ -59,6 +59,8 @@ export class BoardOutput {
   #taker: Taker | undefined;
   /** The byte before the first one that the taker was given. */
   #beforeTaker: number | undefined;
+  /** What has arrived since its turn began. */
+  #takenBytes = 0;
 
   constructor(parts: OutputParts) {
     this.#parts = parts;
@@ -138,6 +140,7 @@ export class BoardOutput {
     this.#keepUnread();
     this.#taker = taker;
     this.#beforeTaker = before;
+    this.#takenBytes = 0;
     if (bytes.length > 0) void taker.take(bytes); // more than it wants at a time: then the next is held up
     return () => {
       if (this.#taker === taker) this.#takeBack(taker);
@@ -168,6 +171,7 @@ export class BoardOutput {
         onBytes(chunk);
         if (this.#taker?.takes !== 'a file') this.transcript.push(chunk);
         if (this.#taker) {
+          this.#takenBytes += chunk.length;
           const heldUp = this.#taker.take(chunk);
           if (heldUp) await heldUp;
         } else this.#take(chunk);
@@ -181,18 +185,20 @@ export class BoardOutput {
     this.#taker = undefined;
     const { bytes, before } = taker.letGo();
     this.#parts.watch.takeBack(before ?? this.#beforeTaker);
-    if (taker.takes === 'a file') this.transcript.push(bytes);
-    this.#take(bytes);
+    // What had come before its turn has been shown and looked at.
+    const added = bytes.subarray(Math.max(0, bytes.length - this.#takenBytes));
+    if (taker.takes === 'a file') this.transcript.push(added);
+    this.#take(bytes, added);
   }
 
-  #take(chunk: Uint8Array): void {
+  #take(chunk: Uint8Array, added = chunk): void {
     if (chunk.length === 0) return;
     const { unread, watch, onLooked } = this.#parts;
     // First, as the kernel has it no more, and this process may be killed at any time.
     const isKept = this.#discarding !== undefined || unread.append(chunk);
     const event = watch.push(chunk);
     if (this.#discarding) this.#discard(this.#discarding, chunk);
-    else if (!this.#isOver) onLooked?.(chunk);
+    else if (!this.#isOver && added.length > 0) onLooked?.(added);
     this.#handle(event);
     if (!isKept) this.#keepUnread();
     if (this.#discarding || watch.caresForQuiet || this.#tellsQuiet) this.#quiet.restart();
