@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { parseCommandLine } from '../../src/expect/cli.ts';
 import { Recorder } from '../../src/expect/recorder.ts';
-import { readRecording } from '../../src/expect/recording-file.ts';
+import { type Recording, readRecording } from '../../src/expect/recording-file.ts';
 import { Replay, recordedEarly } from '../../src/expect/replay.ts';
 import type { Request } from '../../src/expect/request.ts';
 import { Session, type SessionParts } from '../../src/expect/session.ts';
@@ -47,6 +47,17 @@ const COMMON: Omit<SessionParts, 'console' | 'script' | 'unread' | 'runJig'> = {
   logGapBytes: () => 0,
   onLoss: () => {},
 };
+
+function sessionOn(replay: Replay, recording: Recording, { script }: Request): Session {
+  return new Session({
+    ...COMMON,
+    console: replay.console(0),
+    script,
+    unread: recordedEarly(recording, 0),
+    runJig: replay.jig(0),
+    clock: replay.clock(0),
+  });
+}
 
 function outcome(running: Promise<void>): Promise<string> {
   return running.then(
@@ -101,14 +112,7 @@ test('any session comes to the same end from its recording, whatever was said an
     const replay = new Replay(recording, [0], (text) => differences.push(text));
     const replayDeadline = new AbortController();
     replay.after(TIMEOUT_MS, () => replayDeadline.abort(new TimeUp(TIMEOUT_MS)));
-    const session = new Session({
-      ...COMMON,
-      console: replay.console(0),
-      script: request.script,
-      unread: recordedEarly(recording, 0),
-      runJig: replay.jig(0),
-      clock: replay.clock(0),
-    });
+    const session = sessionOn(replay, recording, request);
     const replayed = outcome(
       replay.opened(0, replayDeadline.signal).then(() => session.run(replayDeadline.signal)),
     );
@@ -134,14 +138,7 @@ test.each([
   const recording = readRecording(path, '--replay');
   const request = parseCommandLine(['--tty', '/x', ...steps], undefined) as Request;
   const replay = new Replay(recording, [0], () => {});
-  const session = new Session({
-    ...COMMON,
-    console: replay.console(0),
-    script: request.script,
-    unread: recordedEarly(recording, 0),
-    runJig: replay.jig(0),
-    clock: replay.clock(0),
-  });
+  const session = sessionOn(replay, recording, request);
   const never = new AbortController().signal;
   const replayed = outcome(replay.opened(0, never).then(() => session.run(never)));
   await replay.run(replayed);
