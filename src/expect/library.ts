@@ -8,13 +8,13 @@ import { LONGEST_MS } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
 import { LinkedSignal } from '../base/linked-signal.ts';
 import type { FlowControl, LineFormat } from '../native/termios.ts';
-import type { DrivenLines, OpenConsole } from '../tty/console.ts';
-import { following } from '../tty/followed-console.ts';
+import type { DrivenLines } from '../tty/console.ts';
 import { openTtyConsole } from '../tty/tty-console.ts';
 import { literalPattern, regexPattern } from './armed-pattern.ts';
 import { BoardConsole } from './board-console.ts';
 import { lockConsole } from './console-lock.ts';
 import { crashPatterns } from './crash.ts';
+import { followedOpener } from './followed-opener.ts';
 import { jigRunner } from './jig-step.ts';
 import { checkCount, checkMs, type Limits } from './limits.ts';
 import { LogProxies, withSendsLogged } from './log-proxies.ts';
@@ -134,8 +134,8 @@ const DEFAULT_TIMEOUT_MS = 60_000;
 const DEFAULT_MAX_LINE_BYTES = 4096;
 
 /**
- * Opens a tty of the leased device by index (`'0'`) or name, or any tty by its path, once nobody else reads it, which
- * may take as long as any wait. On a path without a lease it also waits for whoever has the tty locked, and locks it.
+ * Opens a tty of the leased device by index (`'0'`) or name, or any tty by its path, once nobody else reads it and it is
+ * there, which may take as long as any wait. On a path without a lease it also waits for whoever has the tty locked, and locks it.
  *
  * @throws {RigError} blame `hardware` for a tty that is missing, refused or cannot be set so, `busy` when somebody else
  *   still has it, `usage` for a tty or pattern that there is not, `unavailable` when the lease is over
@@ -143,14 +143,18 @@ const DEFAULT_MAX_LINE_BYTES = 4096;
  */
 export async function openConsole(tty: string, options: ConsoleOptions = {}): Promise<Console> {
   options.signal?.throwIfAborted();
-  checkedTimeoutMs(options.timeoutMs);
+  const timeoutMs = checkedTimeoutMs(options.timeoutMs);
   if (options.baudRate !== undefined) checkCount(options.baudRate, 'baudRate');
   const env = options.env ?? process.env;
   const target = resolveTty(tty, env);
   const held: AsyncDisposable[] = [];
   const release = (): Promise<void> => releaseAll(held.splice(0).reverse());
+  const late = new AbortController();
+  const timer =
+    timeoutMs <= LONGEST_MS ? setTimeout(() => late.abort(new TimeUp(timeoutMs)), timeoutMs) : undefined;
+  using until = new LinkedSignal(options.signal ? [late.signal, options.signal] : [late.signal]);
   try {
-    await take(target, { ...options, env }, held);
+    await take(target, options, env, until.signal, held);
     const log = await LogProxies.open(env, options.onRemark ?? (() => {}));
     held.push({
       [Symbol.asyncDispose]: async () => {
@@ -159,7 +163,10 @@ export async function openConsole(tty: string, options: ConsoleOptions = {}): Pr
       },
     });
     const ttyLog = await log.tty(target.label, target.logIndex);
-    const console = await openerOf(target, options)(target.path, {
+    const onChange = (text: string): void => options.onRemark?.(text);
+    const follow = options.follow ?? 'as leased';
+    const open = await followedOpener(openTtyConsole, target, follow, until.signal, onChange);
+    const console = await open(target.path, {
       label: target.label,
       baudRate: options.baudRate ?? target.baudRate,
       hangUpOnClose: target.hangUpOnClose,
@@ -185,6 +192,8 @@ export async function openConsole(tty: string, options: ConsoleOptions = {}): Pr
   } catch (error) {
     await release().catch(() => {}); // what came first tells more
     throw error;
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -198,32 +207,19 @@ async function releaseAll([first, ...others]: readonly AsyncDisposable[]): Promi
   }
 }
 
-function openerOf({ follow }: TargetTty, { follow: wish, signal, onRemark }: ConsoleOptions): OpenConsole {
-  if (!follow || wish === 'never') return openTtyConsole;
-  const onChange = (text: string): void => onRemark?.(text);
-  return following(openTtyConsole, { ...follow, onChange, ...(signal ? { until: signal } : {}) });
-}
-
 /** The console's lock, and the tty's where no lease has it. */
 async function take(
   tty: TargetTty,
-  { timeoutMs: givenMs, signal, onWait, env }: ConsoleOptions & { env: NodeJS.ProcessEnv },
+  { onWait }: ConsoleOptions,
+  env: NodeJS.ProcessEnv,
+  until: AbortSignal,
   held: AsyncDisposable[],
 ): Promise<void> {
-  const timeoutMs = checkedTimeoutMs(givenMs);
-  const late = new AbortController();
-  const timer =
-    timeoutMs <= LONGEST_MS ? setTimeout(() => late.abort(new TimeUp(timeoutMs)), timeoutMs) : undefined;
-  using until = new LinkedSignal(signal ? [late.signal, signal] : [late.signal]);
   const tell = (holder: string): void => onWait?.(`${tty.label}: waiting for ${holder}`);
-  try {
-    if (tty.lock) held.push(await lockConsole(tty.lock, tty.label, until.signal, tell));
-    if (tty.heldBy === 'nobody') {
-      const claim = await claimTty(tty.path, { label: tty.label, env, until: until.signal, onWait: tell });
-      held.push({ [Symbol.asyncDispose]: async () => claim[Symbol.dispose]() });
-    }
-  } finally {
-    clearTimeout(timer);
+  if (tty.lock) held.push(await lockConsole(tty.lock, tty.label, until, tell));
+  if (tty.heldBy === 'nobody') {
+    const claim = await claimTty(tty.path, { label: tty.label, env, until, onWait: tell });
+    held.push({ [Symbol.asyncDispose]: async () => claim[Symbol.dispose]() });
   }
 }
 

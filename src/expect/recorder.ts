@@ -1,6 +1,7 @@
 import { closeSync, openSync, statSync, writeSync } from 'node:fs';
 import { type Blame, RigError, reasonOf } from '../base/errors.ts';
 import type { Console } from '../tty/console.ts';
+import type { Presence } from '../tty/followed-console.ts';
 import { type StartTransfer, transferName } from './file-transfer.ts';
 import type { RunJig } from './jig-step.ts';
 import { breakAsText, linesAsText, payloadOf, type RecordingEntry, type RecordingHead } from './recording.ts';
@@ -123,6 +124,11 @@ export class Recorder {
       append: (chunk) => unread.append(chunk),
       replace: (left) => unread.replace(left),
     };
+  }
+
+  /** Of a tty that is followed. */
+  presence(tty: number, presence: Presence): void {
+    this.#add({ tty, is: presence });
   }
 
   /** Nothing has come for 50 ms. */

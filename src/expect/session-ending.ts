@@ -55,7 +55,7 @@ export class SessionEnding {
     this.#aftermath = aftermath;
     this.#settling?.cancel();
     // What has come with the line is the dump's beginning.
-    watch.useUp(aftermath.push(Uint8Array.from(watch.unread.bytes)));
+    watch.readDump((bytes) => aftermath.push(bytes));
   }
 
   /** Everything has come that was wanted. */
@@ -71,9 +71,10 @@ export class SessionEnding {
     look(() => watch.settle());
   }
 
-  /** More from the board, which the watch has. */
-  push(chunk: Uint8Array): void {
-    if (this.#aftermath) this.#parts.watch.useUp(this.#aftermath.push(chunk));
+  /** The watch has more from the board. */
+  readOn(): void {
+    const aftermath = this.#aftermath;
+    if (aftermath) this.#parts.watch.readDump((bytes) => aftermath.push(bytes));
   }
 
   /** Nothing more can come. True when a crash that has begun says why, which is then told. */

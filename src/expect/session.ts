@@ -101,7 +101,7 @@ export class Session {
       onBytes: parts.onBytes,
       onLooked: (chunk) => {
         this.#tests.push(chunk);
-        this.#ending.push(chunk);
+        this.#ending.readOn();
       },
       onFresh: () => this.#tests.freshen(),
       onEvent: (event) => this.#take(event),

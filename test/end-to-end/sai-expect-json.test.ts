@@ -1,10 +1,11 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: scripts have variables of that form
 
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CHUNKINGS, DutOnPty } from '../peers/dut-on-pty.ts';
 import { Workplace } from '../peers/expect-command.ts';
+import { NO_SMALL_DISK, smallDisk } from '../peers/small-disk.ts';
 import { until } from '../until.ts';
 
 let place: Workplace;
@@ -101,6 +102,30 @@ test('a run that was told to stop is cancelled, and one that was killed has not 
   expect(readdirSync(place.folder).filter((name) => name.includes('.new'))).toEqual([]);
   place.clear();
 });
+
+test.for([
+  { what: 'that failed keep its status', said: 'PANIC', verdict: 'fail', status: 1 },
+  { what: 'that would have passed make it the fault of the rig', said: 'ok', verdict: 'infra', status: 78 },
+])(
+  'a recording and findings that cannot be written, of a run $what',
+  async ({ said, verdict, status }, context) => {
+    context.skip(NO_SMALL_DISK !== undefined, NO_SMALL_DISK);
+    const disk = smallDisk(128 * 1024);
+    place.set('SAI_FINDINGS', disk);
+    dut.on('go\n', (board) => {
+      expect(() => appendFileSync(join(disk, 'filler'), Buffer.alloc(1024 * 1024))).toThrow('ENOSPC');
+      board.say(`${'x'.repeat(5000)}${said}\n`);
+    });
+    const record = ['--record', join(disk, 'x.rec'), '--json', file()];
+    const args = ['--tty', dut.ttyPath, '--line', 'go', '--fail', 'PANIC', '--expect', 'ok'];
+    const ended = await place.run(...args, ...record);
+    expect(ended.status).toBe(status);
+    const stderr = ended.stderr.join('\n');
+    expect(stderr).toMatch(/x\.rec: the recording ends after \d+ bytes: ENOSPC/);
+    expect(stderr).toContain(`${disk}: cannot append a finding: EISDIR`);
+    expect(outcome()).toMatchObject({ verdict, status });
+  },
+);
 
 test('secrets are in no step, and of many steps the last ones are told', async () => {
   place.set('TOKEN', 'hunter2');
