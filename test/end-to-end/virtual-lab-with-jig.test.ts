@@ -9,6 +9,8 @@ import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { ROOT, runCommand } from '../peers/running-lab.ts';
 import { tempFolder } from '../temp-folder.ts';
 
+const COMMAND = join(ROOT, 'bin/sai-virtual-lab');
+
 let folder: string;
 let dir: string;
 let env: NodeJS.ProcessEnv;
@@ -21,7 +23,7 @@ beforeEach(() => {
   env = { PATH: `${join(ROOT, 'bin')}:${process.env['PATH']}`, SAI_RUN_DIR: runDir };
 });
 
-const up = (...args: string[]) => runCommand('sai-virtual-lab', ['up', '--dir', dir, ...args], { env });
+const up = (...args: string[]) => runCommand(COMMAND, ['up', '--dir', dir, ...args], { env });
 
 test('a command finds the boards and their jig, and its status is that of the lab, which ends with it', async () => {
   const steps = 'sai-device uno sai-expect --jig reset --expect ready';
@@ -70,7 +72,7 @@ test.each([
 
 /** One with a jig, up until the test is finished. */
 async function startLab(): Promise<{ lab: ChildProcess; jigPid: number; shown: string; said: () => string }> {
-  const lab = spawn('sai-virtual-lab', ['up', '--dir', dir, '--with-jig'], { env });
+  const lab = spawn(COMMAND, ['up', '--dir', dir, '--with-jig'], { env });
   const closed = once(lab, 'close');
   onTestFinished(async () => {
     lab.kill('SIGTERM');
