@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { oneLine } from './one-line.ts';
 
-/** A process for people, by its number and command line: `process 812 (tio /dev/ttyUSB0)`. */
+/** A process for people, by its number and command line: `process 812 (tio /dev/ttyUSB0)`; our own is `this process`. */
 export function describeProcess(pid: number): string {
+  if (pid === process.pid) return 'this process';
   try {
     const command = withoutNodeFlags(readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0'))
       .join(' ')

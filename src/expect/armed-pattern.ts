@@ -17,7 +17,7 @@ export function literalPattern(bytes: Uint8Array, what: string): ArmedPattern {
 }
 
 /** @throws {RigError} blame `usage`, naming `what`, for what is none, or one that only `unsafe` could run */
-export function regexPattern(source: string, what: string, unsafe?: UnsafeEngine): ArmedPattern {
+export function regexPattern(source: string, what: string, unsafe?: UnsafeEngine | 'never'): ArmedPattern {
   const regex = new ByteRegex(source, what, unsafe);
   return { pattern: { kind: 'regex', regex }, shown: `/${visible(Buffer.from(source))}/` };
 }

@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { RigError, reasonOf } from '../base/errors.ts';
+import { packageVersion, strayOption, usageText, VERSION_OPTION } from '../base/command-line.ts';
+import { RigError } from '../base/errors.ts';
 import { RESULT_FORMATS } from '../results/test-result.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
 import { EXPLANATION } from './cli-explanation.ts';
@@ -42,12 +43,12 @@ export function parseCommandLine(
     command.parse(args, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return { help };
-    throw new RigError('usage', `${reasonOf(error).replace(/^error: /, '')}; see sai-expect --help`, {
-      cause: error,
-    });
+    const stray = error.exitCode === 0 ? strayOption(command, args) : undefined;
+    if (error.exitCode === 0 && stray === undefined) return { help };
+    throw new RigError('usage', `${stray ?? usageText(error)}; see sai-expect --help`, { cause: error });
   }
-  const flags = command.opts<Flags & { readonly listProfiles?: boolean }>();
+  const flags = command.opts<Flags & { readonly listProfiles?: boolean; readonly version?: boolean }>();
+  if (flags.version === true) return { help: `${packageVersion()}\n` };
   if (flags.listProfiles === true) return { profiles: 'wanted' };
   return requestOf(steps, flags, unsafe);
 }
@@ -156,6 +157,7 @@ function describe(steps: RawStep[]): Command {
     .option('--optional', 'write no finding to $SAI_FINDINGS')
     .option('-q, --quiet', 'say nothing but failures')
     .option('-v, --verbose', 'say what is going on')
+    .option(...VERSION_OPTION)
     .addOption(new Option('-d <loglevel>', 'taken from Sai, without effect').hideHelp())
     .addHelpText('after', EXPLANATION)
     .allowExcessArguments(false)

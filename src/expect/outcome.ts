@@ -8,7 +8,7 @@ import { WholeFile } from '../results/live-file.ts';
 import { type ByteAccount, lostBytes } from './byte-account.ts';
 import type { Step } from './script.ts';
 import type { Matched } from './stream-watch.ts';
-import { type CrashReport, ExpectationError } from './verdict.ts';
+import { type CrashReport, ExpectationError, withoutTail } from './verdict.ts';
 
 /** Of a loop without end, those before are only counted. */
 const STEPS_LIMIT = 1000;
@@ -114,7 +114,7 @@ function outcomeOf(failed: FailedRun | undefined, { reason }: AbortSignal): Outc
     verdict,
     status: error instanceof RigError ? EXIT_STATUS[error.blame] : EXIT_BUG,
     blame,
-    message: reasonOf(error).replace(/; (?:last lines:|nothing arrived)$/, ''),
+    message: withoutTail(reasonOf(error)),
     ...(tty === undefined ? {} : { tty }),
     ...(error instanceof ExpectationError ? detailsOf(error) : {}),
   };

@@ -7,6 +7,7 @@ import type { RunJig } from './jig-step.ts';
 import { breakAsText, linesAsText, payloadOf, type RecordingEntry, type RecordingHead } from './recording.ts';
 import type { TargetTty } from './target-tty.ts';
 import type { UnreadBytes } from './unread-bytes.ts';
+import { withoutTail } from './verdict.ts';
 
 type Untimed<T> = T extends unknown ? Omit<T, 'ms'> : never;
 
@@ -139,7 +140,7 @@ export class Recorder {
   /** The verdict: passed, or why not. */
   end(failure: unknown): void {
     const verdict = failure === undefined ? 'pass' : failure instanceof RigError ? failure.blame : 'stopped';
-    const error = failure === undefined ? {} : { error: reasonOf(failure) };
+    const error = failure === undefined ? {} : { error: withoutTail(reasonOf(failure)) };
     this.#add({ tty: 0, is: 'end', verdict, ...error });
   }
 

@@ -53,7 +53,7 @@ test('silence rejects with the last lines, and the console goes on', async () =>
   expect(error).toBeInstanceOf(RigError);
   expect(error).toMatchObject({
     blame: 'verdict',
-    message: `tty0 (${dut.ttyPath}): expected "ready" within 300 ms; last lines:`,
+    message: `tty0 (${dut.ttyPath}): expected "ready" within 300 ms; last lines:\n  | booting`,
     tail: ['booting'],
   });
   dut.say('ready');
@@ -67,7 +67,7 @@ test('silence after a fresh start is told from lines that are older', async () =
   await console.expect('booting');
   await console.break(1);
   await expect(console.expect('ready', { timeoutMs: 300 })).rejects.toMatchObject({
-    message: `tty0 (${dut.ttyPath}): expected "ready" within 300 ms; nothing arrived since break(); last lines:`,
+    message: `tty0 (${dut.ttyPath}): expected "ready" within 300 ms; nothing arrived since break(); last lines:\n  | [before break()] booting`,
     tail: ['[before break()] booting'],
   });
 });

@@ -78,6 +78,11 @@ describe.each(CHUNKINGS)('what a board said in %s', (chunking) => {
     const { live, replayed } = await bothWays(...args);
     expect(live.status).toBe(1);
     expect(replayed).toEqual(live);
+    // The lines that stderr announces are in the recording itself.
+    expect(linesOf(recording()).at(-1)).toMatchObject({
+      is: 'end',
+      error: expect.not.stringMatching(/last lines:$/) as string,
+    });
   });
 });
 
