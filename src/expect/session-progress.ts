@@ -56,14 +56,20 @@ export class SessionProgress {
   failure(
     blame: Blame,
     what: string,
-    details: { readonly crash?: CrashReport; readonly cause?: unknown; readonly isWaiting?: boolean } = {},
+    details: {
+      readonly crash?: CrashReport;
+      /** What the lines hold that tell of it. */
+      readonly telling?: readonly string[] | undefined;
+      readonly cause?: unknown;
+      readonly isWaiting?: boolean;
+    } = {},
   ): ExpectationError {
     const { label, transcript } = this.#parts;
     const { isWaiting = !what.startsWith('expected ') && this.#current?.kind !== 'place' } = details;
     const waiting = isWaiting ? ` while waiting for ${this.#waitedFor()}` : '';
     return new ExpectationError(blame, `${label}: ${what}${waiting}`, {
       step: this.#current?.text,
-      tail: transcript.tail(TAIL_LINES),
+      tail: transcript.tail(TAIL_LINES, details.telling),
       crash: details.crash,
       cause: details.cause,
     });

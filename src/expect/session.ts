@@ -341,10 +341,10 @@ export class Session {
     this.#settle?.(failure);
   }
 
-  #problem({ text, crash, mayBeLost = false }: Problem): ExpectationError {
+  #problem({ text, crash, telling, mayBeLost = false }: Problem): ExpectationError {
     const { overruns = 0 } = this.#account;
     if (!mayBeLost || overruns === 0)
-      return this.#progress.failure('verdict', text, crash ? { crash } : { isWaiting: false });
+      return this.#progress.failure('verdict', text, crash ? { crash, telling } : { isWaiting: false });
     const what = `${text}, but ${describeAccount(this.#account)}`;
     return this.#progress.failure('hardware', what, { isWaiting: false });
   }
