@@ -8,6 +8,7 @@ import { ENV } from '../wire/env.ts';
 import type { LogProxies } from './log-proxies.ts';
 import type { FailedRun, OutcomeReport } from './outcome.ts';
 import type { Request } from './request.ts';
+import { ScriptMistakes } from './script-mistakes.ts';
 import type { Session } from './session.ts';
 import { ExpectationError } from './verdict.ts';
 
@@ -51,7 +52,7 @@ export function tellFailure(error: unknown, invocation: Invocation, told: Told):
 
 function tell(error: RigError, { diagnostics }: Invocation, told: Told): void {
   told.log?.remark(error.message);
-  diagnostics.fail(error.message);
+  for (const line of error instanceof ScriptMistakes ? error.lines : [error.message]) diagnostics.fail(line);
   if (!(error instanceof ExpectationError)) return;
   const lines = told.request?.onFail === 'everything' ? told.session?.transcript.tail().lines : undefined;
   for (const line of lines ?? error.tail) diagnostics.fail(`  | ${line}`);

@@ -451,5 +451,12 @@ steps:
       status: 78,
       stderr: [expect.stringMatching(/^sai-expect: test\.yaml:2:5: steps\.0: .*did you mean "expect"/)],
     });
+    expect(await runScript('steps:\n  - expect: 3\n  - send: 4\ncrash: u-boot\n')).toMatchObject({
+      status: 78,
+      stderr: [
+        'sai-expect: test.yaml:2:5: steps.0.expect: expected a text in quotes, got 3',
+        'sai-expect: test.yaml:3:5: steps.1.send: expected a text in quotes, got 4',
+      ],
+    });
   });
 });
