@@ -84,8 +84,12 @@ export class Replay {
 
   /** The time of the recording, as who reads that tty knows it. */
   clock(tty: number): Clock {
+    const clock = this.#clock;
     return {
-      after: (ms, act) => this.#clock.after(ms, act),
+      get nowMs() {
+        return clock.nowMs;
+      },
+      after: (ms, act) => clock.after(ms, act),
       onceRead: (act) => {
         if (this.#readWaiting(this.#trackOf(tty))) setImmediate(act);
         else act();

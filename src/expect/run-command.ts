@@ -131,7 +131,7 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
   const timer =
     timeoutMs === 'never'
       ? undefined
-      : REAL_CLOCK.after(timeoutMs, () => deadline.abort(new TimeUp(timeoutMs)));
+      : REAL_CLOCK.after(timeoutMs, () => deadline.abort(new TimeUp(timeoutMs, 'the run')));
   const oneIsDone = new AbortController();
   const until = AbortSignal.any([invocation.stop, deadline.signal, oneIsDone.signal]);
   await using echo = openEcho(request, invocation);
@@ -289,6 +289,7 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
     await running;
   } catch (error) {
     if (error instanceof TimeUp) throw error; // of a tty that is not at fault
+    if (session && error === invocation.stop.reason && !session.interruption) throw error;
     told.tty ??= tty.label;
     told.session ??= session;
     throw error;

@@ -2,7 +2,7 @@
 
 import { RigError } from '../base/errors.ts';
 import { EXIT_STATUS } from '../base/exit.ts';
-import type { Invocation } from '../base/run-main.ts';
+import { type Invocation, Stopped } from '../base/run-main.ts';
 import { appendFinding, type FindingContext, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
 import type { LogProxies } from './log-proxies.ts';
@@ -31,7 +31,13 @@ export interface Told {
  * @throws the error itself when it is our bug
  */
 export function tellFailure(error: unknown, invocation: Invocation, told: Told): number {
-  if (invocation.stop.aborted) throw invocation.stop.reason;
+  const stopped: unknown = invocation.stop.reason;
+  if (stopped instanceof Stopped) {
+    const interruption = told.session?.interruption;
+    told.failed = { error: interruption ?? stopped, tty: told.tty };
+    tell(interruption ?? stopped, invocation, told);
+    throw stopped;
+  }
   told.failed = { error, tty: told.tty };
   const step = error instanceof ExpectationError ? error.step : undefined;
   let unwritten: unknown;
@@ -50,7 +56,7 @@ export function tellFailure(error: unknown, invocation: Invocation, told: Told):
   return EXIT_STATUS[error.blame];
 }
 
-function tell(error: RigError, { diagnostics }: Invocation, told: Told): void {
+function tell(error: RigError | Stopped, { diagnostics }: Invocation, told: Told): void {
   told.log?.remark(error.message);
   for (const line of error instanceof ScriptMistakes ? error.lines : [error.message]) diagnostics.fail(line);
   if (!(error instanceof ExpectationError)) return;

@@ -47,13 +47,15 @@ function endingOf({ lines, silentSince }: Tail): string {
   return silentSince === undefined ? '; last lines:' : `; nothing arrived since ${silentSince}; last lines:`;
 }
 
-/** Reason of the abort when `--timeout` is over. */
+/** Reason of the abort when time is over: of the run, as `--timeout` has it, or of one step or call. */
 export class TimeUp extends Error {
   readonly timeoutMs: number;
+  readonly of: 'the run' | 'a part';
 
-  constructor(timeoutMs: number) {
+  constructor(timeoutMs: number, of: TimeUp['of'] = 'a part') {
     super(`time is up after ${formatDuration(timeoutMs)}`);
     this.name = 'TimeUp';
     this.timeoutMs = timeoutMs;
+    this.of = of;
   }
 }

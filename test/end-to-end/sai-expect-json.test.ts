@@ -88,10 +88,18 @@ test.each<[string, string[], object]>([
 
 test('a run that was told to stop is cancelled, and one that was killed has not ended', async () => {
   const args = ['--tty', dut.ttyPath, '--send', 'x', '--expect', 'never', '--json', file()];
-  dut.on('x', () => started.child.kill('SIGTERM'));
-  let started = place.start(args);
+  dut.on('x', () => dut.say('hello\r\n'));
+  let started = place.start([...args, '--echo']);
+  started.child.stdout?.once('data', () => started.child.kill('SIGTERM'));
   expect((await started.ended).status).toBe(143);
-  expect(outcome()).toMatchObject({ verdict: 'cancelled', status: 143, message: 'told to stop by SIGTERM' });
+  expect(outcome()).toMatchObject({
+    verdict: 'cancelled',
+    status: 143,
+    message: expect.stringMatching(/: told to stop by SIGTERM after \d+ ms while waiting for "never"$/),
+    tty: dut.ttyPath,
+    step: '--expect "never"',
+    tail: ['hello'],
+  });
   started = place.start(args);
   await until(() => existsSync(file()) && !readFileSync(file(), 'utf8').includes('cancelled'), 'it runs');
   started.child.kill('SIGKILL');

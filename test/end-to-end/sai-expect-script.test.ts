@@ -319,6 +319,22 @@ steps:
     expect(place.leftovers()).toEqual([]);
   });
 
+  test('what comes on a tty whose steps are over is told so, and on the main one with what goes on', async () => {
+    const [one, two] = [place.newDut(), place.newDut()];
+    one.on('a\n', () => two.say('bad\r\n'));
+    place.lease(one.ttyPath, two.ttyPath);
+    const failing = (...steps: string[]): string => ['fail: [bad]', 'steps:', ...steps, ''].join('\n');
+    const ended = await runScript(failing('- parallel: {1: [pause: 0s], 0: [line: a, expect: never]}'));
+    expect(ended.stderr[0]).toBe(
+      `sai-expect: tty1 (${two.ttyPath}): the board said "bad", a fail text, after its steps, while the other ttys go on; last lines:`,
+    );
+    two.on('b\n', () => one.say('bad\r\n'));
+    const other = await runScript(failing('- parallel: {1: [line: b, expect: never]}'));
+    expect(other.stderr[0]).toBe(
+      `sai-expect: tty0 (${one.ttyPath}): the board said "bad", a fail text, during parallel steps on 1 (test.yaml:3); last lines:`,
+    );
+  });
+
   test('a crash on a tty that does nothing just then ends all', async () => {
     const [one, two] = [place.newDut(), place.newDut()];
     one.on('x', () => two.say('Kernel panic - not syncing: oh\r\n'));
