@@ -25,6 +25,11 @@ export interface Help {
   readonly help: string;
 }
 
+/** What is known of a command line, also where it is wrong. */
+export interface KnownFlags {
+  json?: string | undefined;
+}
+
 /**
  * `unsafe` runs the regexes of `--unsafe-regex`; not given, where that option is not.
  *
@@ -33,6 +38,7 @@ export interface Help {
 export function parseCommandLine(
   args: readonly string[],
   unsafe: UnsafeEngine | undefined,
+  known: KnownFlags = {},
 ): Request | Help | ProfileList {
   const steps: RawStep[] = [];
   const command = describe(steps);
@@ -42,6 +48,7 @@ export function parseCommandLine(
     command.parse(args, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
+    known.json = command.opts<Flags>().json;
     if (error.exitCode === 0) return { help };
     throw new RigError('usage', `${reasonOf(error).replace(/^error: /, '')}; see sai-expect --help`, {
       cause: error,
@@ -49,6 +56,7 @@ export function parseCommandLine(
   }
   const flags = command.opts<Flags & { readonly listProfiles?: boolean }>();
   if (flags.listProfiles === true) return { profiles: 'wanted' };
+  known.json = flags.json;
   return requestOf(steps, flags, unsafe);
 }
 

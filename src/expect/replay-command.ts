@@ -53,6 +53,7 @@ export async function runReplay({
   const used = ensemble.ttys.map((tty) => recorded.indexOf(tty));
   const replay = new Replay(recording, used, (text) => diagnostics.say(`replay: ${text}`));
   outcome?.timeBy(() => replay.nowMs);
+  results?.timeBy(() => replay.nowMs);
   const deadline = new AbortController();
   const oneIsDone = new AbortController();
   const { timeoutMs } = request;

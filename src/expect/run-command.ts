@@ -4,7 +4,7 @@ import { reasonOf } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { ENV } from '../wire/env.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
-import { parseCommandLine } from './cli.ts';
+import { type KnownFlags, parseCommandLine } from './cli.ts';
 import { REAL_CLOCK } from './clock.ts';
 import { lockConsole } from './console-lock.ts';
 import { openerOf } from './driver.ts';
@@ -58,9 +58,10 @@ async function runTold(invocation: Invocation, regexProgram: string): Promise<nu
 }
 
 async function runAndTell(invocation: Invocation, regexProgram: string, told: Told): Promise<number> {
+  const known: KnownFlags = {};
   try {
     const unsafe = await unsafeEngineFor(invocation.args, regexProgram);
-    let request = parseCommandLine(invocation.args, unsafe);
+    let request = parseCommandLine(invocation.args, unsafe, known);
     if ('help' in request) {
       invocation.print(request.help);
       return 0;
@@ -94,12 +95,17 @@ async function runAndTell(invocation: Invocation, regexProgram: string, told: To
     told.log.remark('passed');
     return 0;
   } catch (error) {
+    // A command line that is wrong, as far as it is known; where that file is wrong too, the first mistake is told.
+    if (!told.request) told.outcome = await outcomeFor(known, invocation).catch(() => undefined);
     return tellFailure(error, invocation, told);
   }
 }
 
 /** Loaded for those who ask for it. */
-async function outcomeFor({ json }: Request, { env, print }: Invocation): Promise<OutcomeReport | undefined> {
+async function outcomeFor(
+  { json }: KnownFlags,
+  { env, print }: Invocation,
+): Promise<OutcomeReport | undefined> {
   if (json === undefined) return undefined;
   const { OutcomeReport } = await import('./outcome.ts');
   return new OutcomeReport(json, env[ENV.deviceName], print);

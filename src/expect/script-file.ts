@@ -5,7 +5,7 @@ import { dirname, isAbsolute, join } from 'node:path';
 import * as v from 'valibot';
 import { type LocatedValue, readYamlFile } from '../base/config-file.ts';
 import { parseDurationMs } from '../base/duration.ts';
-import { RigError, reasonOf } from '../base/errors.ts';
+import { RigError, reasonOf, ScriptError } from '../base/errors.ts';
 import { didYouMean, parseAll } from '../base/validate.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
 import { compileSteps, type Shared } from './compile-steps.ts';
@@ -56,14 +56,13 @@ export async function loadScript(input: ScriptInput): Promise<LoadedScript> {
   try {
     return await new Loader(input).load();
   } catch (error) {
+    // What reads files does not know whose they are.
+    if (error instanceof RigError && error.blame === 'config' && !(error instanceof ScriptError))
+      throw new ScriptError(error.message, { cause: error });
     if (!(error instanceof RangeError)) throw error;
-    throw new RigError(
-      'config',
-      `${input.file}: expected steps within steps, not that many (${reasonOf(error)})`,
-      {
-        cause: error,
-      },
-    );
+    throw new ScriptError(`${input.file}: expected steps within steps, not that many (${reasonOf(error)})`, {
+      cause: error,
+    });
   }
 }
 

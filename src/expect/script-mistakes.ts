@@ -1,16 +1,16 @@
 /** What is wrong with a script, all of it at once. */
 
-import { RigError } from '../base/errors.ts';
+import { RigError, ScriptError } from '../base/errors.ts';
 
 /** More of them mostly have one cause. */
 const TOLD_LIMIT = 10;
 
 /** A file with mistakes, each told in one line. */
-export class ScriptMistakes extends RigError {
+export class ScriptMistakes extends ScriptError {
   readonly lines: readonly string[];
 
   constructor(lines: readonly string[]) {
-    super('config', lines.join('; '));
+    super(lines.join('; '));
     this.lines = lines;
   }
 }
@@ -42,7 +42,7 @@ export class MistakeList {
     if (this.isEmpty) return;
     const all = sorted([...this.#lines]);
     const [first = ''] = all;
-    if (all.length === 1) throw new RigError('config', first);
+    if (all.length === 1) throw new ScriptError(first);
     const more = all.length > TOLD_LIMIT ? [`and ${all.length - TOLD_LIMIT} more mistakes`] : [];
     throw new ScriptMistakes([...all.slice(0, TOLD_LIMIT), ...more]);
   }

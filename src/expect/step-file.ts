@@ -1,6 +1,6 @@
 import type * as v from 'valibot';
 import type { LocatedValue } from '../base/config-file.ts';
-import { RigError, reasonOf } from '../base/errors.ts';
+import { RigError, reasonOf, ScriptError } from '../base/errors.ts';
 import { parseAll, type Where } from '../base/validate.ts';
 import { ScriptMistakes } from './script-mistakes.ts';
 import type { Given } from './template.ts';
@@ -22,7 +22,7 @@ export interface StepFile {
 /** `file:line:column: path: text`. */
 export function errorAt(file: Pick<StepFile, 'at'>, path: Path, text: string, cause?: unknown): RigError {
   const keys = path.length === 0 ? '' : `${path.join('.')}: `;
-  return new RigError('config', `${file.at(path)}: ${keys}${text}`, { cause });
+  return new ScriptError(`${file.at(path)}: ${keys}${text}`, { cause });
 }
 
 /** `boot.yaml:12`. */

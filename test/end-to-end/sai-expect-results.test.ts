@@ -127,7 +127,7 @@ test('results that a killed sai-expect has seen are in valid files that do not p
       '<testsuites>',
       '<testsuite name="board">',
       '<testcase classname="board" name="led"/>',
-      '<testcase classname="board" name="run"><error message="the run has not ended, or was killed before it could" type="run"/></testcase>',
+      '<testcase classname="sai-expect" name="the run"><error message="the run has not ended, or was killed before it could" type="run"/></testcase>',
       '</testsuite>',
       '</testsuites>',
       '',

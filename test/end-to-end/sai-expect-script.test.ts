@@ -324,7 +324,9 @@ steps:
     one.on('a\n', () => two.say('bad\r\n'));
     place.lease(one.ttyPath, two.ttyPath);
     const failing = (...steps: string[]): string => ['fail: [bad]', 'steps:', ...steps, ''].join('\n');
-    const ended = await runScript(failing('- parallel: {1: [pause: 0s], 0: [line: a, expect: never]}'));
+    const ended = await runScript(
+      failing('- parallel: {1: [pause: 0s], 0: [pause: 300ms, line: a, expect: never]}'),
+    );
     expect(ended.stderr[0]).toBe(
       `sai-expect: tty1 (${two.ttyPath}): the board said "bad", a fail text, after its steps, while the other ttys go on; last lines:`,
     );
