@@ -55,6 +55,11 @@ export function parseCommandLine(
     });
   }
   const flags = command.opts<Flags & { readonly listProfiles?: boolean }>();
+  if (flags.listProfiles === true && flags.dryRun === true)
+    throw new RigError(
+      'usage',
+      '--list-profiles: expected it alone, got --dry-run; name one with --script @NAME',
+    );
   if (flags.listProfiles === true) return { profiles: 'wanted' };
   known.json = flags.json;
   return requestOf(steps, flags, unsafe);
