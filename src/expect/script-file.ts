@@ -16,7 +16,7 @@ import { MistakeList } from './script-mistakes.ts';
 import { ScriptFile, type Variable } from './script-schema.ts';
 import { errorAt, type Path, placed, refuseOddKeys, type StepFile, withoutEchoes } from './step-file.ts';
 import { patternOf, type RawPattern } from './step-kinds.ts';
-import { Filler, type Given } from './template.ts';
+import { Filler, type Given, lentValue, plainValue } from './template.ts';
 import { LINE_ENDS, type LineEnd, quoted } from './text.ts';
 
 /** What a script file is given from outside. */
@@ -348,26 +348,6 @@ class Loader {
       return `${name}: ${known}${about === undefined ? '' : `; ${about}`}`;
     });
   }
-}
-
-function plainValue(text: string): Given {
-  return { isSecret: false, value: () => Buffer.from(text) };
-}
-
-/** A text of the file that calls, in which variables of that file have their values; `lent` gets the captured ones. */
-function lentValue(text: string, callerGiven: ReadonlyMap<string, Given>, lent: Set<string>): Given {
-  const trial = new Filler(callerGiven);
-  const { showable } = trial.bytes(text, (plain) => Buffer.from(plain));
-  for (const name of trial.uses) lent.add(name);
-  return {
-    isSecret: showable === undefined,
-    value: (filler) => {
-      const own = filler.withGiven(callerGiven);
-      const { value } = own.bytes(text, (plain) => Buffer.from(plain));
-      for (const name of own.uses) filler.uses.add(name);
-      return value;
-    },
-  };
 }
 
 function fromWhere(variable: Variable): string {

@@ -10,7 +10,7 @@ import { type CrashReport, ExpectationError, type TimeUp } from './verdict.ts';
 const SPENT_MS = 200;
 const SPENT_SHARE = 0.25;
 /** A silence that is told by itself. */
-const SILENCE_MS = 2000;
+const SILENCE_MS = 5000;
 
 /** Lines of the tail in a failure's message. */
 export const TAIL_LINES = 5;
@@ -136,7 +136,7 @@ export class SessionProgress {
     const { nowMs } = clock;
     const silentMs = nowMs - (lastMs() ?? nowMs);
     const spentMs = this.#sinceMs - this.#beganMs;
-    const silent = `, the board silent for ${formatDuration(silentMs)}`;
+    const silent = `, the board silent for ${formatDuration(silentMs < SILENCE_MS ? silentMs : Math.round(silentMs / 1000) * 1000)}`;
     if (spentMs < Math.max(SPENT_MS, SPENT_SHARE * timeoutMs))
       return `${within}${silentMs < SILENCE_MS ? '' : silent}`;
     const had = formatDuration(Math.max(0, nowMs - this.#sinceMs));
