@@ -294,7 +294,12 @@ export class BoardConsole implements AsyncDisposable {
       return this.#endedBy(crash);
     }
     const tty = this.#parts.console.isAway ? 'away' : 'there';
-    const { blame, what } = lateness(this.#wait?.shown ?? '', timeoutMs, this.#account, tty);
+    const { blame, what } = lateness(
+      this.#wait?.shown ?? '',
+      ` within ${formatDuration(timeoutMs)}`,
+      this.#account,
+      tty,
+    );
     return this.#failure(blame, what);
   }
 

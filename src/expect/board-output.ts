@@ -54,6 +54,7 @@ export class BoardOutput {
   readonly #quiet: QuietTimer;
   #reading: Promise<void> = Promise.resolve();
   #bytesRead = 0;
+  #lastMs: number | undefined;
   #isOver = false;
   #discarding: { sizeBytes: number; readonly done: () => void } | undefined;
   #taker: Taker | undefined;
@@ -70,6 +71,11 @@ export class BoardOutput {
   get account(): Omit<ByteAccount, 'logGapBytes'> {
     const { console, watch } = this.#parts;
     return { bytesRead: this.#bytesRead, overruns: console.overruns, droppedBytes: watch.droppedBytes };
+  }
+
+  /** When the last byte came, by the clock. */
+  get lastMs(): number | undefined {
+    return this.#lastMs;
   }
 
   get isDiscarding(): boolean {
@@ -164,10 +170,11 @@ export class BoardOutput {
   }
 
   async #read(): Promise<void> {
-    const { console, onBytes, onFailure } = this.#parts;
+    const { console, clock, onBytes, onFailure } = this.#parts;
     try {
       for await (const chunk of console.bytes) {
         this.#bytesRead += chunk.length;
+        this.#lastMs = clock.nowMs;
         onBytes(chunk);
         if (this.#taker?.takes !== 'a file') this.transcript.push(chunk);
         if (this.#taker) {

@@ -36,6 +36,6 @@ Examples:
   sai-expect --record boot.rec --jig reset --expect 'ready'
   sai-expect --replay boot.rec --expect 'ready'
 
-Exit status: 0 pass; 1 fail text, crash or silence; 64 usage; 69 the lease is over, the jig does not answer, or lrzsz is
-missing; 74 tty gone, missing or refused; 75 another sai-expect reads the console; 78 a script or a file that is wrong, or
-a --jig step and no jig; 128+n told to stop.`;
+Exit status: 0 pass; 1 fail text, crash or silence; 64 usage, or a file that is to be read is not there; 69 the lease is over, the jig does not answer, or lrzsz is
+missing; 74 tty gone, missing or refused; 75 another sai-expect reads the console; 78 a script that is wrong, a file
+that cannot be written, or a --jig step and no jig; 128+n told to stop.`;

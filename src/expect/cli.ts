@@ -26,6 +26,11 @@ export interface Help {
   readonly help: string;
 }
 
+/** What is known of a command line, also where it is wrong. */
+export interface KnownFlags {
+  json?: string | undefined;
+}
+
 /**
  * `unsafe` runs the regexes of `--unsafe-regex`; not given, where that option is not.
  *
@@ -34,6 +39,7 @@ export interface Help {
 export function parseCommandLine(
   args: readonly string[],
   unsafe: UnsafeEngine | undefined,
+  known: KnownFlags = {},
 ): Request | Help | ProfileList {
   const steps: RawStep[] = [];
   const command = describe(steps);
@@ -43,13 +49,20 @@ export function parseCommandLine(
     command.parse(args, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
+    known.json = command.opts<Flags>().json;
     const stray = error.exitCode === 0 ? strayOption(command, args) : undefined;
     if (error.exitCode === 0 && stray === undefined) return { help };
     throw new RigError('usage', `${stray ?? usageText(error)}; see sai-expect --help`, { cause: error });
   }
   const flags = command.opts<Flags & { readonly listProfiles?: boolean; readonly version?: boolean }>();
   if (flags.version === true) return { help: `${packageVersion()}\n` };
+  if (flags.listProfiles === true && flags.dryRun === true)
+    throw new RigError(
+      'usage',
+      '--list-profiles: expected it alone, got --dry-run; name one with --script @NAME',
+    );
   if (flags.listProfiles === true) return { profiles: 'wanted' };
+  known.json = flags.json;
   return requestOf(steps, flags, unsafe);
 }
 

@@ -106,14 +106,21 @@ export class OutcomeReport {
 
 function outcomeOf(failed: FailedRun | undefined, { reason }: AbortSignal): Outcome {
   if (reason instanceof Stopped)
-    return { verdict: 'cancelled', status: exitStatusOfSignal(reason.signal), message: reason.message };
+    return { verdict: 'cancelled', status: exitStatusOfSignal(reason.signal), ...whereOf(failed, reason) };
   if (!failed) return { verdict: 'pass', status: 0 };
-  const { error, tty } = failed;
+  const { error } = failed;
   const { verdict, blame } = findingOf('sai-expect', error);
   return {
     verdict,
     status: error instanceof RigError ? EXIT_STATUS[error.blame] : EXIT_BUG,
     blame,
+    ...whereOf(failed, error),
+  };
+}
+
+function whereOf(failed: FailedRun | undefined, reason: unknown): Partial<Outcome> {
+  const { error = reason, tty } = failed ?? {};
+  return {
     message: withoutTail(reasonOf(error)),
     ...(tty === undefined ? {} : { tty }),
     ...(error instanceof ExpectationError ? detailsOf(error) : {}),

@@ -86,8 +86,12 @@ export class Replay {
   /** The time of the recording, as who reads that tty knows it. */
   clock(tty: number): Clock {
     const track = this.#trackOf(tty);
+    const clock = this.#clock;
     return {
-      after: (ms, act) => this.#clock.after(ms, act, track),
+      get nowMs() {
+        return clock.nowMs;
+      },
+      after: (ms, act) => clock.after(ms, act, track),
       onceRead: (act) => {
         if (this.#readWaiting(track)) setImmediate(act);
         else act();

@@ -4,7 +4,7 @@ import { EXIT_BUG } from '../base/exit.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { ENV } from '../wire/env.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
-import { parseCommandLine } from './cli.ts';
+import { type KnownFlags, parseCommandLine } from './cli.ts';
 import { REAL_CLOCK } from './clock.ts';
 import { lockConsole } from './console-lock.ts';
 import { driverOf } from './driver.ts';
@@ -62,9 +62,10 @@ async function runAndLog(invocation: Invocation, regexProgram: string, told: Tol
 }
 
 async function runAndTell(invocation: Invocation, regexProgram: string, told: Told): Promise<number> {
+  const known: KnownFlags = {};
   try {
     const unsafe = await unsafeEngineFor(invocation.args, regexProgram);
-    let request = parseCommandLine(invocation.args, unsafe);
+    let request = parseCommandLine(invocation.args, unsafe, known);
     if ('help' in request) {
       invocation.print(request.help);
       return 0;
@@ -98,12 +99,17 @@ async function runAndTell(invocation: Invocation, regexProgram: string, told: To
     told.log.remark('passed');
     return 0;
   } catch (error) {
+    // A command line that is wrong, as far as it is known; where that file is wrong too, the first mistake is told.
+    if (!told.request) told.outcome = await outcomeFor(known, invocation).catch(() => undefined);
     return tellFailure(error, invocation, told);
   }
 }
 
 /** Loaded for those who ask for it. */
-async function outcomeFor({ json }: Request, { env, print }: Invocation): Promise<OutcomeReport | undefined> {
+async function outcomeFor(
+  { json }: KnownFlags,
+  { env, print }: Invocation,
+): Promise<OutcomeReport | undefined> {
   if (json === undefined) return undefined;
   const { OutcomeReport } = await import('./outcome.ts');
   return new OutcomeReport(json, env[ENV.deviceName], print);
@@ -135,7 +141,7 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
   const timer =
     timeoutMs === 'never'
       ? undefined
-      : REAL_CLOCK.after(timeoutMs, () => deadline.abort(new TimeUp(timeoutMs)));
+      : REAL_CLOCK.after(timeoutMs, () => deadline.abort(new TimeUp(timeoutMs, 'the run')));
   const oneIsDone = new AbortController();
   const until = AbortSignal.any([invocation.stop, deadline.signal, oneIsDone.signal]);
   await using echo = openEcho(request, invocation);
@@ -289,6 +295,7 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
     await running;
   } catch (error) {
     if (error instanceof TimeUp) throw error; // of a tty that is not at fault
+    if (session && error === invocation.stop.reason && !session.interruption) throw error;
     told.tty ??= tty.label;
     told.session ??= session;
     throw error;

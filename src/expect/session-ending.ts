@@ -12,6 +12,8 @@ type CrashEvent = WatchEvent & { readonly kind: 'crash' };
 export interface Problem {
   readonly text: string;
   readonly crash?: CrashReport;
+  /** What in the board's lines tells of the crash. */
+  readonly telling?: readonly string[];
   /** Where the rig has lost bytes, that may be why. */
   readonly mayBeLost?: boolean;
 }
@@ -103,11 +105,11 @@ export class SessionEnding {
   #concludeCrash(aftermath: CrashAftermath): void {
     aftermath.stop();
     const { script, transcript, detail, onVerdict } = this.#parts;
-    const crash = aftermath.report(transcript);
+    const { crash, telling } = aftermath.report(transcript);
     const text = describeCrash(crash);
     const { expectCrash } = script;
     const isWanted = expectCrash === 'any' || expectCrash?.some((family) => family === crash.family);
     if (isWanted) detail(`${text}, as expected`);
-    onVerdict(isWanted ? undefined : { text, crash });
+    onVerdict(isWanted ? undefined : { text, crash, telling });
   }
 }

@@ -2,12 +2,13 @@
 
 import { RigError, reasonOf } from '../base/errors.ts';
 import { EXIT_BUG, EXIT_STATUS } from '../base/exit.ts';
-import type { Invocation } from '../base/run-main.ts';
+import { type Invocation, Stopped } from '../base/run-main.ts';
 import { appendFinding, type FindingContext, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
 import type { LogProxies } from './log-proxies.ts';
 import type { FailedRun, OutcomeReport } from './outcome.ts';
 import type { Request } from './request.ts';
+import { ScriptMistakes } from './script-mistakes.ts';
 import type { Session } from './session.ts';
 import { ExpectationError } from './verdict.ts';
 
@@ -32,7 +33,13 @@ export interface Told {
  * @throws the error itself when it is our bug
  */
 export function tellFailure(error: unknown, invocation: Invocation, told: Told): number {
-  if (invocation.stop.aborted) throw invocation.stop.reason;
+  const stopped: unknown = invocation.stop.reason;
+  if (stopped instanceof Stopped) {
+    const interruption = told.session?.interruption;
+    told.failed = { error: interruption ?? stopped, tty: told.tty };
+    tell(interruption ?? stopped, invocation, told);
+    throw stopped;
+  }
   told.failed = { error, tty: told.tty };
   const step = error instanceof ExpectationError ? error.step : undefined;
   let unwritten: unknown;
@@ -51,9 +58,9 @@ export function tellFailure(error: unknown, invocation: Invocation, told: Told):
   return EXIT_STATUS[error.blame];
 }
 
-function tell(error: RigError, { diagnostics }: Invocation, told: Told): void {
+function tell(error: RigError | Stopped, { diagnostics }: Invocation, told: Told): void {
   told.log?.remark(error.message);
-  diagnostics.fail(error.message);
+  for (const line of error instanceof ScriptMistakes ? error.lines : [error.message]) diagnostics.fail(line);
   if (!(error instanceof ExpectationError)) return;
   const lines = told.request?.onFail === 'everything' ? told.session?.transcript.tail().lines : undefined;
   for (const line of lines ?? error.tail) diagnostics.fail(`  | ${line}`);

@@ -57,13 +57,15 @@ export function withoutTail(message: string): string {
   return message.replace(/; (?:last lines:|nothing arrived)$/, '');
 }
 
-/** Reason of the abort when `--timeout` is over. */
+/** Reason of the abort when time is over: of the run, as `--timeout` has it, or of one step or call. */
 export class TimeUp extends Error {
   readonly timeoutMs: number;
+  readonly of: 'the run' | 'a part';
 
-  constructor(timeoutMs: number) {
+  constructor(timeoutMs: number, of: TimeUp['of'] = 'a part') {
     super(`time is up after ${formatDuration(timeoutMs)}`);
     this.name = 'TimeUp';
     this.timeoutMs = timeoutMs;
+    this.of = of;
   }
 }

@@ -94,6 +94,7 @@ test('a self-test that fails, silence, and a panic each say what happened', asyn
   expect(crashed.stderr[0]).toMatch(
     /: the board crashed \(sai-uno\): "\*\*\* PANIC: .*" while waiting for "no such text"/,
   );
+  expect(crashed.stderr.at(-1)).toMatch(/\| stack: (?:[0-9a-f]{2} ){5}[0-9a-f]{2}$/);
 
   expect(place.findings).toMatchObject([
     { verdict: 'fail', blame: 'verdict', device: 'uno-1', tty: `tty0 (${tty})` },

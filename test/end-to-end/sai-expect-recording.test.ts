@@ -101,7 +101,10 @@ test('a time-out of minutes is replayed in no time', async () => {
   });
   expect(await place.run('--replay', recording(), '--expect', 'ab', '--timeout', '10m')).toMatchObject({
     status: 1,
-    stderr: ['sai-expect: t: expected "ab" within 10 min; last lines:', 'sai-expect:   | a'],
+    stderr: [
+      'sai-expect: t: expected "ab" within 10 min, the board silent for 10 min; last lines:',
+      'sai-expect:   | a',
+    ],
   });
   const endless = await place.run('--replay', recording(), '--expect', 'c', '--timeout', 'never');
   expect(endless.status).toBe(1);
