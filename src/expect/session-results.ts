@@ -7,7 +7,7 @@ import { tableOf } from '../results/results-table.ts';
 import type { TestResult } from '../results/test-result.ts';
 import type { ResultsRequest } from './request.ts';
 import type { SessionResults, TestsProblem } from './session-tests.ts';
-import { ExpectationError } from './verdict.ts';
+import { ExpectationError, withoutTail } from './verdict.ts';
 
 /** The test results of one session: collected, written as they come, and told at the end. */
 export class ResultsOfSession implements SessionResults {
@@ -80,5 +80,5 @@ function verdictOf(failure: unknown): RunVerdict {
 }
 
 function messageOf(failure: unknown): string {
-  return oneLine(failure instanceof Error ? failure.message.replace(/; last lines:$/, '') : String(failure));
+  return oneLine(failure instanceof Error ? withoutTail(failure.message) : String(failure));
 }
