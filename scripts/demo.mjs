@@ -46,11 +46,8 @@ async function demo() {
   const startedAt = Date.now();
   const port = await freePort();
   const lab = await startLab(port);
-  let jig;
   try {
     if (!lab.board) return lab.status;
-    jig = await startJig(lab.board.jig);
-    if (!jig.isReady) return jig.status;
     const env = {
       ...process.env,
       PATH: `${join(root, 'bin')}${delimiter}${process.env.PATH}`,
@@ -70,7 +67,6 @@ async function demo() {
     if (keep && !stop.signal.aborted) await stayUp({ ...lab.board, jigPort: port }, env, build);
     return tested.status;
   } finally {
-    await jig?.end();
     await lab.end();
   }
 }
@@ -89,7 +85,7 @@ async function freePort() {
   return port;
 }
 
-/** The board lives in a process of its own, which ends by itself should this one be killed. */
+/** The board and its jig live in a process each, which end by themselves should this one be killed. */
 async function startLab(jigPort) {
   const child = spawn(
     join(root, 'bin/sai-virtual-lab'),
@@ -99,6 +95,7 @@ async function startLab(jigPort) {
       '--with-parent',
       '--dir',
       join(folder, 'lab'),
+      '--with-jig',
       '--jig-port',
       String(jigPort),
       'uno:uno-1',
@@ -115,29 +112,6 @@ async function startLab(jigPort) {
     status: child.exitCode ?? 1,
     async end() {
       child.kill('SIGTERM');
-      await ended;
-    },
-  };
-}
-
-/** Ends with its standard input, also when this process is killed. */
-async function startJig(config) {
-  const script =
-    'exec 3<&0; "$0" -q --json --config "$1" & jig=$!; { cat <&3; kill $jig; } > /dev/null 2>&1 & wait $jig';
-  const child = spawn('sh', ['-c', script, join(root, 'bin/sai-jig'), config], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    detached: true,
-  });
-  const ended = once(child, 'exit');
-  const [line] = await Promise.race([
-    once(createInterface(child.stdout), 'line'),
-    ended.then(() => [undefined]),
-  ]);
-  return {
-    isReady: typeof line === 'string',
-    status: child.exitCode ?? 1,
-    async end() {
-      child.stdin.end();
       await ended;
     },
   };

@@ -14,6 +14,20 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setUpOrExit } from './setup.mjs';
 
+const USAGE = `Usage: npm test [-- [FILTER...] [OPTIONS]]
+
+Sets up what is missing, runs every test that this machine can run, and ends with: N passed, N failed, N skipped.
+
+  npm test -- test/expect        only files whose path has that in it; options are those of vitest run (-t PATTERN, ...)
+  SAI_TEST_REQUIRE=all npm test  a skip that test/allowed-skips.txt does not list is a failure
+  npm run check                  format, lint, types and dead code as well
+`;
+
+if (process.argv.slice(2).some((argument) => argument === '--help' || argument === '-h')) {
+  process.stdout.write(USAGE);
+  process.exit(0);
+}
+
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 await setUpOrExit('tests');

@@ -12,6 +12,13 @@ export class RigError extends Error {
   }
 }
 
+/** What who writes a test has written is wrong, and not a file of the rig. Its blame is `config` all the same. */
+export class ScriptError extends RigError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('config', message, options);
+  }
+}
+
 /** The `code` of a system error (`ENOENT`), or undefined for anything else that was thrown. */
 export function errnoCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined;

@@ -48,7 +48,7 @@ export function parseAll<const S extends v.GenericSchema>(
   let result = v.safeParse(schema, value);
   if (result.success) return { output: result.output };
   const line = (issue: Issue): string =>
-    `${placeOf(where, keysOf(issue))}: ${describeIssue(schema, issue, outerKeys(where))}`;
+    `${placeOf(where, isAboutArray(issue) ? keysOf(issue).slice(0, -1) : keysOf(issue))}: ${describeIssue(schema, issue, outerKeys(where))}`;
   // A misspelt key shows twice, as unknown and as missing; the first tells the writer what to do.
   const unknown: string[] = [];
   // Of several unknown keys of an object, valibot says the first alone.
@@ -128,14 +128,18 @@ function describeIssue(schema: v.GenericSchema, issue: Issue, outer: readonly un
   }
   if (isAboutArray(issue)) {
     const path = keys.slice(0, -1);
+    if (isOurText(issue)) return `${at(path)}${issue.message}, got a list`;
     const required = entriesAt(schema, path).filter(([, entry]) => !isOptional(entry));
     const names = required.map(([key]) => JSON.stringify(key)).join(' and ');
     return `${at(path)}expected an object${names && ` with ${names}`}, got an array`;
   }
   const got = issue.received === 'undefined' ? 'nothing' : describeValue(issue.input);
-  const isOurText = !issue.message.startsWith('Invalid ');
-  const expected = isOurText ? issue.message : `expected ${expectation(issue)}`;
+  const expected = isOurText(issue) ? issue.message : `expected ${expectation(issue)}`;
   return `${at(keys)}${expected}, got ${got}`;
+}
+
+function isOurText({ message }: Issue): boolean {
+  return !message.startsWith('Invalid ');
 }
 
 function expectation(issue: Issue): string {

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { packageVersion, strayOption, usageText, VERSION_OPTION } from '../base/command-line.ts';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
@@ -35,27 +36,29 @@ export async function sai(invocation: Invocation): Promise<number> {
 }
 
 async function dispatch(invocation: Invocation): Promise<void> {
-  const program = define(invocation);
+  const { args, print } = invocation;
+  let help = '';
+  const program = define(invocation, (text) => (help += text));
+  const stray = strayOption(program, args);
+  if (program.opts<{ version?: boolean }>().version) help = `${packageVersion()}\n`;
   try {
-    await program.parseAsync([...invocation.args], { from: 'user' });
+    if (help === '') await program.parseAsync([...args], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return; // help was asked for, and printed
-    const text =
-      error.code === 'commander.help' ? 'expected a command' : error.message.replace(/^error: /, '');
-    throw new RigError('usage', `${text}; see sai --help`, { cause: error });
+    if (error.exitCode !== 0)
+      throw new RigError('usage', `${usageText(error)}; see sai --help`, { cause: error });
   }
+  if (help !== '' && stray !== undefined) throw new RigError('usage', `${stray}; see sai --help`);
+  print(help);
 }
 
-function define(invocation: Invocation): Command {
+function define(invocation: Invocation, writeOut: (text: string) => void): Command {
   const program = new Command('sai')
     .description('What people in a lab ask its rigs for.')
     .addHelpText('after', EXAMPLES)
+    .option(...VERSION_OPTION)
     .exitOverride()
-    .configureOutput({
-      writeOut: (text) => invocation.print(text),
-      writeErr: () => {}, // told once, as every failure is
-    });
+    .configureOutput({ writeOut, writeErr: () => {} }); // told once, as every failure is
   const jig = program.command('jig').description('Ask a jig.');
   const onJig = (usage: string, description: string, timeout = ANSWER_LIMIT): Command =>
     jig

@@ -53,11 +53,11 @@ export async function runOnJig(
 
 /** With the jig's channel of the log, where there is one. */
 async function logged(
-  { env }: Invocation,
+  { env, diagnostics }: Invocation,
   what: string,
   run: () => Promise<RunReport | undefined>,
 ): Promise<RunReport | undefined> {
-  const log = await openSender(env, ENV.logproxyJig);
+  const log = await openSender(env, ENV.logproxyJig, (text) => diagnostics.say(text));
   try {
     return await logJigRun(log, what, run);
   } finally {

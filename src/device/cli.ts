@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { packageVersion, strayOption, usageText, VERSION_OPTION } from '../base/command-line.ts';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError, reasonOf } from '../base/errors.ts';
 import { oneLine } from '../base/one-line.ts';
-import { packageFile } from '../base/package-file.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
@@ -105,13 +104,15 @@ async function obey(command: Command, invocation: Invocation, guardProgram: stri
     command.parse([...args], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode !== 0) throw usage(reasonOf(error).replace(/^error: /, ''));
+    if (error.exitCode !== 0) throw usage(usageText(error));
+    const stray = strayOption(command, args);
+    if (stray !== undefined) throw usage(stray);
     print(command.helpInformation() + EXAMPLES);
     return 0;
   }
   const flags = command.opts<Flags>();
   if (flags.version) {
-    print(`${readVersion()}\n`);
+    print(`${packageVersion()}\n`);
     return 0;
   }
   diagnostics.verbosity = flags.quiet ? 'quiet' : flags.verbose ? 'verbose' : 'normal';
@@ -141,11 +142,6 @@ async function obey(command: Command, invocation: Invocation, guardProgram: stri
       break;
   }
   return await runUnderLease(requestOf(command.args, flags, config), invocation, guardProgram);
-}
-
-function readVersion(): string {
-  const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string };
-  return version;
 }
 
 function commandLine(): Command {
@@ -209,7 +205,7 @@ function describedCommandLine(): Command {
       .option('--force', 'accept a run folder on a network or FUSE file system')
       .option('-q, --quiet', 'say only what failed')
       .option('-v, --verbose', 'say also why')
-      .option('--version', 'show the version of sai-rig')
+      .option(...VERSION_OPTION)
       .helpOption('-h, --help', 'show this help')
       // What follows the type is the command's, also what looks like an option of ours.
       .passThroughOptions()

@@ -54,6 +54,25 @@ const Request = v.strictObject({
   purpose: v.optional(v.string()),
 });
 
+const Options = v.strictObject({
+  signal: v.optional(
+    v.custom<AbortSignal>(
+      (value) =>
+        typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value,
+      'expected an AbortSignal',
+    ),
+  ),
+  onWait: v.optional(v.custom<() => void>((value) => typeof value === 'function', 'expected a function')),
+  env: v.optional(
+    v.custom<object>((value) => typeof value === 'object' && value !== null, 'expected an object'),
+  ),
+});
+
+/** What goes with a request. @throws {RigError} blame `usage` for keys that there are not */
+export function checkAcquireOptions(options: object): void {
+  parse<v.GenericSchema>(Options, options, 'acquire', 'usage');
+}
+
 /** @throws {RigError} blame `usage` for what is no request, and for keys that none has */
 export function checkRequest(request: DeviceRequest): void {
   parse(Request, request, 'acquire', 'usage');

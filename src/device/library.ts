@@ -10,7 +10,7 @@ import { oneLine } from '../base/one-line.ts';
 import { ENV } from '../wire/env.ts';
 import type { LeasedDevice, LeaseRecord } from '../wire/lease.ts';
 import { DEFAULT_CONFIG, DEFAULT_GRACE_MS } from './defaults.ts';
-import { checkRequest, type DeviceRequest } from './device-request.ts';
+import { checkAcquireOptions, checkRequest, type DeviceRequest } from './device-request.ts';
 import { environmentOf, environmentOfMember } from './environment.ts';
 import { Guard } from './guard.ts';
 import type { Lease } from './lease.ts';
@@ -84,8 +84,9 @@ export interface DeviceLease extends HeldDevice, AsyncDisposable {
  * @throws the reason of `signal`
  */
 export async function acquire(request: DeviceRequest, options: AcquireOptions = {}): Promise<DeviceLease> {
-  const env = options.env ?? process.env;
   checkRequest(request);
+  checkAcquireOptions(options);
+  const env = options.env ?? process.env;
   const and = rolesOf(request);
   const { lease, joined } = await reserve(
     {

@@ -75,7 +75,7 @@ class DeviceRun {
     const refusal = refusalOf(program, env);
     if (refusal) return this.#notStarted(refusal.status, refusal.text, env[ENV.findings]);
     becomeSubreaper();
-    const log = await openSender(env, ENV.logproxy);
+    const log = await openSender(env, ENV.logproxy, (text) => diagnostics.say(text));
     try {
       const { lease, joined } = await reserve(this.#request, {
         env,

@@ -48,6 +48,8 @@ export class BoardConsole implements AsyncDisposable {
   readonly #watch: StreamWatch;
   readonly #output: BoardOutput;
   readonly #ended = new AbortController();
+  /** Why the tty is of no use any more. */
+  #lost: RigError | undefined;
   #wait: Wait | undefined;
   /** An armed text that has come; it counts until the next fresh start. */
   #ending: Ending | undefined;
@@ -174,8 +176,7 @@ export class BoardConsole implements AsyncDisposable {
   }
 
   async #dispose(): Promise<void> {
-    const released = new Error(`${this.label}: this console has been released`);
-    if (!this.#ended.signal.aborted) this.#ended.abort(released);
+    if (!this.#ended.signal.aborted) this.#ended.abort(this.#released());
     this.#wait?.fail(this.#ended.signal.reason);
     await this.#output.release();
     const loss = lossOf(this.label, this.#account);
@@ -238,7 +239,8 @@ export class BoardConsole implements AsyncDisposable {
   }
 
   #onFailure(error: unknown): void {
-    const failure = error instanceof RigError ? this.#gone(error) : error;
+    if (error instanceof RigError) this.#lost = error;
+    const failure = this.#lost ? this.#gone(this.#lost) : error;
     this.#ended.abort(failure);
     this.#wait?.fail(failure);
   }
@@ -262,8 +264,15 @@ export class BoardConsole implements AsyncDisposable {
       throw new RigError('usage', `${this.label}: expected one wait at a time, another one is not over`);
   }
 
+  /** Each call has an error of its own: it tells of that call. */
   #throwIfEnded(): void {
+    if (this.#lost) throw this.#gone(this.#lost);
+    if (this.#disposing) throw this.#released();
     this.#ended.signal.throwIfAborted();
+  }
+
+  #released(): Error {
+    return new Error(`${this.label}: this console has been released`);
   }
 
   #endedBy(event: WatchEvent, shown = this.#wait?.shown): ExpectationError {
@@ -285,7 +294,12 @@ export class BoardConsole implements AsyncDisposable {
       return this.#endedBy(crash);
     }
     const tty = this.#parts.console.isAway ? 'away' : 'there';
-    const { blame, what } = lateness(this.#wait?.shown ?? '', timeoutMs, this.#account, tty);
+    const { blame, what } = lateness(
+      this.#wait?.shown ?? '',
+      ` within ${formatDuration(timeoutMs)}`,
+      this.#account,
+      tty,
+    );
     return this.#failure(blame, what);
   }
 
@@ -303,6 +317,7 @@ export class BoardConsole implements AsyncDisposable {
     return new ExpectationError(blame, `${this.label}: ${what}`, {
       step: this.#wait?.shown,
       tail: this.#output.transcript.tail(TAIL_LINES),
+      tailIn: 'the message',
       cause,
     });
   }

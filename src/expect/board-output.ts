@@ -2,7 +2,7 @@ import type { Console } from '../tty/console.ts';
 import type { ByteAccount } from './byte-account.ts';
 import type { Clock } from './clock.ts';
 import { QuietTimer } from './quiet-timer.ts';
-import type { StreamWatch, WatchEvent } from './stream-watch.ts';
+import type { StreamWatch, Unread, WatchEvent } from './stream-watch.ts';
 import { Transcript } from './transcript.ts';
 import type { UnreadBytes } from './unread-bytes.ts';
 import { untilDone } from './until-done.ts';
@@ -40,8 +40,8 @@ export interface Taker {
   readonly takes: 'text' | 'a file';
   /** Nothing more is read before it resolves. */
   readonly take: (chunk: Uint8Array) => Promise<void> | undefined;
-  /** Called once, when its turn is over: what of it is not used, and for whoever comes next. */
-  readonly letGo: () => Uint8Array;
+  /** Called once, when its turn is over: what of it is for whoever comes next, and the byte before that, if it was its own. */
+  readonly letGo: () => Unread;
 }
 
 /**
@@ -54,9 +54,14 @@ export class BoardOutput {
   readonly #quiet: QuietTimer;
   #reading: Promise<void> = Promise.resolve();
   #bytesRead = 0;
+  #lastMs: number | undefined;
   #isOver = false;
   #discarding: { sizeBytes: number; readonly done: () => void } | undefined;
   #taker: Taker | undefined;
+  /** The byte before the first one that the taker was given. */
+  #beforeTaker: number | undefined;
+  /** What has arrived since its turn began. */
+  #takenBytes = 0;
 
   constructor(parts: OutputParts) {
     this.#parts = parts;
@@ -66,6 +71,11 @@ export class BoardOutput {
   get account(): Omit<ByteAccount, 'logGapBytes'> {
     const { console, watch } = this.#parts;
     return { bytesRead: this.#bytesRead, overruns: console.overruns, droppedBytes: watch.droppedBytes };
+  }
+
+  /** When the last byte came, by the clock. */
+  get lastMs(): number | undefined {
+    return this.#lastMs;
   }
 
   get isDiscarding(): boolean {
@@ -132,11 +142,12 @@ export class BoardOutput {
    * when the console is released.
    */
   handOver(taker: Taker): () => void {
-    const early = Uint8Array.from(this.#parts.watch.unread.bytes);
-    this.#parts.watch.useUp(Number.POSITIVE_INFINITY);
+    const { bytes, before } = this.#parts.watch.handOver();
     this.#keepUnread();
     this.#taker = taker;
-    if (early.length > 0) void taker.take(early); // more than it wants at a time: then the next is held up
+    this.#beforeTaker = before;
+    this.#takenBytes = 0;
+    if (bytes.length > 0) void taker.take(bytes); // more than it wants at a time: then the next is held up
     return () => {
       if (this.#taker === taker) this.#takeBack(taker);
     };
@@ -159,13 +170,15 @@ export class BoardOutput {
   }
 
   async #read(): Promise<void> {
-    const { console, onBytes, onFailure } = this.#parts;
+    const { console, clock, onBytes, onFailure } = this.#parts;
     try {
       for await (const chunk of console.bytes) {
         this.#bytesRead += chunk.length;
+        this.#lastMs = clock.nowMs;
         onBytes(chunk);
         if (this.#taker?.takes !== 'a file') this.transcript.push(chunk);
         if (this.#taker) {
+          this.#takenBytes += chunk.length;
           const heldUp = this.#taker.take(chunk);
           if (heldUp) await heldUp;
         } else this.#take(chunk);
@@ -177,19 +190,22 @@ export class BoardOutput {
 
   #takeBack(taker: Taker): void {
     this.#taker = undefined;
-    const rest = taker.letGo();
-    if (taker.takes === 'a file') this.transcript.push(rest);
-    this.#take(rest);
+    const { bytes, before } = taker.letGo();
+    this.#parts.watch.takeBack(before ?? this.#beforeTaker);
+    // What had come before its turn has been shown and looked at.
+    const added = bytes.subarray(Math.max(0, bytes.length - this.#takenBytes));
+    if (taker.takes === 'a file') this.transcript.push(added);
+    this.#take(bytes, added);
   }
 
-  #take(chunk: Uint8Array): void {
+  #take(chunk: Uint8Array, added = chunk): void {
     if (chunk.length === 0) return;
     const { unread, watch, onLooked } = this.#parts;
     // First, as the kernel has it no more, and this process may be killed at any time.
     const isKept = this.#discarding !== undefined || unread.append(chunk);
     const event = watch.push(chunk);
     if (this.#discarding) this.#discard(this.#discarding, chunk);
-    else if (!this.#isOver) onLooked?.(chunk);
+    else if (!this.#isOver && added.length > 0) onLooked?.(added);
     this.#handle(event);
     if (!isKept) this.#keepUnread();
     if (this.#discarding || watch.caresForQuiet || this.#tellsQuiet) this.#quiet.restart();

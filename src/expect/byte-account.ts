@@ -1,4 +1,3 @@
-import { formatDuration } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
 
 /** What one session read, and what the board said that no pattern has seen. */
@@ -20,11 +19,12 @@ export function lostBytes({ overruns = 0, droppedBytes }: ByteAccount): number {
 /** Nothing has matched in time; where bytes were lost on the way, or the tty is away, that is not the firmware's doing. */
 export function lateness(
   waitedFor: string,
-  timeoutMs: number,
+  /** ` within 2 s`, or other words for it. */
+  inTime: string,
   account: ByteAccount,
   tty: 'there' | 'away',
 ): { readonly blame: Blame; readonly what: string } {
-  const what = `expected ${waitedFor} within ${formatDuration(timeoutMs)}`;
+  const what = `expected ${waitedFor}${inTime}`;
   if (tty === 'away') return { blame: 'hardware', what: `${what}, but its tty is away` };
   if (lostBytes(account) === 0) return { blame: 'verdict', what };
   return { blame: 'hardware', what: `${what}, but ${describeAccount(account)}` };

@@ -57,11 +57,11 @@ export class ByteRegex implements StreamRegex {
   readonly #loose: LinearRegex | undefined;
 
   /**
-   * Without `unsafe`, a pattern that could take for ever is refused.
+   * Without an `unsafe` engine, a pattern that could take for ever is refused; `never` where nobody can ask for one.
    *
    * @throws {RigError} blame `usage`, naming `what`, for a bad pattern or one that matches no text at all
    */
-  constructor(source: string, what: string, unsafe?: UnsafeEngine) {
+  constructor(source: string, what: string, unsafe?: UnsafeEngine | 'never') {
     this.source = source;
     const node = parsed(source, what);
     if (minLength(node) === 0) {
@@ -71,13 +71,15 @@ export class ByteRegex implements StreamRegex {
       );
     }
     const linear = compileLinear(node);
-    if (!linear && !unsafe) throw notLinear(node, source, what);
+    const engine = unsafe === 'never' ? undefined : unsafe;
+    if (!linear && !engine)
+      throw notLinear(node, source, what, unsafe === 'never' ? '' : ', or give --unsafe-regex');
     this.staysInLine = linear !== undefined && staysInLine(node);
     this.requiredWords = requiredWords(node)?.map((word) => Buffer.from(word, 'latin1'));
     this.#loose = this.staysInLine ? linear : LinearRegex.of(emitRegex(node, 'loose'), node);
     this.#find = linear
       ? (text, from) => rawHit(linear.engineFor(text.length), text, from)
-      : unsafeFind(node, source, what, unsafe);
+      : unsafeFind(node, source, what, engine);
   }
 
   find(text: string, from: number): RegexHit | undefined {
@@ -176,7 +178,7 @@ function shownSource(source: string): string {
 }
 
 /** The first thing in the pattern that asks for more than one look at each byte. */
-function notLinear(node: RegexNode, source: string, what: string): RigError {
+function notLinear(node: RegexNode, source: string, what: string, otherwise: string): RigError {
   const nodes = [...nodesOf(node)];
   const culprit = nodes.find(({ kind }) => kind === 'look' || kind === 'reference');
   const repeat = nodes.find((each) => each.kind === 'repeat' && countOf(each) > 1);
@@ -190,7 +192,7 @@ function notLinear(node: RegexNode, source: string, what: string): RigError {
           : ['so long a pattern', 0];
   return new RigError(
     'usage',
-    `${what}: ${reason} ${placeIn(source, at)} cannot be matched in bounded time; write it without, or give --unsafe-regex`,
+    `${what}: ${reason} ${placeIn(source, at)} cannot be matched in bounded time; write it without${otherwise}`,
   );
 }
 

@@ -45,6 +45,10 @@ export function* castOf({ head, entries }: Recording): Generator<string> {
         else transferring.delete(entry.tty);
         yield lineOf([at, 'm', `${entry.what} ${entry.path}: ${entry.event}`]);
         break;
+      case 'away':
+      case 'back':
+        yield lineOf([at, 'm', `the tty is ${entry.is}`]);
+        break;
       case 'gone':
         yield lineOf([at, 'm', entry.error]);
         break;

@@ -5,9 +5,10 @@ export const EXPLANATION = String.raw`
 Without steps it reads the ttys of the leased device ($SAI_DEVICE_TTY0 and, if set, TTY1) at 115200 baud until one
 says "Completed: PASS" (status 0) or "Completed: FAIL" (status 1), for at most 15 minutes.
 
-TEXT is UTF-8 with the escapes ${ESCAPES_HELP}. RE is a JavaScript regular
-expression over bytes: ^ and $ are ends of lines, it sees at most the last 4 KiB, and is decided at the end of a line
-or when the board has been quiet for 50 ms. Look-around and back references, whose time nobody can bound, are refused;
+TEXT is UTF-8 with the escapes ${ESCAPES_HELP}, at most 16 KiB. RE is a JavaScript
+regular expression over bytes: . and classes take one byte each, ^ and $ are ends of lines (also at a lone \r), it sees
+at most the last 4 KiB, of a longer line too, and is decided at the end of a line or when the board has been quiet for
+50 ms. Look-around, back references and what is too large (1200 states), whose time nobody can bound, are refused;
 --unsafe-regex takes them, and gives up after a second. Each match uses up what it matched; the next step looks at what follows.
 --wait-echo waits for no echo of lines with control bytes. A break on a pty does nothing, and a pty has no DTR and RTS.
 A --pass text ends the session at once, also while steps are left, unless a --fresh, --jig, --break, --dtr or --rts is still to come; with steps done
@@ -35,6 +36,6 @@ Examples:
   sai-expect --record boot.rec --jig reset --expect 'ready'
   sai-expect --replay boot.rec --expect 'ready'
 
-Exit status: 0 pass; 1 fail text, crash or silence; 64 usage; 69 the lease is over, the jig does not answer, or lrzsz is
-missing; 74 tty gone, missing or refused; 75 another sai-expect reads the console; 78 a script or a file that is wrong, or
-a --jig step and no jig; 128+n told to stop.`;
+Exit status: 0 pass; 1 fail text, crash or silence; 64 usage, or a file that is to be read is not there; 69 the lease is over, the jig does not answer, or lrzsz is
+missing; 74 tty gone, missing or refused; 75 another sai-expect reads the console; 78 a script that is wrong, a file
+that cannot be written, or a --jig step and no jig; 128+n told to stop.`;

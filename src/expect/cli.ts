@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { RigError, reasonOf } from '../base/errors.ts';
+import { packageVersion, strayOption, usageText, VERSION_OPTION } from '../base/command-line.ts';
+import { RigError } from '../base/errors.ts';
 import { RESULT_FORMATS } from '../results/test-result.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
 import { EXPLANATION } from './cli-explanation.ts';
@@ -25,6 +26,11 @@ export interface Help {
   readonly help: string;
 }
 
+/** What is known of a command line, also where it is wrong. */
+export interface KnownFlags {
+  json?: string | undefined;
+}
+
 /**
  * `unsafe` runs the regexes of `--unsafe-regex`; not given, where that option is not.
  *
@@ -33,6 +39,7 @@ export interface Help {
 export function parseCommandLine(
   args: readonly string[],
   unsafe: UnsafeEngine | undefined,
+  known: KnownFlags = {},
 ): Request | Help | ProfileList {
   const steps: RawStep[] = [];
   const command = describe(steps);
@@ -42,13 +49,20 @@ export function parseCommandLine(
     command.parse(args, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return { help };
-    throw new RigError('usage', `${reasonOf(error).replace(/^error: /, '')}; see sai-expect --help`, {
-      cause: error,
-    });
+    known.json = command.opts<Flags>().json;
+    const stray = error.exitCode === 0 ? strayOption(command, args) : undefined;
+    if (error.exitCode === 0 && stray === undefined) return { help };
+    throw new RigError('usage', `${stray ?? usageText(error)}; see sai-expect --help`, { cause: error });
   }
-  const flags = command.opts<Flags & { readonly listProfiles?: boolean }>();
+  const flags = command.opts<Flags & { readonly listProfiles?: boolean; readonly version?: boolean }>();
+  if (flags.version === true) return { help: `${packageVersion()}\n` };
+  if (flags.listProfiles === true && flags.dryRun === true)
+    throw new RigError(
+      'usage',
+      '--list-profiles: expected it alone, got --dry-run; name one with --script @NAME',
+    );
   if (flags.listProfiles === true) return { profiles: 'wanted' };
+  known.json = flags.json;
   return requestOf(steps, flags, unsafe);
 }
 
@@ -156,6 +170,7 @@ function describe(steps: RawStep[]): Command {
     .option('--optional', 'write no finding to $SAI_FINDINGS')
     .option('-q, --quiet', 'say nothing but failures')
     .option('-v, --verbose', 'say what is going on')
+    .option(...VERSION_OPTION)
     .addOption(new Option('-d <loglevel>', 'taken from Sai, without effect').hideHelp())
     .addHelpText('after', EXPLANATION)
     .allowExcessArguments(false)

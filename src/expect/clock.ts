@@ -1,5 +1,7 @@
 /** What a session waits by: the time of day, or that of a recording. */
 export interface Clock {
+  /** Since some moment that stays the same. */
+  readonly nowMs: number;
   /** Calls once, `ms` from now; in a process that was held up, not before it has read what came meanwhile. */
   after(ms: number, act: () => void): ClockTimer;
   /** Calls once what has arrived by now has been read: bytes in the kernel's queue are not silence. */
@@ -13,6 +15,9 @@ export interface ClockTimer {
 }
 
 export const REAL_CLOCK: Clock = {
+  get nowMs() {
+    return performance.now();
+  },
   after(ms, act) {
     let reading: NodeJS.Immediate | undefined;
     // The event loop reads between its timers and its immediates.

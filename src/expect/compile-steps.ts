@@ -1,15 +1,16 @@
 /** Makes a list of instructions of the steps that a file has, and refuses what could surprise whoever runs it. */
 
 import type * as v from 'valibot';
-import { didYouMean, parse } from '../base/validate.ts';
+import { didYouMean } from '../base/validate.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
 import { capturedAtEnd, captureNames, reachable } from './flow.ts';
 import { shifted } from './instructions.ts';
 import { type Block, labelOf, labelsOf, type Mark, newMark, placeOfMark, targetOf } from './labels.ts';
 import { kindOf, type Makings, madeStep, plainStep, withinOf } from './make-step.ts';
 import type { Branch, Instruction } from './script.ts';
+import type { MistakeList } from './script-mistakes.ts';
 import { CONTROL_STEPS } from './script-schema.ts';
-import { errorAt, lineOf, type Path, type StepFile } from './step-file.ts';
+import { errorAt, lineOf, type Path, parsePart, type StepFile } from './step-file.ts';
 import { expectation, type RawPattern, STEP_KINDS } from './step-kinds.ts';
 import { quoted } from './text.ts';
 import { unreachableChoice } from './unreachable-choice.ts';
@@ -21,6 +22,8 @@ const INSTRUCTION_LIMIT = 10_000;
 export interface Shared {
   readonly unsafe: UnsafeEngine | undefined;
   readonly files: Makings['files'];
+  /** What follows from one of them is none. */
+  readonly mistakes: MistakeList;
   /** Counts up. */
   instructions: number;
   counters: number;
@@ -81,13 +84,14 @@ class Compiler {
 
   async compile(steps: readonly unknown[], path: Path): Promise<readonly Instruction[]> {
     const program = await this.#program(steps, path);
-    this.#checkCaptures(program);
+    if (this.#shared.mistakes.isEmpty) this.#checkCaptures(program);
     return program;
   }
 
   async #program(steps: readonly unknown[], path: Path): Promise<readonly Instruction[]> {
     await this.#block(steps, path, undefined, undefined);
     this.#place(this.#end);
+    if (!this.#shared.mistakes.isEmpty) return [];
     const program = this.#pending.map(({ make }) => make());
     const isReached = reachable(program);
     const lost = this.#pending.find(({ isWritten }, index) => isWritten && !isReached[index]);
@@ -132,7 +136,10 @@ class Compiler {
     const counters = new Map(limited.map((mark) => [mark, this.#shared.counters++]));
     if (limited.length > 0)
       this.#emit(path, () => ({ kind: 'reset', counters: [...counters.values()] }), 'between');
-    for (const [index, step] of steps.entries()) await this.#step(step, [...path, index], block, counters);
+    const { mistakes } = this.#shared;
+    for (const [index, step] of steps.entries())
+      await mistakes.collect(() => this.#step(step, [...path, index], block, counters));
+    if (!mistakes.isEmpty) return;
     for (const [index, step] of steps.entries()) {
       const name = labelOf(step);
       if (name === undefined || block.labels.get(name)?.isWanted) continue;
@@ -194,7 +201,7 @@ class Compiler {
     step: unknown,
     path: Path,
   ): v.InferOutput<(typeof CONTROL_STEPS)[K]> {
-    return parse(CONTROL_STEPS[kind], step, { at: this.#file.at, path }) as v.InferOutput<
+    return parsePart(CONTROL_STEPS[kind], step, { at: this.#file.at, path }) as v.InferOutput<
       (typeof CONTROL_STEPS)[K]
     >;
   }
@@ -309,7 +316,7 @@ class Compiler {
       const compiler = new Compiler(this.#file, this.#shared, 'one of several', this.#labelNames);
       // What was captured before the branches begin is for the whole to check.
       const program = await compiler.#program(steps, at);
-      if (!reachable(program)[program.length])
+      if (this.#shared.mistakes.isEmpty && !reachable(program)[program.length])
         throw errorAt(this.#file, at, 'no way leads to the end of these steps');
       for (const name of captureNames(program)) {
         if (seen.has(name))

@@ -14,16 +14,13 @@ const NEWLINE = 0x0a;
 const FACTS = ['reason', 'pc', 'address', 'task'] as const;
 type Fact = (typeof FACTS)[number];
 
-/** Whether more than a line can be expected. */
-export function hasDump(family: CrashFamily | 'device'): boolean {
-  return family !== 'sai-uno' && family !== 'reset-loop';
-}
-
 /** Follows a dump to its end. */
 export class CrashDump {
   readonly #last: RegExp | undefined;
   readonly #boots = BOOT_LINES.map(({ source }) => new RegExp(source));
   readonly #lines = new OutputLines();
+  /** A start too many is followed by no dump: what it has begun to say is read to the end of the line. */
+  readonly #endsWithLine: boolean;
   #sizeBytes = 0;
   /** Of the line that has not ended. */
   #lineBytes = 0;
@@ -34,6 +31,7 @@ export class CrashDump {
   constructor(family: CrashFamily | 'device') {
     const known = CRASH_KNOWLEDGE.find((each) => each.family === family);
     this.#last = known?.last?.();
+    this.#endsWithLine = family === 'reset-loop';
   }
 
   /** Whether its last line has come, or the next start of the board, or too much. */
@@ -53,6 +51,7 @@ export class CrashDump {
       from = end;
       if (newline < 0) break;
       used += this.#takeLine();
+      if (this.#endsWithLine && from >= chunk.length) this.#isOver = true;
     }
     if (this.#sizeBytes >= DUMP_LIMIT_BYTES) this.#isOver = true;
     return used;
@@ -71,8 +70,12 @@ export class CrashDump {
   }
 }
 
-/** What a dump says beyond its first line: `pc 0x400d1234, address 0x00000000`. `text` may hold what came before it. */
-export function evidenceIn(family: CrashFamily | 'device', firstLine: string, text: string): string {
+/** What a dump says beyond its first line, in words and as it stands there. `text` may hold what came before it. */
+export function evidenceIn(
+  family: CrashFamily | 'device',
+  firstLine: string,
+  text: string,
+): { /** `pc 0x400d1234, address 0x00000000` */ readonly told: string; readonly values: readonly string[] } {
   const facts = new Map<Fact, string>();
   for (const regex of CRASH_KNOWLEDGE.find((each) => each.family === family)?.evidence() ?? []) {
     const groups = regex.exec(text)?.groups ?? {};
@@ -81,8 +84,9 @@ export function evidenceIn(family: CrashFamily | 'device', firstLine: string, te
       if (value !== undefined && !facts.has(fact) && !firstLine.includes(value)) facts.set(fact, value);
     }
   }
-  return FACTS.flatMap((fact) => {
+  const told = FACTS.flatMap((fact) => {
     const value = facts.get(fact);
     return value === undefined ? [] : [fact === 'reason' ? value : `${fact} ${value}`];
-  }).join(', ');
+  });
+  return { told: told.join(', '), values: [...facts.values()] };
 }

@@ -53,6 +53,7 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
     // Source: the firmware of the virtual lab's Uno.
     family: 'sai-uno',
     starts: [line('*** PANIC: ')],
+    last: () => /^stack: /,
     evidence: () => [],
   },
   {
@@ -146,7 +147,7 @@ export const CRASH_KNOWLEDGE: readonly CrashKnowledge[] = [
     ],
     last: () => /^### ERROR ### Please RESET the board ###|^resetting \.\.\./m,
     evidence: () => [
-      /^elr: [0-9a-f]+ lr : [0-9a-f]+ \(reloc\)\s+^elr: (?<pc>[0-9a-f]{8,16})/m,
+      // Once relocated it prints where the code was linked, which symbols are looked up by, and then where it ran.
       /^elr: (?<pc>[0-9a-f]{8,16})/m,
       /^pc : \[<(?<pc>[0-9a-f]{8})>\]/m,
       /^EPC: (?<pc>[0-9a-f]{8,16})/m,

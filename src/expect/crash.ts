@@ -67,7 +67,7 @@ export function crashPatterns(wish: CrashWish = 'auto', device: CrashConfig = {}
 
 function ownRegex(source: string): ByteRegex {
   try {
-    return new ByteRegex(source, `the device's crash pattern`);
+    return new ByteRegex(source, `the device's crash pattern`, 'never');
   } catch (error) {
     if (!(error instanceof RigError)) throw error;
     throw new RigError('config', error.message, { cause: error });

@@ -1,4 +1,4 @@
-import { RigError } from '../base/errors.ts';
+import { ScriptError } from '../base/errors.ts';
 import type { Branch, Instruction } from './script.ts';
 import type { Session, SessionParts } from './session.ts';
 import { type PromiseWithResolvers, withResolvers } from './with-resolvers.ts';
@@ -30,8 +30,7 @@ export class Ensemble<Tty> {
         if (!all.includes(tty)) all.push(tty);
         const other = ofStep.get(tty);
         if (other !== undefined)
-          throw new RigError(
-            'config',
+          throw new ScriptError(
             `${step.text}: expected each tty once, ${other} and ${branch.tty} are the same`,
           );
         ofStep.set(tty, branch.tty);

@@ -1,6 +1,6 @@
 import { formatDuration } from '../base/duration.ts';
 import { reachable } from './flow.ts';
-import type { Instruction } from './script.ts';
+import type { Instruction, LateStep } from './script.ts';
 import type { LoadedScript } from './script-file.ts';
 import { explainStep } from './step-kinds.ts';
 
@@ -43,10 +43,18 @@ function explainAll(program: readonly Instruction[], indent: string): string[] {
   });
 }
 
+/** As it was written: what is captured is not known yet. */
+function explainLate({ like, uses }: LateStep): string {
+  const names = [...uses].map((name) => `\${${name}}`).join(' and ');
+  const written = like.text.replace(/ \([^()]*\)$/, '').replace(/^(?:expect|regex) /, 'wait for ');
+  const step = like.kind === 'expect' || like.kind === 'send' ? written : explainStep(like);
+  return `${step} (${names} as captured by then)`;
+}
+
 function explain(instruction: Instruction, where: (to: number) => string, indent: string): string[] {
   switch (instruction.kind) {
     case 'late':
-      return [`${explainStep(instruction.like)} (with what is captured in place of x)`];
+      return [explainLate(instruction)];
     case 'choose': {
       const step = instruction.step.kind === 'late' ? instruction.step.like : instruction.step;
       const to = instruction.to.map((each) => where(each));

@@ -10,17 +10,21 @@ const BUSY_WAIT_MS = 30_000;
 export type RunJig = (sequence: string, signal: AbortSignal) => Promise<RunReport | undefined>;
 
 /**
- * What runs the `--jig` steps, through the jig of the leased device.
+ * What runs the `--jig` steps, through the jig of the leased device; `nameOf` is how messages call one.
  *
  * @throws {RigError} blame `config` when there is such a step and the device has no jig, or one that is no URL
  */
-export function jigRunner(steps: readonly Instruction[], env: NodeJS.ProcessEnv): RunJig {
+export function jigRunner(
+  steps: readonly Instruction[],
+  env: NodeJS.ProcessEnv,
+  nameOf = (sequence: string): string => `--jig ${sequence}`,
+): RunJig {
   const url = env[ENV.deviceJig];
   const first = [...stepsIn(steps)].find((step) => step.kind === 'jig');
   if (first && !url) {
     throw new RigError(
       'config',
-      `${first.text}: expected ${ENV.deviceJig}, got none; run it under a lease of a device that has a jig, or set it to http://HOST:PORT/TARGET`,
+      `${first.text}: expected the device to have a jig, found none; name it in the devices config ("jig") or in ${ENV.deviceJig}=http://HOST:PORT/TARGET (a virtual board gets one by: sai-virtual-lab up --with-jig)`,
     );
   }
   if (first && url) parseJigAddress(url, ENV.deviceJig);
@@ -40,7 +44,7 @@ export function jigRunner(steps: readonly Instruction[], env: NodeJS.ProcessEnv)
       });
     } catch (error) {
       if (!(error instanceof RigError)) throw error;
-      throw new RigError(error.blame, `--jig ${sequence}: ${reasonOf(error)}`, { cause: error });
+      throw new RigError(error.blame, `${nameOf(sequence)}: ${reasonOf(error)}`, { cause: error });
     }
   };
 }

@@ -8,20 +8,22 @@ import { LONGEST_MS } from '../base/duration.ts';
 import { type Blame, RigError } from '../base/errors.ts';
 import { LinkedSignal } from '../base/linked-signal.ts';
 import type { FlowControl, LineFormat } from '../native/termios.ts';
-import type { DrivenLines, OpenConsole } from '../tty/console.ts';
-import { following } from '../tty/followed-console.ts';
+import type { DrivenLines } from '../tty/console.ts';
 import { openTtyConsole } from '../tty/tty-console.ts';
 import { literalPattern, regexPattern } from './armed-pattern.ts';
 import { BoardConsole } from './board-console.ts';
+import { callSite, forCaller, toldAt } from './call-site.ts';
 import { lockConsole } from './console-lock.ts';
 import { crashPatterns } from './crash.ts';
+import { followedOpener } from './followed-opener.ts';
 import { jigRunner } from './jig-step.ts';
+import { checkOptions } from './library-options.ts';
 import { checkCount, checkMs, type Limits } from './limits.ts';
 import { LogProxies, withSendsLogged } from './log-proxies.ts';
 import { parseFormat } from './port-flags.ts';
 import type { ArmedPattern } from './script.ts';
 import type { Matched } from './stream-watch.ts';
-import { resolveTty, type TargetTty } from './target-tty.ts';
+import { resolveTty, type TargetTty, type TtyWords } from './target-tty.ts';
 import { claimTty } from './tty-claim.ts';
 import { ExpectationError, TimeUp } from './verdict.ts';
 
@@ -134,23 +136,38 @@ const DEFAULT_TIMEOUT_MS = 60_000;
 const DEFAULT_MAX_LINE_BYTES = 4096;
 
 /**
- * Opens a tty of the leased device by index (`'0'`) or name, or any tty by its path, once nobody else reads it, which
- * may take as long as any wait. On a path without a lease it also waits for whoever has the tty locked, and locks it.
+ * Opens a tty of the leased device by index (`'0'`) or name, or any tty by its path, once nobody else reads it and it is
+ * there, which may take as long as any wait. On a path without a lease it also waits for whoever has the tty locked, and locks it.
  *
  * @throws {RigError} blame `hardware` for a tty that is missing, refused or cannot be set so, `busy` when somebody else
  *   still has it, `usage` for a tty or pattern that there is not, `unavailable` when the lease is over
  * @throws the reason of `signal`
  */
 export async function openConsole(tty: string, options: ConsoleOptions = {}): Promise<Console> {
+  return await forCaller(openConsole, () => openHeld(tty, options));
+}
+
+/** How a program names a tty. */
+const IN_A_CALL: TtyWords = {
+  asked: (tty) => `openConsole(${JSON.stringify(tty)})`,
+  otherwise: 'open one by its path',
+};
+
+async function openHeld(tty: string, options: ConsoleOptions): Promise<Console> {
+  checkOptions('open', options, 'openConsole');
   options.signal?.throwIfAborted();
-  checkedTimeoutMs(options.timeoutMs);
+  const timeoutMs = checkedTimeoutMs(options.timeoutMs);
   if (options.baudRate !== undefined) checkCount(options.baudRate, 'baudRate');
   const env = options.env ?? process.env;
-  const target = resolveTty(tty, env);
+  const target = resolveTty(tty, env, IN_A_CALL);
   const held: AsyncDisposable[] = [];
   const release = (): Promise<void> => releaseAll(held.splice(0).reverse());
+  const late = new AbortController();
+  const timer =
+    timeoutMs <= LONGEST_MS ? setTimeout(() => late.abort(new TimeUp(timeoutMs)), timeoutMs) : undefined;
+  using until = new LinkedSignal(options.signal ? [late.signal, options.signal] : [late.signal]);
   try {
-    await take(target, { ...options, env }, held);
+    await take(target, options, env, until.signal, held);
     const log = await LogProxies.open(env, options.onRemark ?? (() => {}));
     held.push({
       [Symbol.asyncDispose]: async () => {
@@ -159,7 +176,10 @@ export async function openConsole(tty: string, options: ConsoleOptions = {}): Pr
       },
     });
     const ttyLog = await log.tty(target.label, target.logIndex);
-    const console = await openerOf(target, options)(target.path, {
+    const onChange = (text: string): void => options.onRemark?.(text);
+    const follow = options.follow ?? 'as leased';
+    const open = await followedOpener(openTtyConsole, target, follow, until.signal, onChange);
+    const console = await open(target.path, {
       label: target.label,
       baudRate: options.baudRate ?? target.baudRate,
       hangUpOnClose: target.hangUpOnClose,
@@ -174,8 +194,10 @@ export async function openConsole(tty: string, options: ConsoleOptions = {}): Pr
       fail: armed(options.fail ?? [], 'fail'),
       crash: crashPatterns(options.crash ?? 'auto', target.crash),
       escapeSequences: options.escapeSequences ?? 'seen',
-      runJig: (sequence, signal) =>
-        log.jig(jigRunner([{ kind: 'jig', text: `jig ${sequence}`, sequence }], env))(sequence, signal),
+      runJig: (sequence, signal) => {
+        const text = jigCall(sequence);
+        return log.jig(jigRunner([{ kind: 'jig', text, sequence }], env, jigCall))(sequence, signal);
+      },
       onBytes: (chunk) => ttyLog?.send(chunk),
       logGapBytes: () => ttyLog?.gapBytes ?? 0,
       onLoss: (loss) => options.onRemark?.(loss.message),
@@ -185,6 +207,8 @@ export async function openConsole(tty: string, options: ConsoleOptions = {}): Pr
   } catch (error) {
     await release().catch(() => {}); // what came first tells more
     throw error;
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -198,32 +222,19 @@ async function releaseAll([first, ...others]: readonly AsyncDisposable[]): Promi
   }
 }
 
-function openerOf({ follow }: TargetTty, { follow: wish, signal, onRemark }: ConsoleOptions): OpenConsole {
-  if (!follow || wish === 'never') return openTtyConsole;
-  const onChange = (text: string): void => onRemark?.(text);
-  return following(openTtyConsole, { ...follow, onChange, ...(signal ? { until: signal } : {}) });
-}
-
 /** The console's lock, and the tty's where no lease has it. */
 async function take(
   tty: TargetTty,
-  { timeoutMs: givenMs, signal, onWait, env }: ConsoleOptions & { env: NodeJS.ProcessEnv },
+  { onWait }: ConsoleOptions,
+  env: NodeJS.ProcessEnv,
+  until: AbortSignal,
   held: AsyncDisposable[],
 ): Promise<void> {
-  const timeoutMs = checkedTimeoutMs(givenMs);
-  const late = new AbortController();
-  const timer =
-    timeoutMs <= LONGEST_MS ? setTimeout(() => late.abort(new TimeUp(timeoutMs)), timeoutMs) : undefined;
-  using until = new LinkedSignal(signal ? [late.signal, signal] : [late.signal]);
   const tell = (holder: string): void => onWait?.(`${tty.label}: waiting for ${holder}`);
-  try {
-    if (tty.lock) held.push(await lockConsole(tty.lock, tty.label, until.signal, tell));
-    if (tty.heldBy === 'nobody') {
-      const claim = await claimTty(tty.path, { label: tty.label, env, until: until.signal, onWait: tell });
-      held.push({ [Symbol.asyncDispose]: async () => claim[Symbol.dispose]() });
-    }
-  } finally {
-    clearTimeout(timer);
+  if (tty.lock) held.push(await lockConsole(tty.lock, tty.label, until, tell));
+  if (tty.heldBy === 'nobody') {
+    const claim = await claimTty(tty.path, { label: tty.label, env, until, onWait: tell });
+    held.push({ [Symbol.asyncDispose]: async () => claim[Symbol.dispose]() });
   }
 }
 
@@ -244,48 +255,70 @@ class HeldConsole implements Console {
   }
 
   async send(text: string | Uint8Array, options: WaitOptions = {}): Promise<void> {
-    await this.#board.send(bytesOf(text), this.#limits(options));
+    await forCaller(this.send, () => this.#board.send(bytesOf(text), this.#limits(options, 'send')));
   }
 
   async line(text: string, options: WaitOptions = {}): Promise<void> {
-    await this.send(`${text}${this.#options.lineEnd ?? '\n'}`, options);
+    const bytes = bytesOf(`${text}${this.#options.lineEnd ?? '\n'}`);
+    await forCaller(this.line, () => this.#board.send(bytes, this.#limits(options, 'line')));
   }
 
   async expect(patterns: Pattern | readonly Pattern[], options: WaitOptions = {}): Promise<Match> {
-    const choice = isPattern(patterns) ? [patterns] : patterns;
-    if (choice.length === 0) throw new RigError('usage', 'expect: expected at least one pattern, got none');
-    return matchOf(await this.#board.expect(armed(choice, 'expect'), this.#limits(options)));
+    return await forCaller(this.expect, async () => {
+      const choice = isPattern(patterns) ? [patterns] : patterns;
+      if (choice.length === 0) throw new RigError('usage', 'expect: expected at least one pattern, got none');
+      return matchOf(await this.#board.expect(armed(choice, 'expect'), this.#limits(options, 'expect')));
+    });
   }
 
   async verdict(options: WaitOptions = {}): Promise<Match> {
-    return matchOf(await this.#board.verdict(this.#limits(options)));
+    return await forCaller(this.verdict, async () =>
+      matchOf(await this.#board.verdict(this.#limits(options, 'verdict'))),
+    );
   }
 
   async fresh(): Promise<void> {
-    await this.#board.fresh();
+    await forCaller(this.fresh, () => this.#board.fresh());
   }
 
   async pause(pauseMs: number, options: Pick<WaitOptions, 'signal'> = {}): Promise<void> {
-    await this.#board.pause(checkMs(pauseMs, 'pause', 'end only'), this.#limits(options));
+    await forCaller(this.pause, async () => {
+      checkOptions('pause', options, 'pause');
+      await this.#board.pause(checkMs(pauseMs, 'pause', 'end only'), this.#limits(options, 'pause'));
+    });
   }
 
   async break(breakMs: number, options: WaitOptions = {}): Promise<void> {
-    await this.#board.sendBreak(checkMs(breakMs, 'break', 'end only'), this.#limits(options));
+    await forCaller(this.break, async () => {
+      await this.#board.sendBreak(checkMs(breakMs, 'break', 'end only'), this.#limits(options, 'break'));
+    });
   }
 
   async drive(lines: DrivenLines): Promise<void> {
-    await this.#board.drive(lines);
+    await forCaller(this.drive, async () => {
+      checkOptions('drive', lines, 'drive');
+      await this.#board.drive(lines);
+    });
   }
 
   async jig(sequence: string, options: WaitOptions = {}): Promise<void> {
-    await this.#board.jig(sequence, this.#limits(options));
+    await forCaller(this.jig, () => this.#board.jig(sequence, this.#limits(options, 'jig')));
   }
 
-  async *lines(options: LineOptions = {}): AsyncGenerator<string, void, undefined> {
-    // Loaded for those who ask for it.
-    const { linesOf } = await import('./lines-view.ts');
-    const maxBytes = checkCount(options.maxBytes ?? DEFAULT_MAX_LINE_BYTES, 'maxBytes');
-    yield* linesOf(this.#board, maxBytes, this.#limits(options));
+  lines(options: LineOptions = {}): AsyncGenerator<string, void, undefined> {
+    return this.#lines(options, callSite(this.lines));
+  }
+
+  async *#lines(options: LineOptions, site: () => string): AsyncGenerator<string, void, undefined> {
+    try {
+      // Loaded for those who ask for it.
+      const { linesOf } = await import('./lines-view.ts');
+      checkOptions('lines', options, 'lines');
+      const { maxBytes = DEFAULT_MAX_LINE_BYTES, ...wait } = options;
+      yield* linesOf(this.#board, checkCount(maxBytes, 'maxBytes'), this.#limits(wait, 'lines'));
+    } catch (error) {
+      throw toldAt(site, error);
+    }
   }
 
   release(): Promise<void> {
@@ -297,12 +330,19 @@ class HeldConsole implements Console {
     await this.release();
   }
 
-  #limits({ timeoutMs, signal }: WaitOptions): Limits {
+  /** @throws {RigError} blame `usage`, naming the call */
+  #limits(options: WaitOptions, call: string): Limits {
+    checkOptions('wait', options, call);
+    const { timeoutMs, signal } = options;
     return {
       timeoutMs: checkedTimeoutMs(timeoutMs ?? this.#options.timeoutMs),
       signal: signal ?? this.#options.signal,
     };
   }
+}
+
+function jigCall(sequence: string): string {
+  return `jig(${JSON.stringify(sequence)})`;
 }
 
 /** @throws {RigError} blame `usage` */
@@ -317,7 +357,7 @@ function isPattern(patterns: Pattern | readonly Pattern[]): patterns is Pattern 
 /** @throws {RigError} blame `usage`, naming `what` */
 function armed(patterns: readonly Pattern[], what: string): ArmedPattern[] {
   return patterns.map((pattern) => {
-    if (pattern instanceof RegExp) return regexPattern(sourceOf(pattern, what), what);
+    if (pattern instanceof RegExp) return regexPattern(sourceOf(pattern, what), what, 'never');
     return literalPattern(bytesOf(pattern), what);
   });
 }

@@ -24,6 +24,7 @@ export async function* linesOf(
   // It keeps what has no end yet, and looks at all of it again with each chunk: so it is given whole lines only.
   const parser = new ReadlineParser({ delimiter: '\n' });
   let waiting = Buffer.alloc(0);
+  let hasTaken = false;
   let wake: (() => void) | undefined;
   let goOn: (() => void) | undefined;
   const endTurn = console.handOver({
@@ -40,7 +41,7 @@ export async function* linesOf(
       const rest = waiting;
       waiting = Buffer.alloc(0);
       goOn?.();
-      return rest;
+      return { bytes: rest, before: hasTaken ? LF : undefined };
     },
   });
   try {
@@ -49,6 +50,7 @@ export async function* linesOf(
       if (newline >= 0 && newline <= maxBytes) {
         parser.write(waiting.subarray(0, newline + 1));
         waiting = waiting.subarray(newline + 1);
+        hasTaken = true;
         yield String(parser.read() ?? '').replace(/\r$/, '');
       } else if (waiting.length > maxBytes) {
         throw new RigError(

@@ -24,9 +24,9 @@ export class LogProxies {
     if (control) this.#open.push({ name: 'the remarks', sender: control });
   }
 
-  /** `say` is told of a tty that the log has no place for. */
+  /** `say` is told of what the log has no place for. */
   static async open(env: NodeJS.ProcessEnv, say: (text: string) => void): Promise<LogProxies> {
-    return new LogProxies(env, say, await openSender(env, ENV.logproxy));
+    return new LogProxies(env, say, await openSender(env, ENV.logproxy, say));
   }
 
   remark(text: string): void {
@@ -35,16 +35,17 @@ export class LogProxies {
 
   /** The log of the tty with that index; undefined, and said where there is a log at all, when it has none. */
   async tty(label: string, index: number): Promise<LogSender | undefined> {
-    const sender = await openSender(this.#env, logproxyTtyVariable(index));
+    const variable = logproxyTtyVariable(index);
+    const sender = await openSender(this.#env, variable, (text) => this.#tell(`${label}: ${text}`));
     if (sender) this.#open.push({ name: label, sender });
-    else if (this.#control) this.#tellUnlogged(label, index);
+    else if (this.#control && !this.#env[variable]) this.#tellUnlogged(label, index);
     return sender;
   }
 
   /** `runJig`, with what it asks for and what comes of it in the jig's log. */
   jig(runJig: RunJig): RunJig {
     return async (sequence, signal) => {
-      this.#jig ??= openSender(this.#env, ENV.logproxyJig).then((sender) => {
+      this.#jig ??= openSender(this.#env, ENV.logproxyJig, (text) => this.#tell(text)).then((sender) => {
         if (sender) this.#open.push({ name: 'the jig', sender });
         return sender;
       });
@@ -57,7 +58,10 @@ export class LogProxies {
       index < MAX_LOGGED_TTYS
         ? `$${logproxyTtyVariable(index)} is not set; sai-logproxy sets it with --ttys ${index + 1} or more`
         : `only the first ${MAX_LOGGED_TTYS} ttys have a channel`;
-    const text = `${label}: not in the log: ${cure}`;
+    this.#tell(`${label}: not in the log: ${cure}`);
+  }
+
+  #tell(text: string): void {
     this.remark(text);
     this.#say(text);
   }

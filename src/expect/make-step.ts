@@ -1,10 +1,10 @@
 import * as v from 'valibot';
 import { parseDurationMs } from '../base/duration.ts';
-import { didYouMean, parse } from '../base/validate.ts';
+import { didYouMean } from '../base/validate.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
 import type { LateStep, Step, Variables } from './script.ts';
 import { CONTROL_STEPS, Within } from './script-schema.ts';
-import { errorAt, lineOf, type Path, placed, type StepFile } from './step-file.ts';
+import { errorAt, lineOf, type Path, parsePart, placed, type StepFile } from './step-file.ts';
 import { type Body, STEP_KINDS, type StepContext } from './step-kinds.ts';
 import { Filler } from './template.ts';
 import { quoted } from './text.ts';
@@ -61,7 +61,7 @@ export function plainStep(kind: string, raw: unknown, path: Path, makings: Makin
   if (!known) throw new Error(`no step is of kind ${kind}`);
   const { waits, make } = known;
   const fields: v.ObjectEntries = { [kind]: known.value, ...(waits ? { within: Within } : {}) };
-  const { [kind]: value, within } = parse(v.strictObject(fields), raw, { at: file.at, path });
+  const { [kind]: value, within } = parsePart(v.strictObject(fields), raw, { at: file.at, path });
   const shown = typeof value === 'string' ? ` ${quoted(Buffer.from(value))}` : '';
   const what = { path: [...path, kind], text: `${kind}${shown}`, withinMs: withinOf(within, path, file) };
   return madeStep(what, makings, (context) => make(value, context));

@@ -8,7 +8,7 @@ import { WholeFile } from '../results/live-file.ts';
 import { type ByteAccount, lostBytes } from './byte-account.ts';
 import type { Step } from './script.ts';
 import type { Matched } from './stream-watch.ts';
-import { type CrashReport, ExpectationError } from './verdict.ts';
+import { type CrashReport, ExpectationError, withoutTail } from './verdict.ts';
 
 /** Of a loop without end, those before are only counted. */
 const STEPS_LIMIT = 1000;
@@ -106,15 +106,22 @@ export class OutcomeReport {
 
 function outcomeOf(failed: FailedRun | undefined, { reason }: AbortSignal): Outcome {
   if (reason instanceof Stopped)
-    return { verdict: 'cancelled', status: exitStatusOfSignal(reason.signal), message: reason.message };
+    return { verdict: 'cancelled', status: exitStatusOfSignal(reason.signal), ...whereOf(failed, reason) };
   if (!failed) return { verdict: 'pass', status: 0 };
-  const { error, tty } = failed;
+  const { error } = failed;
   const { verdict, blame } = findingOf('sai-expect', error);
   return {
     verdict,
     status: error instanceof RigError ? EXIT_STATUS[error.blame] : EXIT_BUG,
     blame,
-    message: reasonOf(error).replace(/; (?:last lines:|nothing arrived)$/, ''),
+    ...whereOf(failed, error),
+  };
+}
+
+function whereOf(failed: FailedRun | undefined, reason: unknown): Partial<Outcome> {
+  const { error = reason, tty } = failed ?? {};
+  return {
+    message: withoutTail(reasonOf(error)),
     ...(tty === undefined ? {} : { tty }),
     ...(error instanceof ExpectationError ? detailsOf(error) : {}),
   };

@@ -1,7 +1,7 @@
 import type { Clock, ClockTimer } from './clock.ts';
 
 /** A board that has said nothing for this long has, for now, said what it had to say. */
-const QUIET_MS = 50;
+export const QUIET_MS = 50;
 
 /**
  * Calls back once, when nothing has arrived for 50 ms. A process that was stalled meanwhile first reads what is

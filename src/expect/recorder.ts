@@ -1,11 +1,13 @@
 import { closeSync, openSync, statSync, writeSync } from 'node:fs';
 import { type Blame, RigError, reasonOf } from '../base/errors.ts';
 import type { Console } from '../tty/console.ts';
+import type { Presence } from '../tty/followed-console.ts';
 import { type StartTransfer, transferName } from './file-transfer.ts';
 import type { RunJig } from './jig-step.ts';
 import { breakAsText, linesAsText, payloadOf, type RecordingEntry, type RecordingHead } from './recording.ts';
 import type { TargetTty } from './target-tty.ts';
 import type { UnreadBytes } from './unread-bytes.ts';
+import { withoutTail } from './verdict.ts';
 
 type Untimed<T> = T extends unknown ? Omit<T, 'ms'> : never;
 
@@ -125,6 +127,11 @@ export class Recorder {
     };
   }
 
+  /** Of a tty that is followed. */
+  presence(tty: number, presence: Presence): void {
+    this.#add({ tty, is: presence });
+  }
+
   /** Nothing has come for 50 ms. */
   quiet(tty: number): void {
     this.#add({ tty, is: 'quiet' });
@@ -133,7 +140,7 @@ export class Recorder {
   /** The verdict: passed, or why not. */
   end(failure: unknown): void {
     const verdict = failure === undefined ? 'pass' : failure instanceof RigError ? failure.blame : 'stopped';
-    const error = failure === undefined ? {} : { error: reasonOf(failure) };
+    const error = failure === undefined ? {} : { error: withoutTail(reasonOf(failure)) };
     this.#add({ tty: 0, is: 'end', verdict, ...error });
   }
 

@@ -79,6 +79,9 @@ export const RecordingEntry = v.variant('is', [
     failure: v.exactOptional(v.string()),
     ...Failure,
   }),
+  /** The tty went away, and the session goes on when it is back. */
+  v.strictObject({ ...At, is: v.literal('away') }),
+  v.strictObject({ ...At, is: v.literal('back') }),
   v.strictObject({ ...At, is: v.literal('gone'), error: v.string() }),
   v.strictObject({ ...At, is: v.literal('end'), verdict: v.string(), error: v.exactOptional(v.string()) }),
 ]);

@@ -2,6 +2,8 @@ import type { ClockTimer } from './clock.ts';
 
 interface Pending {
   atMs: number;
+  readonly ms: number;
+  readonly owner: unknown;
   readonly act: () => void;
 }
 
@@ -20,8 +22,8 @@ export class ReplayClock {
     return this.#next?.atMs;
   }
 
-  after(ms: number, act: () => void): ClockTimer {
-    const timer: Pending = { atMs: 0, act };
+  after(ms: number, act: () => void, owner?: unknown): ClockTimer {
+    const timer: Pending = { atMs: 0, ms, owner, act };
     const start = (): void => {
       timer.atMs = this.#nowMs + ms;
       this.#pending.delete(timer); // the last of those that are due at the same time
@@ -29,6 +31,14 @@ export class ReplayClock {
     };
     start();
     return { refresh: start, cancel: () => void this.#pending.delete(timer) };
+  }
+
+  /** The timers of `owner` for that time are due now, if they have run for most of it. */
+  hasten(owner: unknown, ms: number): void {
+    for (const timer of this.#pending) {
+      const leftMs = timer.atMs - this.#nowMs;
+      if (timer.owner === owner && timer.ms === ms && leftMs > 0 && leftMs < ms / 2) timer.atMs = this.#nowMs;
+    }
   }
 
   /** Never back. */

@@ -53,10 +53,11 @@ export async function runReplay({
   const used = ensemble.ttys.map((tty) => recorded.indexOf(tty));
   const replay = new Replay(recording, used, (text) => diagnostics.say(`replay: ${text}`));
   outcome?.timeBy(() => replay.nowMs);
+  results?.timeBy(() => replay.nowMs);
   const deadline = new AbortController();
   const oneIsDone = new AbortController();
   const { timeoutMs } = request;
-  if (timeoutMs !== 'never') replay.after(timeoutMs, () => deadline.abort(new TimeUp(timeoutMs)));
+  if (timeoutMs !== 'never') replay.after(timeoutMs, () => deadline.abort(new TimeUp(timeoutMs, 'the run')));
   const until = AbortSignal.any([stop, deadline.signal, oneIsDone.signal]);
   const decided: number[] = [];
   const runs = ensemble.ttys.map(async (tty, index) => {
@@ -85,7 +86,8 @@ export async function runReplay({
     try {
       await running;
     } catch (error) {
-      if (!(error instanceof TimeUp)) onFailure(session, tty.label);
+      if (!(error instanceof TimeUp || (error === stop.reason && !session.interruption)))
+        onFailure(session, tty.label);
       throw error;
     }
   });

@@ -35,6 +35,8 @@ export class ReplayConsole implements Console {
   readonly overruns = undefined;
   /** What has been done and not been compared, in order. */
   readonly acts: Act[] = [];
+  /** As it was recorded, of a tty that was followed. */
+  isAway = false;
   readonly #clock: ReplayClock;
   readonly #lookUp: (what: string) => RecordedLine;
   readonly #queue = new ChunkQueue(() => {});

@@ -3,6 +3,7 @@ import { RigError } from '../base/errors.ts';
 import type { Clock } from './clock.ts';
 import { type StartTransfer, transferName } from './file-transfer.ts';
 import type { RunJig } from './jig-step.ts';
+import { QUIET_MS } from './quiet-timer.ts';
 import { bytesOf, type RecordingEntry } from './recording.ts';
 import type { Recording } from './recording-file.ts';
 import { ReplayClock } from './replay-clock.ts';
@@ -15,14 +16,14 @@ import { type PromiseWithResolvers, withResolvers } from './with-resolvers.ts';
 const SEND_GRACE_MS = 2000;
 
 /** A busy machine lets a reader wait for so long, rarely longer. */
-const LATENESS_MS = 250;
+const LATENESS_MS = 400;
 
 /** Two marks of one tty are 50 ms apart: an older one is of another silence, such as one before a fresh step. */
 const SAME_QUIET_MS = 25;
 
 /** What happened; the rest tells of the session itself. */
 type Happening = RecordingEntry & {
-  readonly is: 'open' | 'in' | 'out' | 'quiet' | 'gone' | 'jig' | 'line' | 'file';
+  readonly is: 'open' | 'away' | 'back' | 'in' | 'out' | 'quiet' | 'gone' | 'jig' | 'line' | 'file';
 };
 
 /** One tty of the recording, as far as it has been replayed. */
@@ -84,10 +85,15 @@ export class Replay {
 
   /** The time of the recording, as who reads that tty knows it. */
   clock(tty: number): Clock {
+    const track = this.#trackOf(tty);
+    const clock = this.#clock;
     return {
-      after: (ms, act) => this.#clock.after(ms, act),
+      get nowMs() {
+        return clock.nowMs;
+      },
+      after: (ms, act) => clock.after(ms, act, track),
       onceRead: (act) => {
-        if (this.#readWaiting(this.#trackOf(tty))) setImmediate(act);
+        if (this.#readWaiting(track)) setImmediate(act);
         else act();
       },
     };
@@ -255,8 +261,10 @@ export class Replay {
   #readWaiting(track: Track): boolean {
     const entry = track.happenings[track.next];
     const { quietAtMs = Number.NEGATIVE_INFINITY } = track;
-    const isMarked = entry?.is === 'quiet' || quietAtMs > this.#clock.nowMs - SAME_QUIET_MS;
-    if (entry?.is === 'quiet') this.#pass(entry, track);
+    const isPassed = quietAtMs > this.#clock.nowMs - SAME_QUIET_MS;
+    const isMarked = isPassed || entry?.is === 'quiet';
+    // One mark each: what comes after the one that has passed is of the next quiet.
+    if (!isPassed && entry?.is === 'quiet') this.#pass(entry, track);
     track.quietAtMs = undefined;
     if (isMarked || (entry?.is !== 'in' && entry?.is !== 'gone')) return false;
     const atMs = entry.ms + this.#shiftMs;
@@ -273,6 +281,10 @@ export class Replay {
     switch (entry.is) {
       case 'in':
         console.say(bytesOf(entry));
+        return;
+      case 'away':
+      case 'back':
+        console.isAway = entry.is === 'away';
         return;
       case 'gone':
         console.goAway(new RigError('hardware', entry.error));
@@ -291,6 +303,8 @@ export class Replay {
         return;
       case 'quiet':
         track.quietAtMs = this.#clock.nowMs;
+        // Timers go by when a round of reading began: a little earlier than what was read in it is marked.
+        this.#clock.hasten(track, QUIET_MS);
         return;
     }
   }

@@ -116,7 +116,7 @@ export function requestOf(
 ): Request {
   refuseMixture(rawSteps, flags);
   refuseOddJson(flags);
-  const steps = rawSteps.map((raw) => stepOf(raw, LINE_ENDS[flags.eol ?? 'lf'], unsafe));
+  const steps = numbered(rawSteps.map((raw) => stepOf(raw, LINE_ENDS[flags.eol ?? 'lf'], unsafe)));
   const isDefaultMode = steps.length === 0 && flags.script === undefined;
   if (flags.record !== undefined && flags.replay !== undefined) {
     throw new RigError(
@@ -224,6 +224,17 @@ function expectedCrash(flags: Flags, results: ResultsRequest | undefined): Scrip
     );
   }
   return flags.expectCrash === true ? 'any' : parseFamilies(flags.expectCrash, '--expect-crash');
+}
+
+/** Of steps that wait for the same, messages say which one it was. */
+function numbered(steps: readonly Step[]): readonly Step[] {
+  const counts = new Map<string, number>();
+  for (const { text } of steps) counts.set(text, (counts.get(text) ?? 0) + 1);
+  return steps.map((step, index) =>
+    step.kind === 'expect' && counts.get(step.text) !== 1
+      ? { ...step, shown: `${step.shown} (step ${index + 1})` }
+      : step,
+  );
 }
 
 function stepOf({ flag, value }: RawStep, lineEnd: string, unsafe: UnsafeEngine | undefined): Step {

@@ -1,17 +1,18 @@
 import { isatty } from 'node:tty';
 import { Diagnostics } from '../base/diagnostics.ts';
-import { reasonOf } from '../base/errors.ts';
+import { EXIT_BUG } from '../base/exit.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { ENV } from '../wire/env.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
-import { parseCommandLine } from './cli.ts';
+import { type KnownFlags, parseCommandLine } from './cli.ts';
 import { REAL_CLOCK } from './clock.ts';
 import { lockConsole } from './console-lock.ts';
-import { openerOf } from './driver.ts';
+import { driverOf } from './driver.ts';
 import { openEcho, STDOUT } from './echo.ts';
 import { Ensemble } from './ensemble.ts';
 import { startTransfer } from './file-transfer.ts';
 import { firstVerdict } from './first-verdict.ts';
+import { followedOpener } from './followed-opener.ts';
 import { jigRunner, type RunJig } from './jig-step.ts';
 import { LogProxies, withSendsLogged } from './log-proxies.ts';
 import type { OutcomeReport } from './outcome.ts';
@@ -21,7 +22,7 @@ import type { Request } from './request.ts';
 import { Session } from './session.ts';
 import type { ResultsOfSession } from './session-results.ts';
 import { defaultTtys, resolveAmong, resolveTty, type TargetTty } from './target-tty.ts';
-import { addFinding, type Told, tellFailure, tellOutcome } from './telling.ts';
+import { type Told, tellFailure, tellLoss, tellOutcome } from './telling.ts';
 import { claimTty } from './tty-claim.ts';
 import { TimeUp } from './verdict.ts';
 
@@ -41,26 +42,30 @@ export async function runCommand(invocation: Invocation, regexProgram: string): 
 async function runTold(invocation: Invocation, regexProgram: string): Promise<number> {
   const told: Told = {};
   try {
-    const status = await runAndTell(invocation, regexProgram, told);
-    return tellOutcome(invocation, told) ?? status;
+    const status = await runAndLog(invocation, regexProgram, told);
+    return tellOutcome(status, invocation, told);
   } catch (error) {
     told.failed ??= { error, tty: told.tty };
-    tellOutcome(invocation, told);
+    tellOutcome(EXIT_BUG, invocation, told);
     throw error;
+  }
+}
+
+async function runAndLog(invocation: Invocation, regexProgram: string, told: Told): Promise<number> {
+  try {
+    return await runAndTell(invocation, regexProgram, told);
   } finally {
     if (invocation.stop.aborted) told.log?.remark('told to stop');
     const loss = await told.log?.close();
-    if (loss) {
-      invocation.diagnostics.say(loss.message);
-      addFinding(loss, invocation, told.request, {});
-    }
+    if (loss) tellLoss(loss, invocation, told);
   }
 }
 
 async function runAndTell(invocation: Invocation, regexProgram: string, told: Told): Promise<number> {
+  const known: KnownFlags = {};
   try {
     const unsafe = await unsafeEngineFor(invocation.args, regexProgram);
-    let request = parseCommandLine(invocation.args, unsafe);
+    let request = parseCommandLine(invocation.args, unsafe, known);
     if ('help' in request) {
       invocation.print(request.help);
       return 0;
@@ -94,12 +99,17 @@ async function runAndTell(invocation: Invocation, regexProgram: string, told: To
     told.log.remark('passed');
     return 0;
   } catch (error) {
+    // A command line that is wrong, as far as it is known; where that file is wrong too, the first mistake is told.
+    if (!told.request) told.outcome = await outcomeFor(known, invocation).catch(() => undefined);
     return tellFailure(error, invocation, told);
   }
 }
 
 /** Loaded for those who ask for it. */
-async function outcomeFor({ json }: Request, { env, print }: Invocation): Promise<OutcomeReport | undefined> {
+async function outcomeFor(
+  { json }: KnownFlags,
+  { env, print }: Invocation,
+): Promise<OutcomeReport | undefined> {
   if (json === undefined) return undefined;
   const { OutcomeReport } = await import('./outcome.ts');
   return new OutcomeReport(json, env[ENV.deviceName], print);
@@ -131,7 +141,7 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
   const timer =
     timeoutMs === 'never'
       ? undefined
-      : REAL_CLOCK.after(timeoutMs, () => deadline.abort(new TimeUp(timeoutMs)));
+      : REAL_CLOCK.after(timeoutMs, () => deadline.abort(new TimeUp(timeoutMs, 'the run')));
   const oneIsDone = new AbortController();
   const until = AbortSignal.any([invocation.stop, deadline.signal, oneIsDone.signal]);
   await using echo = openEcho(request, invocation);
@@ -156,7 +166,7 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
     };
     const runs = ensemble.ttys.map((tty, index) => runOnTty(tty, index, run));
     // The first verdict counts, a pass like a failure; the others let go of their consoles before it is told.
-    const first = reported(firstVerdict(runs, decided), results, request, invocation).finally(() =>
+    const first = reported(firstVerdict(runs, decided), results, invocation, told).finally(() =>
       oneIsDone.abort(),
     );
     await Promise.allSettled([first, ...runs]);
@@ -170,10 +180,7 @@ async function runRequest(request: Request, invocation: Invocation, told: Told):
   } finally {
     timer?.cancel();
     const loss = recorder?.close();
-    if (loss) {
-      invocation.diagnostics.say(loss.message);
-      addFinding(loss, invocation, request, {});
-    }
+    if (loss) tellLoss(loss, invocation, told);
   }
 }
 
@@ -213,7 +220,7 @@ async function replayRequest(
     onBytes,
     onFailure,
   });
-  await reported(replaying, results, request, invocation);
+  await reported(replaying, results, invocation, told);
 }
 
 /** What the sessions of one command have in common. */
@@ -243,7 +250,9 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
       tty.heldBy === 'nobody'
         ? await claimTty(tty.path, { label: tty.label, env: invocation.env, until, onWait })
         : undefined;
-    const open = await openerOf(tty, request, until, (text) => {
+    const driver = await driverOf(request.driver);
+    const open = await followedOpener(driver, tty, request.port.follow, until, (text, presence) => {
+      recorder?.presence(index, presence);
       told.log?.remark(text);
       diagnostics.detail(text);
     });
@@ -279,16 +288,14 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
       onStep: (step, matched) => told.outcome?.step(tty.label, step, matched),
       onAccount: (account) => told.outcome?.account(tty.label, account),
       logGapBytes: () => log?.gapBytes ?? 0,
-      onLoss: (loss) => {
-        diagnostics.say(loss.message);
-        addFinding(loss, invocation, request, { tty: tty.label });
-      },
+      onLoss: (loss) => tellLoss(loss, invocation, told, { tty: tty.label }),
     });
     const running = session.run(until);
     ensemble.joined(tty, session);
     await running;
   } catch (error) {
     if (error instanceof TimeUp) throw error; // of a tty that is not at fault
+    if (session && error === invocation.stop.reason && !session.interruption) throw error;
     told.tty ??= tty.label;
     told.session ??= session;
     throw error;
@@ -299,8 +306,8 @@ async function runOnTty(tty: TargetTty, index: number, run: Run): Promise<void> 
 async function reported(
   running: Promise<void>,
   results: ResultsOfSession | undefined,
-  request: Request,
   invocation: Invocation,
+  told: Told,
 ): Promise<void> {
   try {
     await running;
@@ -309,8 +316,7 @@ async function reported(
       results?.finish(failure);
     } catch (error) {
       // Told as well; what the board did comes first.
-      invocation.diagnostics.say(reasonOf(error));
-      addFinding(error, invocation, request, {});
+      tellLoss(error, invocation, told);
     }
     throw failure;
   }

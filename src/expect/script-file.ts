@@ -2,19 +2,21 @@
 
 import { realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
+import * as v from 'valibot';
 import { type LocatedValue, readYamlFile } from '../base/config-file.ts';
 import { parseDurationMs } from '../base/duration.ts';
-import { RigError, reasonOf } from '../base/errors.ts';
-import { didYouMean, parse } from '../base/validate.ts';
+import { RigError, reasonOf, ScriptError } from '../base/errors.ts';
+import { didYouMean, parseAll } from '../base/validate.ts';
 import type { UnsafeEngine } from './byte-regex.ts';
 import { compileSteps, type Shared } from './compile-steps.ts';
 import { reachable } from './flow.ts';
 import { profilePath } from './profiles.ts';
 import type { ArmedPattern, Instruction, Script } from './script.ts';
+import { MistakeList } from './script-mistakes.ts';
 import { ScriptFile, type Variable } from './script-schema.ts';
-import { errorAt, placed, refuseOddKeys, type StepFile } from './step-file.ts';
+import { errorAt, type Path, placed, refuseOddKeys, type StepFile, withoutEchoes } from './step-file.ts';
 import { patternOf, type RawPattern } from './step-kinds.ts';
-import { Filler, type Given } from './template.ts';
+import { Filler, type Given, lentValue, plainValue } from './template.ts';
 import { LINE_ENDS, type LineEnd, quoted } from './text.ts';
 
 /** What a script file is given from outside. */
@@ -48,20 +50,19 @@ export interface LoadedScript {
 /**
  * The script in a file, with all that it calls.
  *
- * @throws {RigError} blame `config`, `FILE:LINE:COLUMN: path: …`; `usage` for what the command line gave
+ * @throws {RigError} blame `config`, `FILE:LINE:COLUMN: path: …`, all that is wrong with it; `usage` for what the command line gave
  */
 export async function loadScript(input: ScriptInput): Promise<LoadedScript> {
   try {
     return await new Loader(input).load();
   } catch (error) {
+    // What reads files does not know whose they are.
+    if (error instanceof RigError && error.blame === 'config' && !(error instanceof ScriptError))
+      throw new ScriptError(error.message, { cause: error });
     if (!(error instanceof RangeError)) throw error;
-    throw new RigError(
-      'config',
-      `${input.file}: expected steps within steps, not that many (${reasonOf(error)})`,
-      {
-        cause: error,
-      },
-    );
+    throw new ScriptError(`${input.file}: expected steps within steps, not that many (${reasonOf(error)})`, {
+      cause: error,
+    });
   }
 }
 
@@ -75,15 +76,19 @@ interface ReadFile {
 
 class Loader {
   readonly #input: ScriptInput;
+  readonly #mistakes = new MistakeList();
   readonly #shared: Shared;
   /** By real path. */
   readonly #files = new Map<string, ReadFile>();
+  /** Real paths of those whose steps have been looked at. */
+  readonly #seen = new Set<string>();
 
   constructor(input: ScriptInput) {
     this.#input = input;
     this.#shared = {
       unsafe: input.unsafe,
       files: input.missingValues === 'taken' ? 'taken' : 'checked',
+      mistakes: this.#mistakes,
       instructions: 0,
       counters: 0,
       call: () => Promise.reject(new Error('no file is being read')),
@@ -95,23 +100,36 @@ class Loader {
     const isProfile = reference.startsWith('@');
     const file = await this.#read(reference, isProfile ? profilePath(reference) : reference);
     const { content } = file;
-    const given = this.#givenFromOutside(file);
+    const mistakes = this.#mistakes;
+    // What a variable lacks that is wrong in the file, nobody can give it.
+    const given = mistakes.isEmpty
+      ? ((await mistakes.collect(() => this.#givenFromOutside(file))) ?? new Map<string, Given>())
+      : new Map<string, Given>();
     const steps = await this.#compile(file, given, new Set(), [file.path], 'main');
+    const timeoutMs = await mistakes.collect(() => timeoutOf(file));
     const filler = new Filler(given);
-    const armed = (which: 'pass' | 'fail'): ArmedPattern[] =>
-      (content[which] ?? []).map((each, index) => {
+    const patternAt = (each: string | RawPattern, path: Path): ArmedPattern =>
+      placed(file, path, () => {
         const raw: RawPattern = typeof each === 'string' ? { expect: each } : each;
-        return placed(file, [which, index], () => {
-          const pattern = patternOf(raw, { filler, unsafe });
-          const name = [...filler.uses][0];
-          if (name === undefined) return pattern;
-          throw new RigError(
-            'config',
-            `expected \${${name}} to be one of the variables${didYouMean(name, [...given.keys()])}`,
-          );
-        });
+        const pattern = patternOf(raw, { filler, unsafe });
+        const name = [...filler.uses][0];
+        if (name === undefined || !mistakes.isEmpty) return pattern;
+        throw new RigError(
+          'config',
+          `expected \${${name}} to be one of the variables${didYouMean(name, [...given.keys()])}`,
+        );
       });
-    const pass = armed('pass');
+    const armed = async (which: 'pass' | 'fail'): Promise<ArmedPattern[]> => {
+      const patterns: ArmedPattern[] = [];
+      for (const [index, each] of (content[which] ?? []).entries()) {
+        const pattern = await mistakes.collect(() => patternAt(each, [which, index]));
+        if (pattern) patterns.push(pattern);
+      }
+      return patterns;
+    };
+    const pass = await armed('pass');
+    const fail = await armed('fail');
+    mistakes.throwIfAny();
     if (pass.length === 0 && this.#input.pass === 'of the file' && !reachable(steps)[steps.length])
       throw errorAt(
         file,
@@ -122,10 +140,10 @@ class Loader {
       name: file.name,
       about: content.about,
       variables: this.#describeVariables(file),
-      script: { steps, pass, fail: armed('fail') },
-      crash: content.crash,
+      script: { steps, pass, fail },
+      crash: crashOf(content),
       ignoresAnsi: content.ignoreAnsi === true,
-      timeoutMs: timeoutOf(file),
+      timeoutMs,
     };
   }
 
@@ -140,10 +158,29 @@ class Loader {
     });
     const ownAt: LocatedValue['at'] = (keys) => at(keys).replace(path, name);
     refuseOddKeys(value, { at: ownAt });
-    const content = parse(ScriptFile, value, { at: ownAt, path: [] });
+    const content = this.#contentOf(value, ownAt);
     const file: ReadFile = { name, path: real, at: ownAt, content };
     this.#files.set(real, file);
     return file;
+  }
+
+  /** What of it is right, where not all is: the steps are looked at in any case. */
+  #contentOf(value: unknown, at: LocatedValue['at']): ScriptFile {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      const found =
+        value === null ? 'it is empty' : `got ${Array.isArray(value) ? 'a list' : 'a text alone'}`;
+      throw errorAt({ at }, [], `expected keys such as "steps:", ${found}`);
+    }
+    const parsed = parseAll(ScriptFile, value, { at, path: [] });
+    if (!('problems' in parsed)) return parsed.output;
+    this.#mistakes.add(...withoutEchoes(parsed.problems));
+    const right = Object.entries(ScriptFile.entries).filter(
+      ([key, schema]) => Object.hasOwn(value, key) && v.safeParse(schema, value[key as keyof object]).success,
+    );
+    return {
+      steps: [],
+      ...Object.fromEntries(right.map(([key]) => [key, value[key as keyof object]])),
+    } as ScriptFile;
   }
 
   async #compile(
@@ -153,12 +190,16 @@ class Loader {
     callers: readonly string[],
     onTty: 'main' | 'one of several',
   ): Promise<readonly Instruction[]> {
+    // Its mistakes are known; and without a count of instructions, calls of calls had no end.
+    if (this.#seen.has(file.path) && !this.#mistakes.isEmpty) return [];
+    this.#seen.add(file.path);
     const lineEnd = LINE_ENDS[this.#input.lineEnd ?? file.content.eol ?? 'lf'];
     const stepFile: StepFile = { name: file.name, at: file.at, lineEnd, given, lent };
     const shared = this.#shared;
     const here: Shared = {
       unsafe: shared.unsafe,
       files: shared.files,
+      mistakes: shared.mistakes,
       get instructions() {
         return shared.instructions;
       },
@@ -309,26 +350,6 @@ class Loader {
   }
 }
 
-function plainValue(text: string): Given {
-  return { isSecret: false, value: () => Buffer.from(text) };
-}
-
-/** A text of the file that calls, in which variables of that file have their values; `lent` gets the captured ones. */
-function lentValue(text: string, callerGiven: ReadonlyMap<string, Given>, lent: Set<string>): Given {
-  const trial = new Filler(callerGiven);
-  const { showable } = trial.bytes(text, (plain) => Buffer.from(plain));
-  for (const name of trial.uses) lent.add(name);
-  return {
-    isSecret: showable === undefined,
-    value: (filler) => {
-      const own = filler.withGiven(callerGiven);
-      const { value } = own.bytes(text, (plain) => Buffer.from(plain));
-      for (const name of own.uses) filler.uses.add(name);
-      return value;
-    },
-  };
-}
-
 function fromWhere(variable: Variable): string {
   return typeof variable === 'string' || variable.env === undefined
     ? ''
@@ -339,6 +360,12 @@ function howToGive(name: string, variable: Variable): string {
   return typeof variable === 'string' || variable.env === undefined
     ? `give --var ${name}=…`
     : `set ${variable.env}`;
+}
+
+function crashOf({ crash }: ScriptFile): Script['crash'] | undefined {
+  return crash === undefined || crash === 'auto' || crash === 'none' || typeof crash === 'object'
+    ? crash
+    : [crash];
 }
 
 function timeoutOf(file: ReadFile): number | 'never' | undefined {

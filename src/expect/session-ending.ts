@@ -12,6 +12,8 @@ type CrashEvent = WatchEvent & { readonly kind: 'crash' };
 export interface Problem {
   readonly text: string;
   readonly crash?: CrashReport;
+  /** What in the board's lines tells of the crash. */
+  readonly telling?: readonly string[];
   /** Where the rig has lost bytes, that may be why. */
   readonly mayBeLost?: boolean;
 }
@@ -55,7 +57,7 @@ export class SessionEnding {
     this.#aftermath = aftermath;
     this.#settling?.cancel();
     // What has come with the line is the dump's beginning.
-    watch.useUp(aftermath.push(Uint8Array.from(watch.unread.bytes)));
+    watch.readDump((bytes) => aftermath.push(bytes));
   }
 
   /** Everything has come that was wanted. */
@@ -71,9 +73,10 @@ export class SessionEnding {
     look(() => watch.settle());
   }
 
-  /** More from the board, which the watch has. */
-  push(chunk: Uint8Array): void {
-    if (this.#aftermath) this.#parts.watch.useUp(this.#aftermath.push(chunk));
+  /** The watch has more from the board. */
+  readOn(): void {
+    const aftermath = this.#aftermath;
+    if (aftermath) this.#parts.watch.readDump((bytes) => aftermath.push(bytes));
   }
 
   /** Nothing more can come. True when a crash that has begun says why, which is then told. */
@@ -102,11 +105,11 @@ export class SessionEnding {
   #concludeCrash(aftermath: CrashAftermath): void {
     aftermath.stop();
     const { script, transcript, detail, onVerdict } = this.#parts;
-    const crash = aftermath.report(transcript);
+    const { crash, telling } = aftermath.report(transcript);
     const text = describeCrash(crash);
     const { expectCrash } = script;
     const isWanted = expectCrash === 'any' || expectCrash?.some((family) => family === crash.family);
     if (isWanted) detail(`${text}, as expected`);
-    onVerdict(isWanted ? undefined : { text, crash });
+    onVerdict(isWanted ? undefined : { text, crash, telling });
   }
 }

@@ -4,9 +4,10 @@ import { findingOf } from '../findings/findings-file.ts';
 import { countOf, failureOf, type Interruption, ResultsCollector } from '../results/results-collector.ts';
 import { ResultsReport, type RunVerdict } from '../results/results-report.ts';
 import { tableOf } from '../results/results-table.ts';
+import type { TestResult } from '../results/test-result.ts';
 import type { ResultsRequest } from './request.ts';
 import type { SessionResults, TestsProblem } from './session-tests.ts';
-import { ExpectationError } from './verdict.ts';
+import { ExpectationError, withoutTail } from './verdict.ts';
 
 /** The test results of one session: collected, written as they come, and told at the end. */
 export class ResultsOfSession implements SessionResults {
@@ -14,15 +15,22 @@ export class ResultsOfSession implements SessionResults {
   readonly #report: ResultsReport;
   readonly #say: (text: string) => void;
   #hasFailed = false;
+  #nowMs = (): number => performance.now();
 
   /** `name` is what tests are called that belong to no suite. @throws {RigError} a file that cannot be written */
   constructor({ format, junit, json }: ResultsRequest, name: string, say: (text: string) => void) {
     this.#report = new ResultsReport({ name, junit, json });
-    this.#collector = new ResultsCollector(format, (test) => {
+    const onTest = (test: TestResult): void => {
       this.#hasFailed ||= test.status === 'fail';
       this.#report.add(test);
-    });
+    };
+    this.#collector = new ResultsCollector(format, onTest, () => this.#nowMs());
     this.#say = say;
+  }
+
+  /** From here on, the time of a recording. */
+  timeBy(nowMs: () => number): void {
+    this.#nowMs = nowMs;
   }
 
   get isComplete(): boolean {
@@ -53,7 +61,11 @@ export class ResultsOfSession implements SessionResults {
     const summary = this.#collector.end(failure === undefined ? undefined : interruptionBy(failure));
     for (const line of tableOf(summary)) this.#say(line);
     if (failure === undefined) this.#report.finish(summary, 'pass', undefined);
-    else this.#report.finish(summary, verdictOf(failure), messageOf(failure));
+    else
+      this.#report.finish(summary, verdictOf(failure), {
+        message: messageOf(failure),
+        step: failure instanceof ExpectationError ? failure.step : undefined,
+      });
   }
 }
 
@@ -68,5 +80,5 @@ function verdictOf(failure: unknown): RunVerdict {
 }
 
 function messageOf(failure: unknown): string {
-  return oneLine(failure instanceof Error ? failure.message.replace(/; last lines:$/, '') : String(failure));
+  return oneLine(failure instanceof Error ? withoutTail(failure.message) : String(failure));
 }

@@ -1,5 +1,6 @@
 import { formatDuration } from '../base/duration.ts';
 import type { Console } from '../tty/console.ts';
+import { literalPattern } from './armed-pattern.ts';
 import type { BoardOutput } from './board-output.ts';
 import { type Clock, pause } from './clock.ts';
 import { type StartTransfer, startTransfer, type Transfer } from './file-transfer.ts';
@@ -103,11 +104,12 @@ export class SessionSteps {
   /** What had come before is no echo. */
   async #untilEchoed(line: Uint8Array, withinMs: number, send: () => Promise<void>): Promise<void> {
     const { output, watch, clock, progress, over, fail } = this.#parts;
+    const { pattern } = literalPattern(line, '--wait-echo');
     await new Promise<void>((resolve) => clock.onceRead(resolve));
-    watch.useUp(Number.POSITIVE_INFINITY);
+    watch.useUp();
     const echoed = untilDone<Matched>(over, (resolve) => {
       this.#onMatch = resolve;
-      output.look(() => watch.expect({ kind: 'literal', bytes: line }));
+      output.look(() => watch.expect(pattern));
     });
     echoed.catch(() => {}); // told below, or by what ended the session
     await send();
@@ -143,7 +145,7 @@ export class SessionSteps {
         running.push(chunk);
         return undefined;
       },
-      letGo: () => rest,
+      letGo: () => ({ bytes: rest, before: undefined }),
     });
     let failure: string | undefined;
     try {

@@ -1,4 +1,5 @@
 import type { RigError } from '../base/errors.ts';
+import { Stopped } from '../base/run-main.ts';
 import type { Console } from '../tty/console.ts';
 import type { CrashConfig } from '../wire/crash.ts';
 import { BoardOutput } from './board-output.ts';
@@ -77,6 +78,7 @@ export class Session {
   #settle: ((failure: unknown) => void) | undefined;
   /** The steps, or those of the last branch; it never rejects. */
   #performing: Promise<unknown> = Promise.resolve();
+  #interruption: ExpectationError | undefined;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -101,7 +103,7 @@ export class Session {
       onBytes: parts.onBytes,
       onLooked: (chunk) => {
         this.#tests.push(chunk);
-        this.#ending.push(chunk);
+        this.#ending.readOn();
       },
       onFresh: () => this.#tests.freshen(),
       onEvent: (event) => this.#take(event),
@@ -127,6 +129,8 @@ export class Session {
       label: console.label,
       script,
       transcript,
+      clock,
+      lastMs: () => output.lastMs,
       isGuest: parts.branches !== undefined,
       isSettling: () => this.#ending.isSettling,
     });
@@ -146,6 +150,11 @@ export class Session {
     });
   }
 
+  /** Where it was, when it was told to stop in the middle of something. */
+  get interruption(): ExpectationError | undefined {
+    return this.#interruption;
+  }
+
   get transcript(): Transcript {
     return this.#output.transcript;
   }
@@ -161,6 +170,7 @@ export class Session {
       this.#settle = resolve;
     });
     const onAbort = (): void => this.#onAbort(until.reason);
+    this.#progress.begin();
     this.#output.begin();
     until.addEventListener('abort', onAbort, { once: true });
     if (until.aborted) onAbort();
@@ -246,7 +256,7 @@ export class Session {
         noFreshAhead: () => this.#watch.countPass(),
         failure: (text, what) => {
           this.#progress.isAtPlace(text);
-          return this.#progress.failure('verdict', `${text} ${what}`);
+          return this.#progress.failure('verdict', `${text} ${what}`, { isWaiting: false });
         },
       },
       freshAfter,
@@ -319,6 +329,7 @@ export class Session {
 
   #onAbort(reason: unknown): void {
     if (!(reason instanceof TimeUp)) {
+      if (reason instanceof Stopped) this.#interruption ??= this.#progress.interrupted(reason);
       this.#finish(reason);
       return;
     }
@@ -341,10 +352,10 @@ export class Session {
     this.#settle?.(failure);
   }
 
-  #problem({ text, crash, mayBeLost = false }: Problem): ExpectationError {
+  #problem({ text, crash, telling, mayBeLost = false }: Problem): ExpectationError {
     const { overruns = 0 } = this.#account;
     if (!mayBeLost || overruns === 0)
-      return this.#progress.failure('verdict', text, crash ? { crash } : { isWaiting: false });
+      return this.#progress.failure('verdict', text, crash ? { crash, telling } : { isWaiting: false });
     const what = `${text}, but ${describeAccount(this.#account)}`;
     return this.#progress.failure('hardware', what, { isWaiting: false });
   }

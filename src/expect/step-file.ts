@@ -1,5 +1,8 @@
+import type * as v from 'valibot';
 import type { LocatedValue } from '../base/config-file.ts';
-import { RigError, reasonOf } from '../base/errors.ts';
+import { RigError, reasonOf, ScriptError } from '../base/errors.ts';
+import { parseAll, type Where } from '../base/validate.ts';
+import { ScriptMistakes } from './script-mistakes.ts';
 import type { Given } from './template.ts';
 
 /** From the top of a file. */
@@ -19,7 +22,7 @@ export interface StepFile {
 /** `file:line:column: path: text`. */
 export function errorAt(file: Pick<StepFile, 'at'>, path: Path, text: string, cause?: unknown): RigError {
   const keys = path.length === 0 ? '' : `${path.join('.')}: `;
-  return new RigError('config', `${file.at(path)}: ${keys}${text}`, { cause });
+  return new ScriptError(`${file.at(path)}: ${keys}${text}`, { cause });
 }
 
 /** `boot.yaml:12`. */
@@ -35,6 +38,27 @@ export function placed<T>(file: Pick<StepFile, 'at'>, path: Path, act: () => T):
     if (!(error instanceof RigError)) throw error;
     throw errorAt(file, path, reasonOf(error), error);
   }
+}
+
+/**
+ * The parsed value.
+ *
+ * @throws {ScriptMistakes} all that is wrong with it
+ */
+export function parsePart<const S extends v.GenericSchema>(
+  schema: S,
+  value: unknown,
+  where: Where,
+): v.InferOutput<S> {
+  const parsed = parseAll(schema, value, where);
+  if (!('problems' in parsed)) return parsed.output;
+  throw new ScriptMistakes(withoutEchoes(parsed.problems));
+}
+
+/** A misspelt key is missing as well. */
+export function withoutEchoes(problems: readonly string[]): readonly string[] {
+  const isMisspelt = problems.some((each) => /: unknown key .*\(did you mean /.test(each));
+  return isMisspelt ? problems.filter((each) => !each.endsWith(', got nothing')) : problems;
 }
 
 /** Names that every object of JavaScript has, and that a check of an object passes over without a word. */

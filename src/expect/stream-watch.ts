@@ -1,3 +1,4 @@
+import { type ArmedMatch, firstArmed } from './armed-match.ts';
 import { BootCount } from './boot-count.ts';
 import { ByteBacklog } from './byte-backlog.ts';
 import type { Captures } from './byte-regex.ts';
@@ -62,7 +63,7 @@ export class StreamWatch {
   readonly #backlog = new ByteBacklog();
   readonly #armed: ArmedPatterns;
   readonly #crashPatterns: readonly Pattern[];
-  readonly #escapeSequences: EscapeSequences | undefined;
+  #escapeSequences: EscapeSequences | undefined;
   /** Apart, so that a pass pattern that does not count hides nothing from the others. */
   #failMatcher: Scan;
   #passMatcher: Scan;
@@ -75,6 +76,10 @@ export class StreamWatch {
   #passCounts: boolean;
   #hasPassed = false;
   #droppedBytes = 0;
+  /** Dropped too, and nothing has looked for them yet: perhaps nothing ever will. */
+  #unmissedBytes = 0;
+  /** What has come since the crash: from where, how much was shown, and how much of that is the crash's own. */
+  #dump = { start: 0, shownBytes: 0, usedBytes: 0 };
   readonly #boots = new BootCount();
 
   constructor(armed: ArmedPatterns, { passCounts = 'at once', escapeSequences = 'seen' }: WatchOptions = {}) {
@@ -87,7 +92,7 @@ export class StreamWatch {
     this.#crashMatcher = new Scan(this.#crashPatterns, 0);
   }
 
-  /** Bytes that arrived while nothing looked for them and were too many to keep. */
+  /** Bytes that arrived while nothing looked for them, and were too many to keep for what then did. */
   get droppedBytes(): number {
     return this.#droppedBytes;
   }
@@ -128,6 +133,7 @@ export class StreamWatch {
 
   /** From the current position on, the next match of one of these is a `step` event. */
   expect(...choice: readonly Pattern[]): WatchEvent | undefined {
+    this.#missDropped();
     this.#step = new Scan(choice, this.#position, this.#byteBefore(this.#position));
     this.#mode = 'expecting';
     return this.#look();
@@ -157,15 +163,43 @@ export class StreamWatch {
     this.#mode = 'over';
   }
 
-  /** The next bytes belong to what has been decided: they are not kept for anybody. Infinity is all that came. */
-  useUp(sizeBytes: number): void {
-    if (sizeBytes === Number.POSITIVE_INFINITY) this.#escapeSequences?.spend();
-    this.#position = Math.min(this.#position + sizeBytes, this.#backlog.end);
+  /** What has come is of no use to any step. */
+  useUp(): void {
+    this.#unmissedBytes = 0;
+    this.#escapeSequences?.spend();
+    this.#position = this.#backlog.end;
+  }
+
+  /** Shows `reader` what has come since the crash, each byte once. As many more of them as it says are the crash's own. */
+  readDump(reader: (bytes: Uint8Array) => number): void {
+    const dump = this.#dump;
+    const from = dump.start + dump.shownBytes;
+    const bytes = Uint8Array.from(this.#backlog.view(from));
+    dump.shownBytes = this.#backlog.end - dump.start;
+    dump.usedBytes += reader(bytes);
+    this.#position = Math.max(this.#position, dump.start + dump.usedBytes);
+  }
+
+  /** A copy of all that no pattern has used, for somebody who takes what comes in place of the patterns from here on. */
+  handOver(): Unread {
+    this.#missDropped();
+    const from = this.#position;
+    const before = this.#byteBefore(from);
+    const plain = this.#backlog.view(from);
+    const bytes = Uint8Array.from(this.#escapeSequences?.restored(plain, from) ?? plain);
+    this.#beginAfter(before);
+    return { bytes, before };
+  }
+
+  /** Ends {@link handOver}: what comes now follows on `before`. */
+  takeBack(before: number | undefined): void {
+    this.#beginAfter(before);
   }
 
   /** What has arrived, and what arrives until {@link releaseFresh}, can no longer match. */
   discard(): void {
     this.#boots.reset();
+    this.#unmissedBytes = 0;
     this.#mode = 'discarding';
     this.#letGoOfAll();
     this.#arm(this.#position);
@@ -214,6 +248,7 @@ export class StreamWatch {
   }
 
   #look(): WatchEvent | undefined {
+    if (this.#mode === 'over') this.#trim();
     if (!this.#isLooking) return undefined;
     const step = this.#currentStep?.advance(this.#backlog, this.#backlog.end);
     const armed = this.#nextArmed(step?.decidedAt ?? this.#backlog.end);
@@ -271,7 +306,8 @@ export class StreamWatch {
   }
 
   #armedDone({ kind, match }: ArmedMatch): WatchEvent {
-    this.#position = match.end;
+    // What a step has used meanwhile stays so.
+    this.#position = Math.max(this.#position, match.end);
     this.#mode = 'over';
     return { kind, ...this.#matched(match, match.index) };
   }
@@ -284,6 +320,7 @@ export class StreamWatch {
   #crashed(match: Match): WatchEvent {
     const line = this.#textOf(match);
     this.#position = match.end;
+    this.#dump = { start: match.end, shownBytes: 0, usedBytes: 0 };
     this.#mode = 'over';
     return { kind: 'crash', family: this.#armed.crash[match.index]?.family ?? 'device', line };
   }
@@ -299,6 +336,19 @@ export class StreamWatch {
     this.#position = end;
     this.#letGo(end);
     this.#escapeSequences?.spend();
+  }
+
+  #missDropped(): void {
+    this.#droppedBytes += this.#unmissedBytes;
+    this.#unmissedBytes = 0;
+  }
+
+  /** Anew, and with nothing of what came so far. */
+  #beginAfter(before: number | undefined): void {
+    this.#letGoOfAll();
+    if (this.#escapeSequences) this.#escapeSequences = new EscapeSequences();
+    this.#lastByte = before;
+    this.#arm(this.#position);
   }
 
   /** Anew: what came before `start` is no part of a match. */
@@ -323,7 +373,7 @@ export class StreamWatch {
     const limit = isForNextStep ? IDLE_LIMIT_BYTES : UNREAD_LIMIT_BYTES;
     const kept = this.#backlog.end - this.#position;
     if (kept > 2 * limit) {
-      if (isForNextStep) this.#droppedBytes += kept - limit;
+      if (isForNextStep) this.#unmissedBytes += kept - limit;
       this.#forgetBefore(this.#backlog.end - limit);
     } else if (this.#position - this.#backlog.start > UNREAD_LIMIT_BYTES) {
       this.#forgetBefore(this.#position);
@@ -335,16 +385,4 @@ export class StreamWatch {
     this.#letGo(offset);
     this.#position = Math.max(this.#position, offset);
   }
-}
-
-interface ArmedMatch {
-  readonly kind: 'fail' | 'pass';
-  readonly match: Match;
-}
-
-/** Decided at the same byte, the one that ends first counts, and a fail before a pass. */
-function firstArmed(fail: Match | undefined, pass: Match | undefined): ArmedMatch | undefined {
-  const isFail = fail && (!pass || (fail.decidedAt - pass.decidedAt || fail.end - pass.end) <= 0);
-  if (isFail) return { kind: 'fail', match: fail };
-  return pass && { kind: 'pass', match: pass };
 }

@@ -50,12 +50,25 @@ interface Lease {
   readonly record: LeaseRecord | undefined;
 }
 
+/** How whoever names a tty does so, for messages. */
+export interface TtyWords {
+  readonly asked: (wanted: string) => string;
+  /** What to do without a lease. */
+  readonly otherwise: string;
+}
+
+const ON_COMMAND_LINE: TtyWords = { asked: (wanted) => `--tty ${wanted}`, otherwise: 'give --tty PATH' };
+
 /**
  * The tty that `wanted` means; opens none.
  *
  * @throws {RigError} blame `usage` for an index or name that there is not, `unavailable` when the lease is over
  */
-export function resolveTty(wanted: string, env: NodeJS.ProcessEnv): TargetTty {
+export function resolveTty(
+  wanted: string,
+  env: NodeJS.ProcessEnv,
+  words: TtyWords = ON_COMMAND_LINE,
+): TargetTty {
   const lease = currentLease(env);
   const ttys = leasedTtys(env, lease);
   if (wanted.includes('/')) {
@@ -64,7 +77,7 @@ export function resolveTty(wanted: string, env: NodeJS.ProcessEnv): TargetTty {
   }
   const index = /^\d+$/.test(wanted) ? Number(wanted) : leasedNames(lease).indexOf(wanted);
   const path = ttys[index];
-  if (path === undefined) throw noSuchTty(wanted, index, ttys, lease);
+  if (path === undefined) throw noSuchTty({ wanted, index, ttys, lease, words });
   return targetTty(index, path, env, lease);
 }
 
@@ -143,24 +156,31 @@ function recordedTtys(lease: Lease | undefined): LeasedDevice['ttys'] {
   return [...(first?.ttys ?? []), ...withRole];
 }
 
-function noSuchTty(
-  wanted: string,
-  index: number,
-  ttys: readonly string[],
-  lease: Lease | undefined,
-): RigError {
+function noSuchTty({
+  wanted,
+  index,
+  ttys,
+  lease,
+  words,
+}: {
+  readonly wanted: string;
+  readonly index: number;
+  readonly ttys: readonly string[];
+  readonly lease: Lease | undefined;
+  readonly words: TtyWords;
+}): RigError {
   if (ttys.length === 0) {
     const variable = ttyVariable(Math.max(0, index));
     return new RigError(
       'usage',
-      `--tty ${wanted}: expected ${variable} to name a tty, it is not set; run under sai-device, or give --tty PATH`,
+      `${words.asked(wanted)}: expected ${variable} to name a tty, it is not set; run under sai-device, or ${words.otherwise}`,
     );
   }
   const names = leasedNames(lease).filter((name) => name !== undefined);
   const known = [...ttys.map((_path, index) => String(index)), ...names];
   return new RigError(
     'usage',
-    `--tty ${wanted}: expected one of ${known.join(', ')}, or a path${didYouMean(wanted, names)}`,
+    `${words.asked(wanted)}: expected one of ${known.join(', ')}, or a path${didYouMean(wanted, names)}`,
   );
 }
 

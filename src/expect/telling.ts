@@ -1,13 +1,14 @@
 /** What a run of `sai-expect` says of how it ended: on stderr, in the findings, in the log and in its outcome. */
 
-import { RigError } from '../base/errors.ts';
-import { EXIT_STATUS } from '../base/exit.ts';
-import type { Invocation } from '../base/run-main.ts';
+import { RigError, reasonOf } from '../base/errors.ts';
+import { EXIT_BUG, EXIT_STATUS } from '../base/exit.ts';
+import { type Invocation, Stopped } from '../base/run-main.ts';
 import { appendFinding, type FindingContext, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
 import type { LogProxies } from './log-proxies.ts';
 import type { FailedRun, OutcomeReport } from './outcome.ts';
 import type { Request } from './request.ts';
+import { ScriptMistakes } from './script-mistakes.ts';
 import type { Session } from './session.ts';
 import { ExpectationError } from './verdict.ts';
 
@@ -20,6 +21,8 @@ export interface Told {
   /** Where one is wanted. */
   outcome?: OutcomeReport | undefined;
   failed?: FailedRun | undefined;
+  /** Why a finding could not be told, of something that did not change how the run ended. */
+  unwritten?: RigError | undefined;
   /** Open from the first step on. */
   log?: LogProxies | undefined;
 }
@@ -30,7 +33,13 @@ export interface Told {
  * @throws the error itself when it is our bug
  */
 export function tellFailure(error: unknown, invocation: Invocation, told: Told): number {
-  if (invocation.stop.aborted) throw invocation.stop.reason;
+  const stopped: unknown = invocation.stop.reason;
+  if (stopped instanceof Stopped) {
+    const interruption = told.session?.interruption;
+    told.failed = { error: interruption ?? stopped, tty: told.tty };
+    tell(interruption ?? stopped, invocation, told);
+    throw stopped;
+  }
   told.failed = { error, tty: told.tty };
   const step = error instanceof ExpectationError ? error.step : undefined;
   let unwritten: unknown;
@@ -49,15 +58,41 @@ export function tellFailure(error: unknown, invocation: Invocation, told: Told):
   return EXIT_STATUS[error.blame];
 }
 
-function tell(error: RigError, { diagnostics }: Invocation, told: Told): void {
+function tell(error: RigError | Stopped, { diagnostics }: Invocation, told: Told): void {
   told.log?.remark(error.message);
-  diagnostics.fail(error.message);
+  for (const line of error instanceof ScriptMistakes ? error.lines : [error.message]) diagnostics.fail(line);
   if (!(error instanceof ExpectationError)) return;
   const lines = told.request?.onFail === 'everything' ? told.session?.transcript.tail().lines : undefined;
   for (const line of lines ?? error.tail) diagnostics.fail(`  | ${line}`);
 }
 
-export function addFinding(
+/** What has been lost besides: said, and a finding. It takes the place of no other failure. */
+export function tellLoss(
+  loss: unknown,
+  invocation: Invocation,
+  told: Told,
+  context: Pick<FindingContext, 'tty'> = {},
+): void {
+  invocation.diagnostics.say(reasonOf(loss));
+  addLoss(loss, invocation, told, context);
+}
+
+function addLoss(
+  loss: unknown,
+  invocation: Invocation,
+  told: Told,
+  context: Pick<FindingContext, 'tty'>,
+): void {
+  try {
+    addFinding(loss, invocation, told.request, context);
+  } catch (error) {
+    if (!(error instanceof RigError)) throw error;
+    invocation.diagnostics.fail(error.message);
+    told.unwritten ??= error;
+  }
+}
+
+function addFinding(
   error: unknown,
   invocation: Invocation,
   request: Request | undefined,
@@ -70,16 +105,22 @@ export function addFinding(
   appendFinding(invocation.env[ENV.findings], { ...finding, evidence: `${finding.evidence}${tail}` });
 }
 
-/** The status that follows when it cannot be told. */
-export function tellOutcome(invocation: Invocation, told: Told): number | undefined {
-  const { outcome, failed } = told;
+/** The last that is told; what of it cannot be told is a failure of a run that had none. Answers with the status. */
+export function tellOutcome(status: number, invocation: Invocation, told: Told): number {
+  const { unwritten } = told;
+  if (unwritten) told.failed ??= { error: unwritten, tty: undefined };
+  const failure = told.failed === undefined ? undefined : status || blameStatus(told.failed.error);
   try {
-    outcome?.finish(failed, invocation.stop);
-    return undefined;
+    told.outcome?.finish(told.failed, invocation.stop);
+    return failure ?? status;
   } catch (error) {
     if (!(error instanceof RigError)) throw error;
     tell(error, invocation, told);
-    addFinding(error, invocation, told.request, {});
-    return failed ? undefined : EXIT_STATUS[error.blame];
+    addLoss(error, invocation, told, {});
+    return failure ?? EXIT_STATUS[error.blame];
   }
+}
+
+function blameStatus(error: unknown): number {
+  return error instanceof RigError ? EXIT_STATUS[error.blame] : EXIT_BUG;
 }

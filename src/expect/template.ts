@@ -125,3 +125,23 @@ function literalSource(value: Uint8Array): string {
   });
   return `(?:${escaped.join('')})`;
 }
+
+export function plainValue(text: string): Given {
+  return { isSecret: false, value: () => Buffer.from(text) };
+}
+
+/** A text of the file that calls, in which variables of that file have their values; `lent` gets the captured ones. */
+export function lentValue(text: string, callerGiven: ReadonlyMap<string, Given>, lent: Set<string>): Given {
+  const trial = new Filler(callerGiven);
+  const { showable } = trial.bytes(text, (plain) => Buffer.from(plain));
+  for (const name of trial.uses) lent.add(name);
+  return {
+    isSecret: showable === undefined,
+    value: (filler) => {
+      const own = filler.withGiven(callerGiven);
+      const { value } = own.bytes(text, (plain) => Buffer.from(plain));
+      for (const name of own.uses) filler.uses.add(name);
+      return value;
+    },
+  };
+}

@@ -3,6 +3,10 @@ import { visible } from './text.ts';
 
 /** Longest line of a tail that is shown; the rest of it is cut. */
 const LINE_LIMIT = 200;
+/** Of those that tell of a crash, besides the last ones. */
+const TELLING_LIMIT = 5;
+/** Between lines that do not follow each other. */
+const CUT = '…';
 
 /** Lines for a failure's message, oldest first. */
 export interface Tail {
@@ -39,16 +43,16 @@ export class Transcript {
     return shownLines(this.#kept());
   }
 
-  /** The last of the lines. */
-  tail(limit = Number.POSITIVE_INFINITY): Tail {
+  /** The last of the lines; before them, those of the last crash that hold one of `telling`, its first. */
+  tail(limit = Number.POSITIVE_INFINITY, telling: readonly string[] = []): Tail {
     const all = this.#kept();
-    if (!this.#fresh) return { lines: lastOf(shownLines(all), limit), silentSince: undefined };
+    if (!this.#fresh) return { lines: lastOf(shownLines(all), limit, telling), silentSince: undefined };
     const { step, end } = this.#fresh;
     const freshAt = Math.max(0, end - this.#backlog.start);
     const older = shownLines(all.subarray(0, freshAt)).map((line) => `[before ${step}] ${line}`);
     const fresh = shownLines(all.subarray(freshAt));
     return {
-      lines: lastOf([...older, ...fresh], limit),
+      lines: lastOf([...older, ...fresh], limit, telling),
       silentSince: fresh.length === 0 ? step : undefined,
     };
   }
@@ -59,8 +63,15 @@ export class Transcript {
   }
 }
 
-function lastOf(lines: readonly string[], limit: number): readonly string[] {
-  return lines.slice(Math.max(0, lines.length - limit));
+function lastOf(lines: readonly string[], limit: number, telling: readonly string[]): readonly string[] {
+  const from = Math.max(0, lines.length - limit);
+  const [first, ...others] = telling;
+  const begin = first === undefined ? from : lines.findLastIndex((line) => line.includes(first));
+  const earlier = lines
+    .slice(Math.max(0, begin), from)
+    .filter((line, index) => index === 0 || others.some((text) => line.includes(text)));
+  if (begin < 0 || begin >= from) return lines.slice(from);
+  return [...earlier.slice(0, TELLING_LIMIT), CUT, ...lines.slice(from)];
 }
 
 function shownLines(bytes: Buffer): string[] {

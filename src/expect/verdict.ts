@@ -17,7 +17,10 @@ export function describeCrash({ family, line, evidence }: CrashReport): string {
   return `the board crashed (${family}): ${quoted(Buffer.from(line, 'latin1'), 200)}${more}`;
 }
 
-/** Why a session did not pass. The message is one line; the tail is what the board said last. */
+/**
+ * Why a session did not pass; the tail is what the board said last. The message is one line, after which a command shows
+ * the tail; for a program, which shows nothing but the message, the tail is part of it.
+ */
 export class ExpectationError extends RigError {
   /** The step as the user wrote it, where there was one. */
   readonly step: string | undefined;
@@ -31,11 +34,13 @@ export class ExpectationError extends RigError {
     details: {
       readonly step: string | undefined;
       readonly tail: Tail;
+      readonly tailIn?: 'its field' | 'the message';
       readonly crash?: CrashReport | undefined;
       readonly cause?: unknown;
     },
   ) {
-    super(blame, `${message}${endingOf(details.tail)}`, { cause: details.cause });
+    const lines = details.tailIn === 'the message' ? details.tail.lines.map((line) => `\n  | ${line}`) : [];
+    super(blame, `${message}${endingOf(details.tail)}${lines.join('')}`, { cause: details.cause });
     this.step = details.step;
     this.tail = details.tail.lines;
     this.crash = details.crash;
@@ -47,13 +52,20 @@ function endingOf({ lines, silentSince }: Tail): string {
   return silentSince === undefined ? '; last lines:' : `; nothing arrived since ${silentSince}; last lines:`;
 }
 
-/** Reason of the abort when `--timeout` is over. */
+/** Where no tail follows: without the words that announce one. */
+export function withoutTail(message: string): string {
+  return message.replace(/; (?:last lines:|nothing arrived)$/, '');
+}
+
+/** Reason of the abort when time is over: of the run, as `--timeout` has it, or of one step or call. */
 export class TimeUp extends Error {
   readonly timeoutMs: number;
+  readonly of: 'the run' | 'a part';
 
-  constructor(timeoutMs: number) {
+  constructor(timeoutMs: number, of: TimeUp['of'] = 'a part') {
     super(`time is up after ${formatDuration(timeoutMs)}`);
     this.name = 'TimeUp';
     this.timeoutMs = timeoutMs;
+    this.of = of;
   }
 }

@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
 import * as v from 'valibot';
-import { type Blame, errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { type Blame, errnoCode, RigError, reasonOf, ScriptError } from '../base/errors.ts';
 import { Finding, type Verdict } from '../wire/finding.ts';
 
 /** A longer write could be torn by another writer. Source: the contract of `SAI_FINDINGS`. */
@@ -21,13 +21,19 @@ export function findingOf(tool: string, error: unknown, context: FindingContext 
   const evidence = error instanceof Error ? error.message : String(error);
   return {
     tool,
-    verdict: blame === 'verdict' || blame === 'usage' ? 'fail' : 'infra',
+    verdict: isAuthors(error) ? 'fail' : 'infra',
     blame,
     ...context,
     evidence,
     atMs: Date.now(),
     monotonicMs: Number(process.hrtime.bigint() / 1_000_000n),
   };
+}
+
+/** Whether who writes the firmware or the test has to act; else it is who keeps the rig. */
+function isAuthors(error: unknown): boolean {
+  if (!(error instanceof RigError)) return false;
+  return error.blame === 'verdict' || error.blame === 'usage' || error instanceof ScriptError;
 }
 
 /**

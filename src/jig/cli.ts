@@ -1,6 +1,8 @@
 import { Command, CommanderError, Option } from 'commander';
+import { packageVersion, strayOption, usageText, VERSION_OPTION } from '../base/command-line.ts';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
+import { stdinEnd } from '../base/stdin-end.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
 import type { Backend } from './chips.ts';
@@ -32,9 +34,11 @@ interface Flags {
   readonly check?: boolean;
   readonly dryRun?: string;
   readonly safe?: boolean;
+  readonly withParent?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly verbose?: boolean;
+  readonly version?: boolean;
 }
 
 /** The command `sai-jig`. */
@@ -59,13 +63,17 @@ async function dispatch(invocation: Invocation): Promise<number> {
     command.parse([...invocation.args], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) {
-      print(help);
-      return 0;
-    }
-    throw usage(error.message.replace(/^error: /, ''), error);
+    if (error.exitCode !== 0) throw usage(usageText(error), error);
+    const stray = strayOption(command, invocation.args);
+    if (stray !== undefined) throw usage(stray, error);
+    print(help);
+    return 0;
   }
   const flags = command.opts<Flags>();
+  if (flags.version) {
+    print(`${packageVersion()}\n`);
+    return 0;
+  }
   diagnostics.verbosity = flags.quiet ? 'quiet' : flags.verbose ? 'verbose' : 'normal';
   const options: JigOptions = {
     config: flags.config ?? (env[ENV.jigConfig] || DEFAULT_CONFIG),
@@ -98,7 +106,17 @@ async function perform(
   if (flags.check) return await check(options, invocation);
   if (flags.dryRun !== undefined) return await dryRun(flags.dryRun, options, invocation);
   if (flags.safe) return await makeSafe(options, invocation);
-  return await serve({ ...options, port: portOf(flags.port), host: flags.host }, invocation);
+  const { stop } = invocation;
+  return await serve(
+    { ...options, port: portOf(flags.port), host: flags.host },
+    { ...invocation, stop: flags.withParent ? AbortSignal.any([stop, stdinEnded()]) : stop },
+  );
+}
+
+function stdinEnded(): AbortSignal {
+  const ended = new AbortController();
+  void stdinEnd().then(() => ended.abort());
+  return ended.signal;
 }
 
 function commandLine(): Command {
@@ -120,9 +138,11 @@ function commandLine(): Command {
     .option('--check', 'validate the config and print what it comes to')
     .option('--dry-run <target/sequence>', 'print when a sequence does what')
     .option('--safe', 'every line to its safe value, and let go of it')
+    .option('--with-parent', 'serve until stdin ends')
     .option('--json', 'JSON, one object a line; of the daemon: its address, once it is ready')
     .option('-q, --quiet', 'say only what failed')
     .option('-v, --verbose', 'say also every step')
+    .option(...VERSION_OPTION)
     .helpOption('-h, --help', 'show this')
     .addHelpText('after', EXAMPLES)
     .exitOverride();

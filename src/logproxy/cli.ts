@@ -1,5 +1,6 @@
 import { isatty } from 'node:tty';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { packageVersion, strayOption, usageText, VERSION_OPTION } from '../base/command-line.ts';
 import { parseDurationMs } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
@@ -40,6 +41,7 @@ interface RunFlags {
   readonly json?: boolean;
   readonly optional?: boolean;
   readonly quiet?: boolean;
+  readonly version?: boolean;
 }
 
 interface ShowFlags {
@@ -61,6 +63,10 @@ async function run(args: readonly string[], invocation: Invocation): Promise<num
     const command = describeRun();
     if (!parsed(command, args, invocation)) return 0;
     const flags = command.opts<RunFlags>();
+    if (flags.version) {
+      invocation.print(`${packageVersion()}\n`);
+      return 0;
+    }
     if (flags.optional) findings = 'optional';
     if (flags.quiet) invocation.diagnostics.verbosity = 'quiet';
     return await runUnderProxy({ ...requestOf(command.args, flags, invocation.env), findings }, invocation);
@@ -123,6 +129,7 @@ function describeRun(): Command {
     .option('--json', 'print each record as a line of JSON, and a summary as the last')
     .option('--optional', 'a failure of sai-logproxy itself leaves no finding in $SAI_FINDINGS')
     .option('-q, --quiet', 'show the output of CMD and nothing else')
+    .option(...VERSION_OPTION)
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', RUN_EXAMPLES)
     .passThroughOptions();
@@ -145,14 +152,18 @@ function describeShow(): Command {
 
 /** False when help was asked for, and given. @throws {RigError} blame `usage` */
 function parsed(command: Command, args: readonly string[], { print }: Invocation): boolean {
-  command.exitOverride().configureOutput({ writeOut: print, writeErr: () => {} });
+  let help = '';
+  command.exitOverride().configureOutput({ writeOut: (text) => (help += text), writeErr: () => {} });
   try {
     command.parse([...args], { from: 'user' });
     return true;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return false;
-    throw usage(error.message.replace(/^error: /, ''), error);
+    if (error.exitCode !== 0) throw usage(usageText(error), error);
+    const stray = strayOption(command, args);
+    if (stray !== undefined) throw usage(stray, error);
+    print(help);
+    return false;
   }
 }
 

@@ -1,7 +1,7 @@
 /** A command's end of one log channel. Never makes it wait, and never fails it. */
 
 import { connect, type Socket } from 'node:net';
-import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
+import { errnoCode, reasonOf } from '../base/errors.ts';
 import type { Direction } from '../wire/log.ts';
 import { socketPathOf } from './address.ts';
 import { ByteBatch } from './byte-batch.ts';
@@ -36,7 +36,7 @@ export interface UntoldLoss {
  * Where there is none, what is sent goes nowhere, and that is no loss.
  */
 export class LogSender {
-  readonly #socket: Socket | undefined;
+  readonly #socket: Socket;
   readonly #pending = new ByteBatch();
   readonly #limitBytes: number;
   readonly #farewellMs: number;
@@ -51,6 +51,7 @@ export class LogSender {
   #failure: { readonly reason: string; readonly isLoss: boolean } | undefined;
   #onIdle: (() => void) | undefined;
 
+  /** @throws {RigError} blame `config` for an address that nobody can listen at */
   constructor(address: string, options: SenderOptions = {}) {
     this.#limitBytes = options.pendingLimitBytes ?? PENDING_LIMIT_BYTES;
     this.#farewellMs = options.farewellMs ?? FAREWELL_MS;
@@ -79,28 +80,22 @@ export class LogSender {
     this.#write();
     const isHandedOver = await this.#handedOver();
     const { bytes, reason } = this.#untold();
-    this.#socket?.destroy();
+    this.#socket.destroy();
     return isHandedOver || bytes === 0 ? undefined : { bytes, reason };
   }
 
-  #connect(address: string): Socket | undefined {
-    try {
-      const socket = connect(socketPathOf(address));
-      socket.unref();
-      socket.once('connect', () => {
-        this.#isConnected = true;
-        this.#write();
-      });
-      // A proxy never writes; reading is how a closed one shows.
-      socket.resume();
-      socket.on('error', (error) => this.#fail(error));
-      socket.once('close', () => this.#fail(new Error('the log proxy went away')));
-      return socket;
-    } catch (error) {
-      if (!(error instanceof RigError)) throw error;
-      this.#fail(error);
-      return undefined;
-    }
+  #connect(address: string): Socket {
+    const socket = connect(socketPathOf(address));
+    socket.unref();
+    socket.once('connect', () => {
+      this.#isConnected = true;
+      this.#write();
+    });
+    // A proxy never writes; reading is how a closed one shows.
+    socket.resume();
+    socket.on('error', (error) => this.#fail(error));
+    socket.once('close', () => this.#fail(new Error('the log proxy went away')));
+    return socket;
   }
 
   #take(bytes: Uint8Array, direction: Direction, monotonicNs: bigint): void {
@@ -128,8 +123,7 @@ export class LogSender {
   }
 
   #write(): void {
-    if (!this.#socket || this.#isWriting || !this.#isConnected || this.#pending.length === 0 || this.#failure)
-      return;
+    if (this.#isWriting || !this.#isConnected || this.#pending.length === 0 || this.#failure) return;
     this.#isWriting = true;
     this.#inFlightPayload = this.#pendingPayload;
     this.#pendingPayload = 0;
@@ -152,7 +146,7 @@ export class LogSender {
   #fail(error: Error): void {
     this.#failure ??= {
       reason: reasonOf(error),
-      isLoss: this.#isConnected || !(error instanceof RigError || NOBODY_THERE.includes(errnoCode(error))),
+      isLoss: this.#isConnected || !NOBODY_THERE.includes(errnoCode(error)),
     };
     this.#onIdle?.();
   }

@@ -5,11 +5,20 @@ import type { TestResult } from './test-result.ts';
 
 const HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n';
 
-/** The whole file. Tests without a suite are in one that is called `name`. */
+/** Why a run failed, and in which step it was then. */
+export interface RunFailure {
+  readonly message: string;
+  readonly step?: string | undefined;
+}
+
+/**
+ * The whole file. Tests without a suite are in one that is called `name`. A failure of the run is a case of its own only
+ * where no test has it, so that one failed test counts as one.
+ */
 export function junitOf(
   name: string,
   { tests, problems }: ResultsSummary,
-  failure: string | undefined,
+  failure: RunFailure | undefined,
 ): string {
   const bySuite = new Map<string, TestResult[]>();
   for (const test of tests) {
@@ -22,23 +31,46 @@ export function junitOf(
     suiteOf(suite, its.length, its, its.map((test) => testCase(name, test)).join('')),
   );
   const told =
-    failure === undefined ? problems : [failure, ...problems.filter((each) => !failure.includes(each))];
-  if (told.length > 0) {
-    const errors = told.map((text, index) => problemCase(name, `run ${index + 1}`, text));
-    suites.push(suiteOf(`${name}: the run`, errors.length, [], errors.join(''), errors.length));
+    failure && !isTold(failure, tests) && !isProblems(failure, tests, problems) ? [failure.message] : [];
+  const texts = [...told, ...problems.filter((each) => !told.some((text) => text.includes(each)))];
+  if (texts.length > 0) {
+    const errors = texts.map((text, index) => {
+      const where = index === 0 && told.length > 0 ? failure?.step : undefined;
+      return problemCase('sai-expect', where ?? (index === 0 ? 'the run' : `the run, ${index + 1}`), text);
+    });
+    suites.push(suiteOf(`${name}: sai-expect`, errors.length, [], errors.join(''), errors.length));
   }
   return `${HEAD}<testsuites>\n${suites.join('')}</testsuites>\n`;
 }
+
+/** That tests failed, a case of each says; that one ended with the run, its own. */
+function isTold({ message }: RunFailure, tests: readonly TestResult[]): boolean {
+  const bad = tests.filter(({ status }) => status !== 'pass' && status !== 'skip');
+  return bad.some((test) => test.message === message) || (bad.length > 0 && DID_NOT_PASS.test(message));
+}
+
+/** What is wrong with the tests as a whole has cases already, one for each. */
+function isProblems(
+  { message }: RunFailure,
+  tests: readonly TestResult[],
+  problems: readonly string[],
+): boolean {
+  return tests.length > 0 && problems.length > 0 && problems.some((each) => message.includes(`: ${each}`));
+}
+
+/** As `failureOf` says it. */
+const DID_NOT_PASS = /: \d+ of \d+ tests did not pass: /;
 
 /** A file that grows: each part is valid with {@link liveEnd} after it. */
 export const liveBegin = (name: string): string => `${HEAD}<testsuites>\n<testsuite name="${xml(name)}">\n`;
 
 /** Says, until the whole file takes its place, that the run has not ended. */
-export const liveEnd = (name: string): string =>
-  `${problemCase(name, 'run', 'the run has not ended, or was killed before it could')}</testsuite>\n</testsuites>\n`;
+export const liveEnd = (): string =>
+  `${problemCase('sai-expect', 'the run', 'the run has not ended, or was killed before it could')}</testsuite>\n</testsuites>\n`;
 
 export function testCase(name: string, test: TestResult): string {
-  const { suite = name, durationMs, file, line, message = '' } = test;
+  const { suite = name, durationMs, file, line } = test;
+  const { message = test.status === 'fail' ? 'the board says no more than that it failed' : '' } = test;
   const attributes = [
     `classname="${xml(suite)}"`,
     `name="${xml(test.name)}"`,

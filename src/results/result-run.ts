@@ -37,8 +37,14 @@ export class ResultRun {
   #isOver = false;
   #isFull = false;
 
+  readonly #nowMs: () => number | undefined;
+  /** When the last thing came that tells of a test. */
+  #lastMs: number | undefined;
+
   /** Keeps `room` tests and no more. */
-  constructor(format: ResultFormat, room: number) {
+  constructor(format: ResultFormat, room: number, nowMs: () => number | undefined = () => undefined) {
+    this.#nowMs = nowMs;
+    this.#lastMs = nowMs();
     this.#format = format;
     this.#room = room;
   }
@@ -130,6 +136,7 @@ export class ResultRun {
   }
 
   #begin({ suite, name }: { suite?: string; name: string }): void {
+    this.#lastMs = this.#nowMs();
     this.#leaveUnresolved();
     this.#running = { ...this.#inSuite(suite), name };
     this.#message = undefined;
@@ -193,13 +200,19 @@ export class ResultRun {
 
   #add(result: TestResult): TestResult | undefined {
     const text = [this.#message?.text, ...this.#explanation].filter((each) => each).join('; ');
+    const nowMs = this.#nowMs();
     const test: TestResult = {
       ...this.#inSuite(result.suite),
+      // From the line before, where the board does not say it.
+      ...(nowMs === undefined || this.#lastMs === undefined
+        ? {}
+        : { durationMs: Math.round(nowMs - this.#lastMs) }),
       ...result,
       ...(this.#message && result.status !== 'pass'
         ? explained(result.message, { ...this.#message, text })
         : {}),
     };
+    this.#lastMs = nowMs;
     if (this.#running?.name !== result.name) this.#leaveUnresolved();
     this.#running = undefined;
     this.#message = undefined;

@@ -29,6 +29,7 @@ export interface Interruption {
 export class ResultsCollector {
   readonly #wanted: readonly ResultFormat[];
   readonly #onTest: (test: TestResult) => void;
+  readonly #nowMs: (() => number) | undefined;
   readonly #lines = new OutputLines();
   /** Until the format is known, all that may be meant. */
   #repairs: { readonly format: ResultFormat; readonly repair: LineRepair }[];
@@ -40,8 +41,9 @@ export class ResultsCollector {
   #hasEnded = false;
   #isFull = false;
 
-  /** `onTest` is called with each test as its result arrives, and again when more of it comes. */
-  constructor(format: ResultFormatName | 'auto', onTest: (test: TestResult) => void) {
+  /** `onTest` is called with each test as its result arrives, and again when more of it comes; with `nowMs`, each also says how long after the one before that was. */
+  constructor(format: ResultFormatName | 'auto', onTest: (test: TestResult) => void, nowMs?: () => number) {
+    this.#nowMs = nowMs;
     this.#wanted = formatsOf(format);
     this.#repairs = this.#wanted.map((each) => ({ format: each, repair: new LineRepair(each) }));
     this.#onTest = onTest;
@@ -84,7 +86,7 @@ export class ResultsCollector {
     if (this.#run === undefined) {
       if (found.kind !== 'event' || !isTelling(found.event)) return;
       this.#repairs = this.#repairs.filter((each) => each.format === format);
-      this.#run = new ResultRun(format, MAX_TESTS);
+      this.#run = new ResultRun(format, MAX_TESTS, this.#nowMs);
     }
     if (this.#repairs[0]?.format !== format) return;
     if (found.kind === 'text') this.#run.explain(found.text);
@@ -96,7 +98,7 @@ export class ResultsCollector {
     const isOfNext = run.isOver && (isTelling(event) || event.kind === 'running') && !run.isExcess(event);
     if (isOfNext || (event.kind === 'begin' && run.hasBegun)) {
       this.#closeRun(undefined);
-      this.#run = new ResultRun(format, MAX_TESTS - this.#tests.length);
+      this.#run = new ResultRun(format, MAX_TESTS - this.#tests.length, this.#nowMs);
     }
     const current = this.#run ?? run;
     const test = current.take(event);

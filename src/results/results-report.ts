@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path';
 import { RigError } from '../base/errors.ts';
-import { junitOf, liveBegin, liveEnd, testCase } from './junit.ts';
+import { junitOf, liveBegin, liveEnd, type RunFailure, testCase } from './junit.ts';
 import { LiveFile } from './live-file.ts';
 import { countOf, type ResultsSummary } from './results-collector.ts';
 import type { TestResult } from './test-result.ts';
@@ -38,7 +38,7 @@ export class ResultsReport {
       );
     }
     this.#name = name;
-    this.#end = Buffer.from(liveEnd(name));
+    this.#end = Buffer.from(liveEnd());
     const begin = Buffer.from(liveBegin(name));
     this.#junit =
       junit === undefined ? undefined : new LiveFile(junit, '--junit', Buffer.concat([begin, this.#end]));
@@ -56,7 +56,7 @@ export class ResultsReport {
    *
    * @throws {RigError} blame `unavailable` when any of it could not be written
    */
-  finish(summary: ResultsSummary, verdict: RunVerdict, failure: string | undefined): void {
+  finish(summary: ResultsSummary, verdict: RunVerdict, failure: RunFailure | undefined): void {
     for (const problem of summary.problems) this.#writeJson({ event: 'problem', text: problem });
     const counts = {
       tests: summary.tests.length,
@@ -71,7 +71,7 @@ export class ResultsReport {
       format: summary.format ?? null,
       verdict,
       ...counts,
-      ...(failure ? { failure } : {}),
+      ...(failure ? { failure: failure.message } : {}),
     });
     this.#attempt(() => this.#junit?.replace(junitOf(this.#name, summary, failure)));
     this.#attempt(() => this.#json?.close());

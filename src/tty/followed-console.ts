@@ -15,13 +15,16 @@ import { consoleReleased } from './tty-errors.ts';
 /** Boards need half a second and more; what they say meanwhile waits in their own buffers. */
 const LOOK_EACH_MS = 20;
 
+/** Whether a tty is there. */
+export type Presence = 'away' | 'back';
+
 export interface FollowOptions {
   /** How long the tty may be away each time. */
   readonly withinMs: number;
   /** `the lease`: what comes back is not touched before it is locked again, as the lease sets it then. */
   readonly lockedBy: 'the lease' | 'nobody';
   /** Told when the tty goes away, and when it is back. */
-  readonly onChange: (text: string) => void;
+  readonly onChange: (text: string, tty: Presence) => void;
   /** Ends the wait for a tty that is away from the beginning. */
   readonly until?: AbortSignal;
 }
@@ -39,7 +42,7 @@ export function following(open: OpenConsole, options: FollowOptions): OpenConsol
       return new FollowedConsole(await open(path, consoleOptions), tty, options);
     } catch (error) {
       if (!(error instanceof RigError) || !isAbsence(error)) throw error;
-      options.onChange(error.message);
+      options.onChange(error.message, 'away');
       const never = new AbortController().signal;
       const console = await untilBack(tty, options, () => error, options.until ?? never);
       return new FollowedConsole(console, tty, options);
@@ -126,7 +129,7 @@ class FollowedConsole implements Console {
     // At once: what comes back while its old tty is open gets another name.
     await former[Symbol.asyncDispose]();
     this.#formerOverruns += former.overruns ?? 0;
-    this.#follow.onChange(gone.message);
+    this.#follow.onChange(gone.message, 'away');
     const notBack = (hindrance: string): RigError => {
       const text = `${gone.message}, and was not back within ${formatDuration(this.#follow.withinMs)}${hindrance}`;
       return new RigError('hardware', text, { cause: gone });
@@ -162,7 +165,7 @@ async function untilBack(
     if (state === 'ready') {
       try {
         const console = await open(path, options);
-        onChange(`${options.label}: is back`);
+        onChange(`${options.label}: is back`, 'back');
         return console;
       } catch (error) {
         if (!(error instanceof RigError) || error.blame !== 'hardware') throw error;

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
-import { RigError, reasonOf } from '../base/errors.ts';
+import { packageVersion, strayOption, usageText, VERSION_OPTION } from '../base/command-line.ts';
+import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
@@ -19,6 +20,7 @@ import { type UpOptions, up } from './up.ts';
 const EXAMPLES = `
 Examples:
   sai-virtual-lab up                          an emulated Arduino Uno, until Ctrl-C
+  sai-virtual-lab up --with-jig -- bash       a shell whose sai-device finds it, with a jig that holds its lines
   sai-virtual-lab up --json uno:left uno:right
   sai-virtual-lab up u-boot microbit          boards that run in QEMU
   sai-virtual-lab prepare linux               once, before the first: up linux
@@ -44,52 +46,63 @@ export async function runCli(invocation: Invocation): Promise<number> {
 }
 
 async function dispatch(invocation: Invocation): Promise<number> {
-  // What `hold` runs is no option of ours, whatever it looks like.
+  // What `hold` or `up` runs is no option of ours, whatever it looks like.
   const split = invocation.args.indexOf('--');
   const ownArgs = split < 0 ? invocation.args : invocation.args.slice(0, split);
   const childCommand = split < 0 ? [] : invocation.args.slice(split + 1);
-  if (split >= 0 && ownArgs[0] !== 'hold') {
-    throw new RigError('usage', '--: only hold runs a command; see sai-virtual-lab --help');
+  if (split >= 0 && ownArgs[0] !== 'hold' && ownArgs[0] !== 'up') {
+    throw new RigError('usage', '--: only up and hold run a command; see sai-virtual-lab --help');
   }
+  if (split >= 0 && childCommand.length === 0)
+    throw new RigError('usage', '--: expected a command after it, got none; see sai-virtual-lab --help');
   let status = 0;
-  const program = define(invocation, childCommand, (ended) => {
-    status = ended;
+  let help = '';
+  const program = define(invocation, childCommand, {
+    end: (ended) => {
+      status = ended;
+    },
+    writeOut: (text) => {
+      help += text;
+    },
   });
+  const stray = strayOption(program, ownArgs);
+  if (program.opts<{ version?: boolean }>().version) help = `${packageVersion()}\n`;
   try {
-    await program.parseAsync(ownArgs, { from: 'user' });
+    if (help === '') await program.parseAsync(ownArgs, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return 0; // help was asked for, and printed
-    const text =
-      error.code === 'commander.help' ? 'expected a command' : reasonOf(error).replace(/^error: /, '');
-    throw new RigError('usage', `${text}; see sai-virtual-lab --help`, { cause: error });
+    if (error.exitCode !== 0)
+      throw new RigError('usage', `${usageText(error)}; see sai-virtual-lab --help`, { cause: error });
   }
+  if (help !== '' && stray !== undefined) throw new RigError('usage', `${stray}; see sai-virtual-lab --help`);
+  invocation.print(help);
   return status;
 }
 
 function define(
   invocation: Invocation,
   childCommand: readonly string[],
-  end: (status: number) => void,
+  { end, writeOut }: { readonly end: (status: number) => void; readonly writeOut: (text: string) => void },
 ): Command {
   const program = new Command('sai-virtual-lab')
     .description('Boards that exist in software only: real firmware behind real ttys, with lines to drive.')
     .addHelpText('after', EXAMPLES)
+    .option(...VERSION_OPTION)
     .exitOverride()
-    .configureOutput({
-      writeOut: (text) => invocation.print(text),
-      writeErr: () => {}, // told once, as every failure is
-    });
+    .configureOutput({ writeOut, writeErr: () => {} }); // told once, as every failure is
 
   program
     .command('up')
-    .description('Start boards, and keep them until told to stop.')
+    .description('Start boards, and keep them until told to stop, or until a command ends: up -- COMMAND')
     .argument('[board...]', `TYPE or TYPE:NAME; TYPE is ${BOARD_TYPE_NAMES.join(', ')} (default: uno:uno-1)`)
     .option('--dir <dir>', 'folder of the links and sockets (default: $XDG_RUNTIME_DIR/sai-virtual-lab)')
     .option('--json', 'one JSON line a board, once all run')
     .option('--with-parent', 'end when stdin ends')
     .option('--jig-port <port>', 'list the boards with a jig there; jig.json is for a sai-jig that serves it')
-    .action(async (boards: string[], options: UpOptions) => end(await up(boards, options, invocation)));
+    .option('--with-jig', 'start that sai-jig as well, on a free port if none is given')
+    .action(async (boards: string[], options: UpOptions) =>
+      end(await up(boards, { ...options, command: childCommand }, invocation)),
+    );
 
   program
     .command('prepare')

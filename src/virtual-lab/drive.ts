@@ -155,7 +155,8 @@ function parseAssignment(text: string): [string, Level] {
   return [match[1], match[2] === '1' ? 1 : 0];
 }
 
-function runCommand(
+/** Runs a command to its end, with this one's terminal; what stops this one stops it. Resolves with its status. */
+export function runCommand(
   program: string,
   args: readonly string[],
   { stop, diagnostics, env }: Invocation,
@@ -166,7 +167,7 @@ function runCommand(
     return Promise.resolve(refusal.status);
   }
   return new Promise((resolve) => {
-    const child = spawn(program, args, { stdio: 'inherit' });
+    const child = spawn(program, args, { stdio: 'inherit', env });
     stop.addEventListener('abort', () => {
       if (stop.reason instanceof Stopped) child.kill(stop.reason.signal);
     });

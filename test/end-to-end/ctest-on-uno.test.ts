@@ -70,7 +70,7 @@ test('a tty pulled in the middle of a test is the rig: verdict infra, and status
     lab,
     `sai-expect --timeout 10s --line 'echo here' --regex '^here'
      sai-virtual-lab unplug
-     sai-expect --timeout 10s --line 'echo there' --regex '^there'`,
+     sai-expect --timeout 2s --line 'echo there' --regex '^there'`,
   );
   const outcome = await ctestUnderLease(lab, project);
   expect(outcome.status).toBe(74);

@@ -125,6 +125,18 @@ test.each([
 });
 
 test.each([
+  [{ timeout: 5 }, /^acquire: unknown key "timeout"$/],
+  [{ onwait: () => {} }, /^acquire: unknown key "onwait" \(did you mean "onWait"\?\)$/],
+  [{ signal: 5 }, /^acquire: signal: expected an AbortSignal, got 5$/],
+])('options that there are not are refused: %j', async (options, message) => {
+  await using bench = new Bench();
+  await expect(acquire({ type: 'uno' }, { env: bench.env, ...(options as object) })).rejects.toMatchObject({
+    blame: 'usage',
+    message: expect.stringMatching(message) as string,
+  });
+});
+
+test.each([
   [{}, /^acquire: type: expected a value, got nothing$/],
   [undefined, /^acquire: expected a value, got nothing$/],
   [{ type: 7 }, /^acquire: type: expected string, got 7$/],

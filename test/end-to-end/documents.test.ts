@@ -1,21 +1,24 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { createInterface } from 'node:readline';
+import { expect, onTestFinished, test } from 'vitest';
 import { needsBoard, needsProgram } from '../peers/needs.ts';
-import { ROOT, type RunningLab, runCommand, startLab } from '../peers/running-lab.ts';
+import { ROOT, runCommand, startLab } from '../peers/running-lab.ts';
+import { tempFolder } from '../temp-folder.ts';
 
 /** Commands that these tests cannot start, and what does. */
 const RUN_ELSEWHERE = new Map([
+  ['npm run setup', 'whoever runs this test'],
   ['npm run demo', 'test/end-to-end/demo.test.ts'],
   ['npm test', 'whoever runs this test'],
   ['npm run check', 'whoever checks a change; it would run this test again'],
 ]);
 
-/** Documents whose reader has a jig that runs already. */
+/** Documents whose reader has boards and a jig already, and is not told how to get them. */
 const NEEDS_JIG = new Set([
-  'docs/expect.md',
   'examples/node-test-uno/README.md',
   'examples/uno-ctest/README.md',
   'examples/vitest-uno/README.md',
@@ -36,19 +39,20 @@ async function freePort(): Promise<string> {
 interface Block {
   readonly name: string;
   readonly commands: string;
-  readonly fails: boolean;
+  /** `shell`: starts the shell in which the reader types all that follows. */
+  readonly kind: 'passes' | 'fails' | 'shell';
 }
 
-/** Every fence marked `sh` (or `sh fails`, for a command that is meant to fail) in a document. */
+/** Every fence marked `sh` in a document: also `sh fails`, for what is meant to fail, and `sh shell`. */
 function blocksOf(document: string): Block[] {
   const text = readFileSync(join(ROOT, document), 'utf8');
-  return [...text.matchAll(/^```sh( fails)?\n(.*?)^```$/gms)].map((match) => {
+  return [...text.matchAll(/^```sh(?: (fails|shell))?\n(.*?)^```$/gms)].map((match) => {
     const line = text.slice(0, match.index).split('\n').length;
     const commands = (match[2] ?? '').split('\n').filter((command) => !RUN_ELSEWHERE.has(command));
     return {
       name: `${document}:${line}`,
       commands: commands.join('\n').trim(),
-      fails: match[1] !== undefined,
+      kind: (match[1] ?? 'passes') as Block['kind'],
     };
   });
 }
@@ -67,7 +71,9 @@ const documents = [
 const EXTRA_BOARDS = ['u-boot', 'microbit', 'linux'];
 
 function boardOf({ commands }: Block): string | undefined {
-  return EXTRA_BOARDS.find((board) => new RegExp(`\\b(?:sai-device|prepare) ${board}\\b`).test(commands));
+  return EXTRA_BOARDS.find((board) =>
+    new RegExp(`\\b(?:sai-device|prepare|up --with-jig) ${board}\\b`).test(commands),
+  );
 }
 
 test.for(documents)(
@@ -79,7 +85,7 @@ test.for(documents)(
     for (const program of ['cmake', 'curl', 'dtc']) {
       if (blocks.some(({ commands }) => commands.includes(program))) needsProgram(context, program);
     }
-    await runAll(blocks, await startLab(NEEDS_JIG.has(document) ? 'held by a jig' : 'free'));
+    await runAll(blocks, () => startLab(NEEDS_JIG.has(document) ? 'held by a jig' : 'free'));
   },
 );
 
@@ -96,23 +102,62 @@ test.for(
   { timeout: 180_000 },
   async ({ board, blocks }, context) => {
     needsBoard(context, board);
-    await runAll(blocks, await startLab('held by a jig', [board]));
+    await runAll(blocks, () => startLab('held by a jig', [board]));
   },
 );
 
-/** The reader stands in a clone; what the commands build there is built in a folder that goes away. */
-async function runAll(blocks: readonly Block[], lab: RunningLab): Promise<void> {
-  const clone = join(lab.folder, 'clone');
-  await runCommand('mkdir', [clone], lab);
+/**
+ * The reader stands in a clone; what the commands build there is built in a folder that goes away. What the document says
+ * of boards is what the reader does, and has; else they have a lab.
+ */
+async function runAll(
+  blocks: readonly Block[],
+  startTheirLab: () => Promise<{ readonly env: NodeJS.ProcessEnv }>,
+): Promise<void> {
+  const folder = tempFolder();
+  const clone = join(folder, 'clone');
+  mkdirSync(clone);
   for (const entry of readdirSync(ROOT)) {
     if (!entry.startsWith('.')) symlinkSync(join(ROOT, entry), join(clone, entry));
   }
+  const shell = blocks.find(({ kind }) => kind === 'shell');
+  const { env } = shell ? await startShell(shell, clone, folder) : await startTheirLab();
   const port = await freePort();
-  for (const block of blocks) {
+  for (const block of blocks.filter(({ kind }) => kind !== 'shell')) {
     const commands = block.commands.replaceAll(PORT_IN_DOCUMENTS, port);
-    const outcome = await runCommand('bash', ['-eu', '-c', commands], { env: lab.env, cwd: clone });
+    const outcome = await runCommand('bash', ['-eu', '-c', commands], {
+      env: { ...env, XDG_RUNTIME_DIR: folder },
+      cwd: clone,
+    });
     const said = `${block.name}\n${outcome.stdout}${outcome.stderr}`;
-    if (block.fails) expect([0, 126, 127], said).not.toContain(outcome.status);
+    if (block.kind === 'fails') expect([0, 126, 127], said).not.toContain(outcome.status);
     else expect(outcome.status, said).toBe(0);
   }
+}
+
+/** Does what the block says, and tells the environment of the shell that this ends in; it ends with the test. */
+async function startShell(
+  { name, commands }: Block,
+  clone: string,
+  folder: string,
+): Promise<{ readonly env: NodeJS.ProcessEnv }> {
+  const runDir = join(folder, 'run');
+  mkdirSync(runDir);
+  const inherited = Object.entries(process.env).filter(([variable]) => !/^(?:SAI|SIM)_/.test(variable));
+  const shell = spawn('bash', ['-eu', '-c', commands], {
+    cwd: clone,
+    env: { ...Object.fromEntries(inherited), SAI_RUN_DIR: runDir, XDG_RUNTIME_DIR: folder },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const ended = once(shell, 'exit');
+  onTestFinished(async () => {
+    shell.stdin.end();
+    await ended;
+  });
+  const file = join(folder, 'environment');
+  shell.stdin.write(`env -0 > '${file}' && echo typed && cat\n`);
+  const [line] = (await Promise.race([once(createInterface(shell.stdout), 'line'), ended])) as unknown[];
+  expect(line, `${name} starts a shell`).toBe('typed');
+  const variables = readFileSync(file, 'utf8').split('\0').filter(Boolean);
+  return { env: Object.fromEntries(variables.map((each) => each.split(/=(.*)/s, 2))) as NodeJS.ProcessEnv };
 }

@@ -85,7 +85,13 @@ describe('sai-expect --jig', () => {
       blame: string,
       message: RegExp,
     ][] = [
-      [undefined, 'reset', 78, 'config', /^--jig "reset": expected SAI_DEVICE_JIG, got none/],
+      [
+        undefined,
+        'reset',
+        78,
+        'config',
+        /^--jig "reset": expected the device to have a jig, found none; name it in the devices config .*sai-virtual-lab up --with-jig/,
+      ],
       [
         'pi:44000/uno-1',
         'reset',

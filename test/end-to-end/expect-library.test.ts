@@ -53,7 +53,7 @@ test('silence rejects with the last lines, and the console goes on', async () =>
   expect(error).toBeInstanceOf(RigError);
   expect(error).toMatchObject({
     blame: 'verdict',
-    message: `tty0 (${dut.ttyPath}): expected "ready" within 300 ms; last lines:`,
+    message: `tty0 (${dut.ttyPath}): expected "ready" within 300 ms; last lines:\n  | booting`,
     tail: ['booting'],
   });
   dut.say('ready');
@@ -67,7 +67,7 @@ test('silence after a fresh start is told from lines that are older', async () =
   await console.expect('booting');
   await console.break(1);
   await expect(console.expect('ready', { timeoutMs: 300 })).rejects.toMatchObject({
-    message: `tty0 (${dut.ttyPath}): expected "ready" within 300 ms; nothing arrived since break(); last lines:`,
+    message: `tty0 (${dut.ttyPath}): expected "ready" within 300 ms; nothing arrived since break(); last lines:\n  | [before break()] booting`,
     tail: ['[before break()] booting'],
   });
 });
@@ -253,6 +253,28 @@ test('lines come whole, and what follows the last one taken is for the next wait
   await console.expect('rest> ');
 });
 
+test('after lines, a line begins, and nothing that they took is a part of what comes', async () => {
+  dut.say('Completed: FA');
+  await using console = await open({ fail: ['FAIL'] });
+  const lines = console.lines()[Symbol.asyncIterator]();
+  dut.say('\none\nIL two\n');
+  for (const value of ['Completed: FA', 'one']) expect((await lines.next()).value).toBe(value);
+  await lines.return?.();
+  expect((await console.expect(/^IL \w+$/)).text).toBe('IL two');
+});
+
+test('all lines come that had come before they were asked for', async () => {
+  await using console = await open();
+  let count = 0;
+  await dut.sayAll(`${'x'.repeat(999)}\n`.repeat(500));
+  dut.say('last\n');
+  for await (const line of console.lines()) {
+    if (line === 'last') break;
+    count++;
+  }
+  expect(count).toBe(500);
+});
+
 test('lines that nobody has asked for when the console is released are for the next one', async () => {
   dut.say('one\r\ntwo\r\nthr');
   const console = await open();
@@ -335,6 +357,17 @@ test('after the release nothing is answered, not even a pass that has come', asy
   };
   for (const [name, call] of Object.entries(calls))
     await expect(call(), name).rejects.toThrow(`${console.label}: this console has been released`);
+});
+
+test('a tty that is away is waited for as long as any wait, and no longer', async () => {
+  using port = new Port(join(place.folder, 'port'));
+  const SAI_DEVICE_LEASE = place.leaseOf([port.path], { reappearMs: 60_000 });
+  port.unplug();
+  const away = { env: { ...env, SAI_DEVICE_LEASE, SAI_DEVICE_TTY0: port.path }, timeoutMs: 300 };
+  await expect(open(away)).rejects.toMatchObject({
+    blame: 'hardware',
+    message: expect.stringContaining('it is away (time is up after 300 ms)') as string,
+  });
 });
 
 test('a tty that its lease lets come back is followed, and blamed for silence while it is away', async () => {

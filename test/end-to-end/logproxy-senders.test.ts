@@ -219,12 +219,30 @@ test('a proxy that is missing, dead, or no socket at all is no error and no find
   const kept = join(place.folder, 'kept');
   await runCommand('ln', [dead, kept], { env: process.env });
   server.close();
-  for (const address of [join(place.folder, 'none'), kept, '@nobody', '']) {
+  for (const address of [join(place.folder, 'none'), kept, '']) {
     place.set('SAI_LOGPROXY', address);
     place.set('SAI_LOGPROXY_TTY0', address);
     dut.say('Completed: PASS\n');
     expect(await place.run()).toEqual({ status: 0, signal: null, stdout: '', stderr: [] });
   }
+  expect(place.findings).toEqual([]);
+});
+
+test('an address that nobody can listen at is told, and costs nobody the verdict', async () => {
+  await using place = new Workplace();
+  await using dut = new DutOnPty();
+  place.lease(dut.ttyPath);
+  const address = join(place.folder, 'x'.repeat(100));
+  const why = `${address}: expected a socket path of at most 107 bytes, got ${address.length}; use a shorter folder`;
+  place.set('SAI_LOGPROXY', address);
+  place.set('SAI_LOGPROXY_TTY0', address);
+  dut.say('Completed: PASS\n');
+  const { status, stderr } = await place.run();
+  expect(status).toBe(0);
+  expect(stderr).toEqual([
+    `sai-expect: not in the log: $SAI_LOGPROXY: ${why}`,
+    `sai-expect: tty0 (${dut.ttyPath}): not in the log: $SAI_LOGPROXY_TTY0: ${why}`,
+  ]);
   expect(place.findings).toEqual([]);
 });
 

@@ -394,8 +394,8 @@ describe('a log that cannot be kept is refused with one line before the command 
 
 test.each([
   [[], 'expected a command to run, got none'],
-  [['--ttys', '61', 'true'], /Expected a number of ttys from 0 to 60/],
-  [['show'], /missing required argument 'dir'/],
+  [['--ttys', '61', 'true'], /expected a number of ttys from 0 to 60/],
+  [['show'], /expected <dir>, got none/],
   [['show', '.'], /expected a folder that sai-logproxy wrote: found no run.json in it/],
   [['show', '.', '--since', 'yesterday'], /expected a duration such as/],
 ])('%j is refused with status 64', async (args, message) => {

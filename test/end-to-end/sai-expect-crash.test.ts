@@ -55,6 +55,23 @@ describe('a crash', () => {
     expect(ended.stderr[0]).toContain('(pc 0x400d1234)');
   });
 
+  test('of U-Boot tells where its code was linked, with the lines that say so', async () => {
+    const registers = Array.from({ length: 15 }, (_, i) => `x${i * 2} : 0000000000000000`);
+    const dump = [
+      '"Synchronous Abort" handler, esr 0x96000010, far 0x51000d8',
+      'elr: 0000000000028104 lr : 0000000000028200 (reloc)',
+      'elr: 0000000043f78104 lr : 0000000043f78200',
+      ...registers,
+      'Resetting CPU ...',
+      'resetting ...',
+    ];
+    dut.on('go\n', `before\r\n${dump.join('\r\n')}\r\n`);
+    const ended = await place.run('--tty', dut.ttyPath, '--line', 'go', '--expect', 'done');
+    expect(ended.stderr[0]).toContain('(pc 0000000000028104) while waiting for "done"; last lines:');
+    const tail = [dump[0], dump[1], '…', ...dump.slice(-5)].map((line) => `sai-expect:   | ${line}`);
+    expect(ended.stderr.slice(1)).toEqual(tail);
+  });
+
   test('whose dump outlasts the time-out is a crash all the same', async () => {
     dut.on('go\n', `${FIRST}\r\n`);
     const ended = await place.run(

@@ -74,7 +74,8 @@ test.each([
   await using place = new Workplace();
   using port = new Port(join(place.folder, 'port'));
   place.leaseOf([port.path], { reappearMs: flags.length === 0 ? 200 : 60_000 });
-  const started = place.start(['-v', '--expect', 'x', ...flags]);
+  const recording = join(place.folder, 'rec');
+  const started = place.start(['-v', '--expect', 'x', ...flags, '--record', recording]);
   await said(started, '--expect "x"');
   port.unplug();
   const { status, stderr } = await started.ended;
@@ -83,18 +84,41 @@ test.each([
     new RegExp(`^sai-expect: tty0 \\(${port.path}\\): ${message}; nothing arrived$`),
   );
   expect(place.findings).toMatchObject([{ verdict: 'infra', blame: 'hardware' }]);
+  const replayed = await place.run('--expect', 'x', ...flags, '--replay', recording);
+  expect(replayed).toMatchObject({ status: 74, stderr: [stderr.at(-1)] });
 });
 
 test('one that is away from the start to the deadline is the fault of the rig', async () => {
   await using place = new Workplace();
   const path = join(place.folder, 'port');
   place.leaseOf([path], { reappearMs: 60_000 });
-  expect(await place.run('--expect', 'x', '--timeout', '300ms')).toMatchObject({
+  const args = ['--expect', 'x', '--timeout', '300ms'];
+  const recording = join(place.folder, 'rec');
+  expect(await place.run(...args, '--record', recording)).toMatchObject({
     status: 74,
     stderr: [
       `sai-expect: tty0 (${path}): expected its tty to come back, it is away (time is up after 300 ms)`,
     ],
   });
+  expect(await place.run(...args, '--replay', recording)).toMatchObject({ status: 74 });
+});
+
+test('a tty that was away is so again in a recording of it, and no longer when it is back', async () => {
+  await using place = new Workplace();
+  using port = new Port(join(place.folder, 'port'));
+  place.leaseOf([port.path], { reappearMs: 60_000 });
+  const recording = join(place.folder, 'rec');
+  const started = place.start(['-v', '--expect', 'ready', '--record', recording]);
+  await said(started, '--expect "ready"');
+  port.unplug();
+  await said(started, 'went away');
+  port.plugIn();
+  await said(started, 'is back');
+  port.say('ready');
+  expect(await started.ended).toMatchObject({ status: 0 });
+  const replay = (text: string) => place.run('--expect', text, '--timeout', '5m', '--replay', recording);
+  expect(await replay('ready')).toMatchObject({ status: 0 });
+  expect(await replay('never')).toMatchObject({ status: 1 });
 });
 
 test('a command that is told to stop while the tty is away stops', async () => {

@@ -1,10 +1,11 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: scripts have variables of that form
 
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CHUNKINGS, DutOnPty } from '../peers/dut-on-pty.ts';
 import { Workplace } from '../peers/expect-command.ts';
+import { NO_SMALL_DISK, smallDisk } from '../peers/small-disk.ts';
 import { until } from '../until.ts';
 
 let place: Workplace;
@@ -78,20 +79,31 @@ test('a failure is told with who has to act, where it was, and what came last', 
 
 test.each<[string, string[], object]>([
   ['a tty that is missing', ['--tty', '/dev/nope', '--expect', 'x'], { verdict: 'infra', status: 74 }],
-  ['a script that is wrong', ['--script', 'gone.yaml'], { verdict: 'infra', status: 78, blame: 'config' }],
+  ['a script that is wrong', ['--script', 'gone.yaml'], { verdict: 'fail', status: 78, blame: 'config' }],
+  ['an option that there is not', ['--exepct', 'x'], { verdict: 'fail', status: 64, blame: 'usage' }],
+  ['a format that there is not', ['--results', 'x'], { verdict: 'fail', status: 64, blame: 'usage' }],
+  ['a jig that there is not', ['--tty', '/dev/null', '--jig', 'x'], { verdict: 'infra', status: 78 }],
   ['a tty that nobody named', ['--expect', 'x'], { verdict: 'fail', status: 64, blame: 'usage' }],
 ])('%s is told', async (_what, args, told) => {
-  const ended = await place.run(...args, '--json', file());
+  const ended = await place.run('--json', file(), ...args);
   expect(outcome()).toMatchObject({ ...told, message: ended.stderr[0]?.replace('sai-expect: ', '') });
   expect(outcome()).toMatchObject({ status: ended.status });
 });
 
 test('a run that was told to stop is cancelled, and one that was killed has not ended', async () => {
   const args = ['--tty', dut.ttyPath, '--send', 'x', '--expect', 'never', '--json', file()];
-  dut.on('x', () => started.child.kill('SIGTERM'));
-  let started = place.start(args);
+  dut.on('x', () => dut.say('hello\r\n'));
+  let started = place.start([...args, '--echo']);
+  started.child.stdout?.once('data', () => started.child.kill('SIGTERM'));
   expect((await started.ended).status).toBe(143);
-  expect(outcome()).toMatchObject({ verdict: 'cancelled', status: 143, message: 'told to stop by SIGTERM' });
+  expect(outcome()).toMatchObject({
+    verdict: 'cancelled',
+    status: 143,
+    message: expect.stringMatching(/: told to stop by SIGTERM after \d+ ms while waiting for "never"$/),
+    tty: dut.ttyPath,
+    step: '--expect "never"',
+    tail: ['hello'],
+  });
   started = place.start(args);
   await until(() => existsSync(file()) && !readFileSync(file(), 'utf8').includes('cancelled'), 'it runs');
   started.child.kill('SIGKILL');
@@ -101,6 +113,30 @@ test('a run that was told to stop is cancelled, and one that was killed has not 
   expect(readdirSync(place.folder).filter((name) => name.includes('.new'))).toEqual([]);
   place.clear();
 });
+
+test.for([
+  { what: 'that failed keep its status', said: 'PANIC', verdict: 'fail', status: 1 },
+  { what: 'that would have passed make it the fault of the rig', said: 'ok', verdict: 'infra', status: 78 },
+])(
+  'a recording and findings that cannot be written, of a run $what',
+  async ({ said, verdict, status }, context) => {
+    context.skip(NO_SMALL_DISK !== undefined, NO_SMALL_DISK);
+    const disk = smallDisk(128 * 1024);
+    place.set('SAI_FINDINGS', disk);
+    dut.on('go\n', (board) => {
+      expect(() => appendFileSync(join(disk, 'filler'), Buffer.alloc(1024 * 1024))).toThrow('ENOSPC');
+      board.say(`${'x'.repeat(5000)}${said}\n`);
+    });
+    const record = ['--record', join(disk, 'x.rec'), '--json', file()];
+    const args = ['--tty', dut.ttyPath, '--line', 'go', '--fail', 'PANIC', '--expect', 'ok'];
+    const ended = await place.run(...args, ...record);
+    expect(ended.status).toBe(status);
+    const stderr = ended.stderr.join('\n');
+    expect(stderr).toMatch(/x\.rec: the recording ends after \d+ bytes: ENOSPC/);
+    expect(stderr).toContain(`${disk}: cannot append a finding: EISDIR`);
+    expect(outcome()).toMatchObject({ verdict, status });
+  },
+);
 
 test('secrets are in no step, and of many steps the last ones are told', async () => {
   place.set('TOKEN', 'hunter2');
@@ -122,5 +158,8 @@ test.each<[string, string[], number, string]>([
   ['a recording that is printed', ['--json', '-', '--to-cast', 'x'], 64, 'expected a run, got --to-cast'],
 ])('%s is refused', async (_what, args, status, said) => {
   const ended = await place.run(...args);
-  expect(ended).toMatchObject({ status, stdout: '', stderr: [expect.stringContaining(said)] });
+  expect(ended).toMatchObject({ status, stderr: [expect.stringContaining(said)] });
+  // A program that reads stdout finds an object there, whatever was wrong.
+  if (args.includes('-')) expect(JSON.parse(ended.stdout)).toMatchObject({ verdict: 'fail', status });
+  else expect(ended.stdout).toBe('');
 });

@@ -319,6 +319,24 @@ steps:
     expect(place.leftovers()).toEqual([]);
   });
 
+  test('what comes on a tty whose steps are over is told so, and on the main one with what goes on', async () => {
+    const [one, two] = [place.newDut(), place.newDut()];
+    one.on('a\n', () => two.say('bad\r\n'));
+    place.lease(one.ttyPath, two.ttyPath);
+    const failing = (...steps: string[]): string => ['fail: [bad]', 'steps:', ...steps, ''].join('\n');
+    const ended = await runScript(
+      failing('- parallel: {1: [pause: 0s], 0: [pause: 300ms, line: a, expect: never]}'),
+    );
+    expect(ended.stderr[0]).toBe(
+      `sai-expect: tty1 (${two.ttyPath}): the board said "bad", a fail text, after its steps, while the other ttys go on; last lines:`,
+    );
+    two.on('b\n', () => one.say('bad\r\n'));
+    const other = await runScript(failing('- parallel: {1: [line: b, expect: never]}'));
+    expect(other.stderr[0]).toBe(
+      `sai-expect: tty0 (${one.ttyPath}): the board said "bad", a fail text, during parallel steps on 1 (test.yaml:3); last lines:`,
+    );
+  });
+
   test('a crash on a tty that does nothing just then ends all', async () => {
     const [one, two] = [place.newDut(), place.newDut()];
     one.on('x', () => two.say('Kernel panic - not syncing: oh\r\n'));
@@ -381,7 +399,7 @@ steps:
       '     on tty 1:',
       '       1. let go of all that has arrived: only what comes from now on counts',
       '  3. wait for /(?<ip>[\\d.]+)/',
-      '  4. line "ping ${ip}" (with what is captured in place of x)',
+      '  4. line "ping ${ip}" (${ip} as captured by then)',
       'fail as soon as "panic" comes',
       'fail as soon as the board has crashed',
       'all of it within 10 s',
@@ -434,6 +452,11 @@ steps:
       64,
       '--script: expected no steps on the command line, got --send; write it into the script',
     ],
+    [
+      ['--list-profiles', '--dry-run'],
+      64,
+      '--list-profiles: expected it alone, got --dry-run; name one with --script @NAME',
+    ],
     [['--var', 'a=b'], 64, '--var: expected a --script that it is for, got none'],
     [['--dry-run', '--send', 'x'], 64, '--dry-run: expected a --script that it is for, got none'],
     [['--script', 'gone.yaml'], 78, 'gone.yaml: expected a file, found none'],
@@ -450,6 +473,13 @@ steps:
     expect(await runScript('steps:\n  - expct: a\n')).toMatchObject({
       status: 78,
       stderr: [expect.stringMatching(/^sai-expect: test\.yaml:2:5: steps\.0: .*did you mean "expect"/)],
+    });
+    expect(await runScript('steps:\n  - expect: 3\n  - send: 4\ncrash: u-boot\n')).toMatchObject({
+      status: 78,
+      stderr: [
+        'sai-expect: test.yaml:2:5: steps.0.expect: expected a text in quotes, got 3',
+        'sai-expect: test.yaml:3:5: steps.1.send: expected a text in quotes, got 4',
+      ],
     });
   });
 });

@@ -288,16 +288,31 @@ test.each([
   ['SIGINT', 130],
   ['SIGTERM', 143],
 ] as const)(
-  'a command that waits on a silent tty ends at %s at once, without a finding',
+  'a command that waits on a silent tty ends at %s at once, says where it was, and leaves no finding',
   async (signal, status) => {
     dut = place.newDut();
     const started = place.start(['-v', '--tty', dut.ttyPath, '--expect', 'x', '--timeout', 'never']);
     await said(started, '--expect');
     started.child.kill(signal);
-    expect(await started.ended).toMatchObject({ status, signal: null });
+    const ended = await started.ended;
+    expect(ended).toMatchObject({ status, signal: null });
+    expect(ended.stderr.at(-1)?.replace(/after [\d.]+ m?s/, 'after a while')).toBe(
+      `sai-expect: ${dut.ttyPath}: told to stop by ${signal} after a while while waiting for "x"; nothing arrived`,
+    );
     expect(place.findings).toEqual([]);
   },
 );
+
+test('a time-out of the whole run says what its last step had, which one that was, and how long nothing came', async () => {
+  dut = place.newDut();
+  dut.on('a\n', '> ');
+  const prompt = ['--line', 'a', '--expect', '> '];
+  const args = ['--tty', dut.ttyPath, ...prompt, '--pause', '1s', ...prompt, '--expect', '> '];
+  const ended = await place.run(...args, '--timeout', '1.4s');
+  expect(ended.stderr[0]?.replaceAll(/\d00 ms/g, 'little').replaceAll(/\d+ ms/g, 'little')).toBe(
+    `sai-expect: ${dut.ttyPath}: expected "> " (step 6); the whole run had 1.4 s, this step little of it, the board silent for little; last lines:`,
+  );
+});
 
 test('a send that the board does not take ends with its deadline', async () => {
   dut = place.newDut();

@@ -404,7 +404,7 @@ test('bad invocations are refused in one line, and make nothing', async () => {
     [64, [], 'expected a command; see sai-virtual-lab --help'],
     [64, ['dance'], "unknown command 'dance'"],
     [64, ['up', '--jsno'], "unknown option '--jsno'"],
-    [64, ['up', '--', 'true'], '--: only hold runs a command'],
+    [64, ['lines', '--', 'true'], '--: only up and hold run a command'],
     [
       64,
       ['up', 'unp'],

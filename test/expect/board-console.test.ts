@@ -21,7 +21,7 @@ test('silence on a tty that lost bytes is blamed on the rig, and the loss is tol
   const choice = [{ pattern: { kind: 'literal', bytes: Buffer.from('ok') }, shown: '"ok"' }] as const;
   await expect(board.expect(choice, { timeoutMs: 20, signal: undefined })).rejects.toMatchObject({
     blame: 'hardware',
-    message: 'tty0: expected "ok" within 20 ms, but 1 byte read, at least 2 bytes lost; last lines:',
+    message: 'tty0: expected "ok" within 20 ms, but 1 byte read, at least 2 bytes lost; last lines:\n  | o',
   });
   expect(losses).toEqual([]);
   await board[Symbol.asyncDispose]();

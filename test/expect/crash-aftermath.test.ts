@@ -18,5 +18,5 @@ test('of two crashes the last one is told, also where its line is coloured', () 
     Object.assign(new ReplayClock(), { onceRead: (act: () => void) => act() }),
     () => {},
   );
-  expect(aftermath.report(transcript).evidence).toBe('pc 0x00002222');
+  expect(aftermath.report(transcript).crash.evidence).toBe('pc 0x00002222');
 });

@@ -70,7 +70,14 @@ const DUMPS: readonly Dump[] = [
       'elr: 00000000f2f26a48 lr : 00000000f2f26c88',
       'resetting ...',
     ],
-    evidence: 'pc 00000000f2f26a48',
+    evidence: 'pc 0000000001002a48',
+    ends: true,
+  },
+  {
+    family: 'sai-uno',
+    first: '*** PANIC: asked for at the shell (shell.c:137) ***',
+    lines: ['r24=34 sp=08ef sreg=80 uptime=12', 'stack: 01 02 03 04 05 06'],
+    evidence: '',
     ends: true,
   },
   {
@@ -204,6 +211,14 @@ describe.each(CHUNKINGS)('%s', (chunking) => {
     expect(dump.isOver).toBe(true);
   });
 
+  test('starts too many are followed by no dump, and the line that has begun by the end of it', () => {
+    const dump = new CrashDump('reset-loop');
+    expect(followed(dump, '\r')).toBe(0);
+    expect(dump.isOver).toBe(false);
+    expect(followed(dump, '\n')).toBe(2);
+    expect(dump.isOver).toBe(true);
+  });
+
   test('an unfinished line is left to who reads next', () => {
     const dump = new CrashDump('rust');
     expect(followed(dump, '\r\nregisters\r\n> ')).toBe('\r\nregisters\r\n'.length);
@@ -211,7 +226,7 @@ describe.each(CHUNKINGS)('%s', (chunking) => {
 });
 
 test.each(DUMPS)('$family tells where: $first', ({ family, before = [], first, lines, evidence }) => {
-  expect(evidenceIn(family, first, [...before, first, ...lines].join('\n'))).toBe(evidence);
+  expect(evidenceIn(family, first, [...before, first, ...lines].join('\n')).told).toBe(evidence);
 });
 
 test('a dump that goes on for ever is cut', () => {

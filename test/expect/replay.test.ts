@@ -1,9 +1,10 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { parseCommandLine } from '../../src/expect/cli.ts';
 import { Recorder } from '../../src/expect/recorder.ts';
-import { readRecording } from '../../src/expect/recording-file.ts';
+import { type Recording, readRecording } from '../../src/expect/recording-file.ts';
 import { Replay, recordedEarly } from '../../src/expect/replay.ts';
 import type { Request } from '../../src/expect/request.ts';
 import { Session, type SessionParts } from '../../src/expect/session.ts';
@@ -46,6 +47,17 @@ const COMMON: Omit<SessionParts, 'console' | 'script' | 'unread' | 'runJig'> = {
   logGapBytes: () => 0,
   onLoss: () => {},
 };
+
+function sessionOn(replay: Replay, recording: Recording, { script }: Request): Session {
+  return new Session({
+    ...COMMON,
+    console: replay.console(0),
+    script,
+    unread: recordedEarly(recording, 0),
+    runJig: replay.jig(0),
+    clock: replay.clock(0),
+  });
+}
 
 function outcome(running: Promise<void>): Promise<string> {
   return running.then(
@@ -100,18 +112,35 @@ test('any session comes to the same end from its recording, whatever was said an
     const replay = new Replay(recording, [0], (text) => differences.push(text));
     const replayDeadline = new AbortController();
     replay.after(TIMEOUT_MS, () => replayDeadline.abort(new TimeUp(TIMEOUT_MS)));
-    const session = new Session({
-      ...COMMON,
-      console: replay.console(0),
-      script: request.script,
-      unread: recordedEarly(recording, 0),
-      runJig: replay.jig(0),
-      clock: replay.clock(0),
-    });
+    const session = sessionOn(replay, recording, request);
     const replayed = outcome(
       replay.opened(0, replayDeadline.signal).then(() => session.run(replayDeadline.signal)),
     );
     await replay.run(replayed);
     expect(await replayed, `${steps.join(' ')} of ${JSON.stringify(said)}`).toBe(liveOutcome);
   }
+});
+
+test.each([
+  ['a little early, just before more came', [59.2], ['--regex', '^> $'], 59.6],
+  ['twice, the first time a little early', [59.2, 110.3], ['--fresh', '--fresh', '--expect', 'x'], 130],
+])('quiet that was told %s, is quiet again', async (_what, quietsMs, steps, laterMs) => {
+  const path = join(tempFolder(), 'x.rec');
+  const lines = [
+    { format: 'sai-recording', version: 1, startedAtMs: 0, ttys: [{ label: 't', path: 't', baudRate: 1 }] },
+    { ms: 0, tty: 0, is: 'open' },
+    { ms: 10, tty: 0, is: 'in', text: '> ' },
+    ...quietsMs.map((ms) => ({ ms, tty: 0, is: 'quiet' })),
+    { ms: laterMs, tty: 0, is: 'in', text: 'x' },
+    { ms: laterMs + 1, tty: 0, is: 'gone', error: 'gone' },
+  ];
+  writeFileSync(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  const recording = readRecording(path, '--replay');
+  const request = parseCommandLine(['--tty', '/x', ...steps], undefined) as Request;
+  const replay = new Replay(recording, [0], () => {});
+  const session = sessionOn(replay, recording, request);
+  const never = new AbortController().signal;
+  const replayed = outcome(replay.opened(0, never).then(() => session.run(never)));
+  await replay.run(replayed);
+  expect(await replayed).toBe('pass');
 });

@@ -88,7 +88,7 @@ describe('a file that is wrong is told with line and column:', () => {
     ],
     ['no steps', 'about: a\n', 'boot.yaml:1:1: steps: expected a value, got nothing'],
     ['an empty list', 'steps: []\n', 'boot.yaml:1:1: steps: expected at least one step, got []'],
-    ['an empty file', '', 'boot.yaml:1:1: expected an object, got null'],
+    ['an empty file', '', 'boot.yaml:1:1: expected keys such as "steps:", it is empty'],
     [
       'a number for a text',
       'steps:\n  - expect: 42\n',
@@ -178,6 +178,93 @@ describe('a file that is wrong is told with line and column:', () => {
     ],
   ])('%s', async (_what, text, said) => {
     expect(await problem(text)).toContain(`config: ${said}`);
+  });
+
+  test('but not for one family of crashes alone', async () => {
+    expect((await load('crash: u-boot\nsteps: [fresh]')).crash).toEqual(['u-boot']);
+    expect((await load('crash: none\nsteps: [fresh]')).crash).toBe('none');
+  });
+
+  test('with all that is wrong in it, in the order of its lines', async () => {
+    const text = [
+      'crash: uboot',
+      'timout: 3s',
+      'variables: {user: 3}',
+      'steps:',
+      '  - send: 3',
+      '    within: soon',
+      '  - loop: {limt: 3, steps: [{goto: nowhere}]}',
+      '  - repeat: {times: 3, steps: [{pause: 1}, {line: "${user}"}, fesh]}',
+      '  - goto: elsewhere',
+      'fail: [7, {regex: "("}]',
+    ].join('\n');
+    expect((await problem(text)).replace('config: ', '').split('; ')).toEqual([
+      'boot.yaml:1:1: crash: expected auto, none, a family such as u-boot, or a list of them (did you mean "u-boot"?), got "uboot"',
+      'boot.yaml:2:1: unknown key "timout" (did you mean "timeout"?)',
+      'boot.yaml:3:13: variables.user: expected a text in quotes, or {about: …, default: …, env: …}, got 3',
+      'boot.yaml:5:5: steps.0.send: expected a text in quotes, got 3',
+      'boot.yaml:6:5: steps.0.within: expected a time such as 300ms, 2s or 5m, got "soon"',
+      'boot.yaml:7:12: steps.1.loop: unknown key "limt" (did you mean "limit"?)',
+      expect.stringMatching(/^boot\.yaml:8:33: steps\.2\.repeat\.steps\.0\.pause: expected a time/),
+      expect.stringMatching(/^boot\.yaml:8:63: steps\.2\.repeat\.steps\.2: expected one of .* got "fesh"/),
+      expect.stringMatching(/^boot\.yaml:9:5: steps\.3\.goto: /),
+      'boot.yaml:10:8: fail.0: expected a text in quotes, or {regex: "…"}, got 7',
+    ]);
+    const many = await problem(`steps: [${'{send: 1}, '.repeat(40)}]`);
+    expect(many.split('; ')).toHaveLength(11);
+    expect(many).toMatch(/; and 30 more mistakes$/);
+  });
+
+  test.each([
+    '$schema',
+    'about',
+    'variables',
+    'eol',
+    'pass',
+    'fail',
+    'crash',
+    'ignoreAnsi',
+    'timeout',
+    'steps',
+  ])('in the words of who writes it: %s', async (key) => {
+    const others = key === 'steps' ? {} : { steps: ['fresh'] };
+    for (const value of [30, null, 'x!', [30], { a: { b: 1 } }, [{ regex: 3 }], ['x!', []]]) {
+      const said = await problem(JSON.stringify({ ...others, [key]: value }));
+      expect(said).not.toMatch(/\|| array|object|record|boolean|picklist|never"|unknown, got/);
+    }
+  });
+
+  test.each([
+    'send',
+    'line',
+    'expect',
+    'regex',
+    'pause',
+    'fresh',
+    'break',
+    'dtr',
+    'rts',
+    'jig',
+    'ysend',
+    'xsend',
+    'yreceive',
+    'choices',
+    'label',
+    'goto',
+    'loop',
+    'repeat',
+    'fail',
+    'call',
+    'parallel',
+  ])('in the words of who writes it: a step of %s', async (key) => {
+    for (const value of [30, null, [30], { a: { b: 1 } }, [{ regex: 3 }], { limit: 1, times: 1 }, { 0: 3 }]) {
+      for (const more of [{}, { within: 3 }, { with: 3 }, { limit: 'x' }]) {
+        const said = await problem(JSON.stringify({ steps: [{ [key]: value, ...more }] }));
+        expect(said.replace('(did you mean "object"?)', '')).not.toMatch(
+          / \| | array|object|record|boolean|picklist/,
+        );
+      }
+    }
   });
 
   test('a file that is not UTF-8, as its bytes would go out as others', async () => {

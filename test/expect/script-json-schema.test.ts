@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Ajv } from 'ajv';
 import { describe, expect, test } from 'vitest';
 import { readYamlFile } from '../../src/base/config-file.ts';
+import { STEP_KINDS } from '../../src/expect/step-kinds.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -21,6 +22,16 @@ const files = ['profiles', 'examples/scripts'].flatMap((folder) =>
 test.each(files)('the published schema takes %s', async (file) => {
   const { value } = await readYamlFile(join(ROOT, file));
   expect(validate(value), JSON.stringify(validate.errors)).toBe(true);
+});
+
+test('the published schema says what each key and each step does', () => {
+  const schema = readFileSync(join(ROOT, 'dist/schema/script.schema.json'), 'utf8');
+  const { properties } = JSON.parse(schema) as { properties: Record<string, { description?: string }> };
+  const { $schema: _editors, ...keys } = properties;
+  for (const [key, { description }] of Object.entries(keys)) expect(description, key).toMatch(/\w/);
+  for (const kind of Object.keys(STEP_KINDS)) expect(schema).not.toContain(`"description": "${kind}"`);
+  expect(schema).toContain('"description": "Waits for the text; what it matched is used up."');
+  expect(schema).toContain('"description": "Exactly so often."');
 });
 
 test('the published schema takes each kind of step', () => {

@@ -67,6 +67,32 @@ async function run(console: Console, text: string, { results, more }: RunOptions
   return { failure, details, losses };
 }
 
+test('what had come before a transfer that does not begin is shown once, and a test in it counts once', async () => {
+  const heard: Uint8Array[] = [];
+  const seen: string[] = [];
+  const results: SessionResults = {
+    push: (chunk) => seen.push(Buffer.from(chunk).toString()),
+    isComplete: false,
+    hasFailed: false,
+    conclude: () => undefined,
+  };
+  const transfer = { program: 'sb', path: 'x' } as const;
+  const step: Step = { kind: 'transfer', text: '--ysend "x"', transfer };
+  const parts = partsFor(countingConsole('ok 1 - a\n', 0), step);
+  const session = new Session({
+    ...parts,
+    script: { ...parts.script, steps: [expectation('ok'), step] },
+    results,
+    startTransfer: () => ({
+      push: (chunk) => heard.push(chunk),
+      end: async () => ({ failure: 'nobody asked for it', rest: Buffer.concat(heard) }),
+    }),
+  });
+  await expect(session.run(new AbortController().signal)).rejects.toMatchObject({ tail: ['ok 1 - a'] });
+  expect(Buffer.concat(heard).toString()).toBe(' 1 - a\n');
+  expect(seen).toEqual(['ok 1 - a\n']);
+});
+
 test('a pass that lost nothing says so', async () => {
   const { failure, details, losses } = await run(countingConsole('all ok', 0), 'ok');
   expect(failure).toBeUndefined();

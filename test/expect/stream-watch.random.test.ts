@@ -112,7 +112,7 @@ function slowStory({ steps, fail, pass, handOver, passCounts }: Scene, bytes: Bu
   let position = 0;
   const tell = (kind: string, index: number, start: number, end: number): void => {
     story.push(`${kind} ${index} ${bytes.toString('latin1', start, end)}`);
-    position = end;
+    position = Math.max(position, end); // what a step has used meanwhile stays so
   };
   const step = (index: number): 'over' | 'done' | undefined => {
     const choice = steps[index];

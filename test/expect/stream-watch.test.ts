@@ -193,7 +193,7 @@ test.each([
     if (how === 'fresh') {
       watch.discard();
       watch.releaseFresh('from now on');
-    } else watch.useUp(Number.POSITIVE_INFINITY);
+    } else watch.useUp();
     expect(text(watch.unread.bytes)).toBe('');
     watch.finish();
     for (const chunk of chunks) expect(watch.push(Buffer.from(chunk))).toBeUndefined();
@@ -216,8 +216,76 @@ test('what a paused session cannot keep for its next step is counted', () => {
   const watch = new StreamWatch(armed({}));
   watch.idle();
   for (let i = 0; i < 20; i++) watch.push(Buffer.alloc(1024 * 1024));
+  watch.expect(literal('x'));
   expect(watch.droppedBytes).toBeGreaterThan(0);
   expect(watch.droppedBytes).toBeLessThanOrEqual(12 * 1024 * 1024);
+});
+
+test.each<[string, (watch: StreamWatch) => void]>([
+  ['ends', (watch) => watch.end()],
+  ['waits for a pass', (watch) => watch.finish()],
+  [
+    'begins afresh',
+    (watch) => {
+      watch.discard();
+      watch.releaseFresh('from now on');
+      watch.expect(literal('x'));
+    },
+  ],
+])('a session that %s after a pause has lost nothing in it', (_what, goOn) => {
+  const watch = new StreamWatch(armed({}));
+  watch.idle();
+  for (let i = 0; i < 20; i++) watch.push(Buffer.alloc(1024 * 1024));
+  goOn(watch);
+  expect(watch.droppedBytes).toBe(0);
+});
+
+test('after the verdict no more is held than is kept, however much the board says', () => {
+  const watch = new StreamWatch(armed({ pass: ['PASS'] }));
+  watch.idle();
+  watch.push(Buffer.from('PASS'));
+  const before = process.memoryUsage().arrayBuffers;
+  for (let i = 0; i < 2000; i++) watch.push(Buffer.alloc(64 * 1024, i));
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(32 * 1024 * 1024);
+  expect(watch.unread.bytes).toHaveLength(UNREAD_LIMIT_BYTES);
+});
+
+test('what a step has used does not come again when a pass that ends before it is decided later', () => {
+  const watch = new StreamWatch({ pass: [regex('PASS')], fail: [], crash: [] });
+  watch.expect(literal('> '));
+  expect(watch.push(Buffer.from('PASS > rest'))).toMatchObject({ kind: 'step' });
+  watch.finish();
+  expect(watch.push(Buffer.from('\n'))).toMatchObject({ kind: 'pass' });
+  expect(text(watch.unread.bytes)).toBe('rest\n');
+});
+
+describe.each(['seen', 'ignored'] as const)('with escape sequences %s, a dump', (escapeSequences) => {
+  test.each([1, 7, 1000])('in chunks of %d takes its own lines along, and no more', (size) => {
+    const watch = new StreamWatch(armed({}), { escapeSequences });
+    const own = `*** PANIC: \x1b[1;31mx\x1b[0m\r\n${'\x1b[33mr0 0\x1b[0m\r\n'.repeat(9)}`;
+    const next = '\x1b[32mboot\x1b[0m\r\nok\r\n';
+    const said = Buffer.from(own + next);
+    let left = 10;
+    const reader = (bytes: Uint8Array): number => {
+      let used = 0;
+      for (let at = 0; left > 0; left--) {
+        const end = bytes.indexOf(10, at) + 1;
+        if (end === 0) break;
+        used += end - at;
+        at = end;
+      }
+      return used;
+    };
+    let hasCrashed = false;
+    watch.idle();
+    for (let at = 0; at < said.length; at += size) {
+      const event = watch.push(said.subarray(at, at + size));
+      hasCrashed ||= event?.kind === 'crash';
+    }
+    expect(hasCrashed).toBe(true);
+    watch.readDump(reader);
+    expect(text(watch.unread.bytes)).toBe(next);
+  });
 });
 
 test('with no step to come nothing is counted as lost', () => {

@@ -39,6 +39,13 @@ describe.each(CHUNKINGS)('%s', (chunking) => {
     expect(transcript.lines()).toEqual(['one', 'two', 'login: ']);
   });
 
+  test('of a crash, what tells of it stands before the last lines', () => {
+    const transcript = transcriptOf('pc 1\nboom\nr1\npc 1\nr2\npc 2\nend\n');
+    expect(transcript.tail(2, ['boom', 'pc 1']).lines).toEqual(['boom', 'pc 1', '…', 'pc 2', 'end']);
+    expect(transcript.tail(6, ['boom', 'pc 1']).lines).toEqual(transcript.lines().slice(1));
+    expect(transcript.tail(2, ['elsewhere', 'pc 1']).lines).toEqual(['pc 2', 'end']);
+  });
+
   test('what is too old to be kept is not told of, whatever it was before', () => {
     const transcript = transcriptOf('one\n', 10);
     transcript.markFresh('--fresh');

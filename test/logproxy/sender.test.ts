@@ -107,12 +107,8 @@ test('a proxy that reads again before the end gets all, or the gap', async () =>
   await closed;
 });
 
-test.each([
-  ['missing', (): string => join(tempFolder(), 'none')],
-  ['a name that this runtime may not know', (): string => '@sai-nobody-listens-here'],
-  ['too long', (): string => `/tmp/${'x'.repeat(200)}`],
-])('a proxy whose address is %s is no loss', async (_what, address) => {
-  const sender = new LogSender(address());
+test('a proxy that is missing is no loss', async () => {
+  const sender = new LogSender(join(tempFolder(), 'none'));
   for (let index = 0; index < 200; index++) sender.send(Buffer.alloc(65_536));
   expect(await sender.close()).toBeUndefined();
 });

@@ -11,7 +11,7 @@ export function smallDisk(sizeBytes: number): string {
   const { status, stderr } = mount(folder, sizeBytes);
   if (status !== 0) throw new Error(`cannot mount a tmpfs: ${stderr}`);
   onTestFinished(() => {
-    spawnSync('umount', [folder]);
+    spawnSync('umount', ['-l', folder]); // at once, also when a test that failed has a file open
   });
   return folder;
 }

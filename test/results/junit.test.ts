@@ -31,7 +31,7 @@ test('suites are counted apart, and problems are errors of the run', () => {
       ],
       problems: ['too few'],
     },
-    'it failed',
+    { message: 'the tty is gone', step: '--expect "x"' },
   );
   expect(xml).toBe(
     [
@@ -45,9 +45,9 @@ test('suites are counted apart, and problems are errors of the run', () => {
       '<testsuite name="t" tests="1" failures="0" errors="1" skipped="0" time="0.000">',
       '<testcase classname="t" name="d"><error message="none" type="missing"/></testcase>',
       '</testsuite>',
-      '<testsuite name="board: the run" tests="2" failures="0" errors="2" skipped="0" time="0.000">',
-      '<testcase classname="board" name="run 1"><error message="it failed" type="run"/></testcase>',
-      '<testcase classname="board" name="run 2"><error message="too few" type="run"/></testcase>',
+      '<testsuite name="board: sai-expect" tests="2" failures="0" errors="2" skipped="0" time="0.000">',
+      '<testcase classname="sai-expect" name="--expect &quot;x&quot;"><error message="the tty is gone" type="run"/></testcase>',
+      '<testcase classname="sai-expect" name="the run, 2"><error message="too few" type="run"/></testcase>',
       '</testsuite>',
       '</testsuites>',
       '',
@@ -55,8 +55,24 @@ test('suites are counted apart, and problems are errors of the run', () => {
   );
 });
 
+test('a failure that a test has is no case of its own', () => {
+  const failed = { name: 'a', status: 'fail' } as const;
+  const summary = { format: 'tap', tests: [failed], problems: [] } as const;
+  const xml = junitOf('board', summary, { message: 'tty0: 1 of 1 tests did not pass: a' });
+  expect(xml.match(/<testcase /g)).toHaveLength(1);
+  expect(xml).toContain('<failure message="the board says no more than that it failed" type="fail">');
+  const crashed = { ...summary, tests: [{ ...failed, status: 'crash', message: 'it crashed' }] } as const;
+  expect(junitOf('board', crashed, { message: 'it crashed' }).match(/<testcase /g)).toHaveLength(1);
+  const short = { ...summary, problems: ['2 tests were planned, 1 have a result'] };
+  expect(
+    junitOf('board', short, { message: `tty0: 1 of 1 tests did not pass: a; ${short.problems[0]}` }),
+  ).toContain(
+    '<testcase classname="sai-expect" name="the run"><error message="2 tests were planned, 1 have a result"',
+  );
+});
+
 test('a file that grows is whole after each part', () => {
-  const xml = liveBegin('a&b') + testCase('a&b', { name: 't', status: 'pass' }) + liveEnd('a&b');
+  const xml = liveBegin('a&b') + testCase('a&b', { name: 't', status: 'pass' }) + liveEnd();
   const opened = [...xml.matchAll(/<(testsuites?|testcase)\b(?:[^>]*[^/>])?>/g)].map(([, tag]) => tag);
   const closed = [...xml.matchAll(/<\/(testsuites?|testcase)>/g)].map(([, tag]) => tag);
   expect(opened.sort()).toEqual(closed.sort());

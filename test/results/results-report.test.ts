@@ -40,7 +40,9 @@ test('both files are whole after every test, and say that the run has not ended'
     report.add(each);
     expect(readFileSync(json, 'utf8').split('\n')).toHaveLength(index + 2);
   }
-  report.finish({ format: 'ztest', tests: tests.slice(0, 20), problems: [] }, 'infra', 'tty0: gone');
+  report.finish({ format: 'ztest', tests: tests.slice(0, 20), problems: [] }, 'infra', {
+    message: 'tty0: gone',
+  });
   expect(readFileSync(json, 'utf8')).toContain('"event":"end","format":"ztest","verdict":"infra"');
   expect(readFileSync(junit, 'utf8')).not.toContain('the run has not ended');
   expect(readdirSync(folder).sort()).toEqual(['r.jsonl', 'r.xml']);
