@@ -76,9 +76,12 @@ test('when sai-device is killed, the same daemons are left, and the rest of the 
   await using bench = new Bench();
   const kept = daemonOf(bench, 'adb-like');
   const ended = daemonOf(bench, 'other');
-  const command = `${start(kept.program)}; ${start(ended.program)}; echo up $$; exec sleep 1000`;
+  const command = `${start(kept.program)}; ${start(ended.program)}; trap 'echo told' USR1; echo up $$; while :; do sleep 1000 & wait; done`;
   const holder = bench.start(['--keep-daemons', 'adb-like', 'uno', 'sh', '-c', command]);
   await holder.prints(/up \d+\n/);
+  // What passes a signal on has told the guard which process is the command; before that nothing counts as a daemon.
+  holder.kill('SIGUSR1');
+  await holder.prints(/told/);
   holder.kill('SIGKILL');
   const pid = Number(/up (\d+)/.exec((await holder.ended).stdout)?.[1]);
   expect(await bench.run(['uno', 'true'])).toMatchObject({ status: 0 }); // the guard has let go
