@@ -1,4 +1,4 @@
-import type { Drive, EdgeEvent, Level, LineRequest, LineSettings } from './gpio.ts';
+import type { Drive, EdgeEvent, Level, LineRequest, LineSettings, PulseTimes } from './gpio.ts';
 import type { LinePlan, LineValue, OutputValue } from './plan.ts';
 
 /** One held line in logical values: the one place that knows `activeLow`. */
@@ -32,6 +32,23 @@ export class Line {
   async drive(value: OutputValue): Promise<void> {
     await this.#request.set(new Map([[this.#offset, driveOf(value, this.plan.activeLow)]]));
     this.#value = value;
+  }
+
+  /**
+   * Drives `value` for `forMs`, then what it drove before, as {@link LineRequest.pulse}; undefined, with nothing done,
+   * where the chip cannot.
+   *
+   * @throws {RigError} when the chip has gone
+   */
+  async pulse(value: LineValue, forMs: number): Promise<PulseTimes | undefined> {
+    if (!this.#request.pulse) return undefined;
+    const before = this.#value;
+    const drives = (each: OutputValue): ReadonlyMap<number, Drive> =>
+      new Map([[this.#offset, driveOf(each, this.plan.activeLow)]]);
+    this.#value = value;
+    const times = await this.#request.pulse(drives(value), drives(before), forMs);
+    this.#value = before;
+    return times;
   }
 
   /** What the wire carries now. @throws {RigError} when the chip has gone */

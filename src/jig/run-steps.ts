@@ -4,7 +4,8 @@ import type { TraceEntry } from '../wire/jig.ts';
 import { type Clock, toMicroseconds } from './clock.ts';
 import type { Line } from './line.ts';
 import type { LineValue, OutputValue } from './plan.ts';
-import type { Condition, Step } from './sequence.ts';
+import { type Condition, isShortPulse, type Step } from './sequence.ts';
+import type { TargetLines } from './target-lines.ts';
 
 /**
  * How much of a pause may be given up to catch up with the plan. Enough for the lateness of timers, which would add
@@ -15,6 +16,7 @@ const LARGEST_CATCH_UP = 0.1;
 /** What the steps act on. */
 export interface StepLines {
   line(name: string): Pick<Line, 'value' | 'drive' | 'read' | 'onChange'>;
+  pulse: TargetLines['pulse'];
 }
 
 /**
@@ -91,9 +93,11 @@ class StepRun {
         break;
       case 'pulse': {
         const before = this.#lines.line(step.line).value;
+        const back = `${step.line} back to ${SHOWN[before]}`;
+        if (isShortPulse(step) && (await this.#pulse(step, back))) break;
         await this.#drive(step, step.line, step.value, step.text);
         await this.#pass(step.forMs, step.forMs);
-        await this.#drive(step, step.line, before, `${step.line} back to ${SHOWN[before]}`);
+        await this.#drive(step, step.line, before, back);
         break;
       }
       case 'pause':
@@ -112,6 +116,17 @@ class StepRun {
     this.#forgetChanges();
     await this.#lines.line(line).drive(value);
     this.#trace(step, text);
+  }
+
+  /** By the chip's own clock; false, with nothing done, where it has none. */
+  async #pulse(step: Step & { readonly kind: 'pulse' }, back: string): Promise<boolean> {
+    this.#forgetChanges();
+    const times = await this.#lines.pulse(step.line, step.value, step.forMs);
+    if (!times) return false;
+    this.#trace(step, step.text, times.beganMs);
+    this.#dueMs += step.forMs;
+    this.#trace(step, back, times.endedMs);
+    return true;
   }
 
   /** Until `ms` after what was due before, but for at least `shortestMs` from now. */
@@ -167,12 +182,12 @@ class StepRun {
     throw new RigError('verdict', `${path}: ${text}: it did not come`);
   }
 
-  #trace({ path }: Step, text: string): void {
+  #trace({ path }: Step, text: string, happenedMs = this.#clock.nowMs()): void {
     this.#onTrace({
       step: path,
       text,
       plannedMs: toMicroseconds(this.#dueMs - this.#startMs),
-      actualMs: toMicroseconds(this.#clock.nowMs() - this.#startMs),
+      actualMs: toMicroseconds(happenedMs - this.#startMs),
     });
   }
 }

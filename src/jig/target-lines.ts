@@ -1,7 +1,7 @@
 import { RigError } from '../base/errors.ts';
-import type { ChipLine, GpioChip, LineRequest, LineSettings } from './gpio.ts';
+import type { ChipLine, GpioChip, LineRequest, LineSettings, PulseTimes } from './gpio.ts';
 import { Line } from './line.ts';
-import { type ChipId, chipText, type LinePlan, type TargetPlan } from './plan.ts';
+import { type ChipId, chipText, type LinePlan, type LineValue, type TargetPlan } from './plan.ts';
 
 /** Who holds the lines, as `gpioinfo` shows it. */
 const CONSUMER = 'sai-jig';
@@ -49,6 +49,11 @@ export class TargetLines implements AsyncDisposable {
     const line = this.#lines.get(name);
     if (!line) throw new RigError('config', `expected a line of this target, got ${JSON.stringify(name)}`);
     return line;
+  }
+
+  /** @see Line.pulse */
+  async pulse(name: string, value: LineValue, forMs: number): Promise<PulseTimes | undefined> {
+    return await this.line(name).pulse(value, forMs);
   }
 
   /** Every output to its safe value; tried for each, also where another fails. @throws the first failure */

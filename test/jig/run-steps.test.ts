@@ -13,6 +13,8 @@ class Wires implements StepLines {
   /** How long the chip takes to do as it is told. */
   driveMs = 0;
   onDrive: (value: OutputValue) => void = () => {};
+  /** Of the chip's own clock, in which nothing is late; undefined without one. */
+  pulsed: string[] | undefined;
   #reset: OutputValue = 'inactive';
   #led: LineValue = 'inactive';
   readonly #listeners = new Set<(value: LineValue) => void>();
@@ -35,6 +37,14 @@ class Wires implements StepLines {
         return () => this.#listeners.delete(listener);
       },
     };
+  }
+
+  async pulse(name: string, value: LineValue, forMs: number): ReturnType<StepLines['pulse']> {
+    if (!this.pulsed) return undefined;
+    this.pulsed.push(`${name} ${value} for ${forMs}`);
+    const beganMs = this.clock.nowMs();
+    this.clock.pass(forMs);
+    return { beganMs, endedMs: this.clock.nowMs() };
   }
 
   led(value: LineValue): void {
@@ -117,6 +127,34 @@ describe('a run of steps', () => {
     wires.clock.latenessMs = () => 30;
     await wires.run([pause(50), pulse(20), pulse(20)]);
     expect(wires.driven).toEqual(['80 active', '130 inactive', '130 active', '180 inactive']);
+  });
+
+  test('leaves a short pulse, and no other, to a chip that has a finer clock', async () => {
+    const wires = new Wires();
+    wires.pulsed = [];
+    const trace = await wires.run([pulse(1), pause(50), pulse(4), pulse(5), pulse(0)]);
+    expect(wires.pulsed).toEqual(['reset active for 1', 'reset active for 4']);
+    expect(trace.map(({ plannedMs, actualMs }) => [plannedMs, actualMs])).toEqual([
+      ...[
+        [0, 0],
+        [1, 1],
+        [51, 51],
+        [51, 51],
+        [55, 55],
+        [55, 55],
+        [60, 60],
+        [60, 60],
+        [60, 60],
+      ],
+    ]);
+    expect(wires.driven).toEqual(['55 active', '60 inactive', '60 active', '60 inactive']);
+  });
+
+  test('makes a short pulse itself, no shorter, on a chip without one', async () => {
+    const wires = new Wires();
+    wires.clock.latenessMs = () => 2;
+    await wires.run([pulse(1)]);
+    expect(wires.driven).toEqual(['0 active', '3 inactive']);
   });
 
   test.each<[OutputValue]>([['inactive'], ['active'], ['released']])(
