@@ -151,7 +151,7 @@ class StepRun {
         if ((await this.#lines.line(line).read()) === until.value && changes.length === 0) found.abort();
       }
       look();
-      await this.#untilAborted(found.signal, this.#clock.nowMs() + withinMs, step);
+      await this.#untilFound(found.signal, this.#clock.nowMs() + withinMs, step);
     } finally {
       this.#onChange = () => {};
     }
@@ -170,10 +170,17 @@ class StepRun {
     for (const changes of this.#changes.values()) changes.length = 0;
   }
 
-  async #untilAborted(found: AbortSignal, atMs: number, { path, text }: Step): Promise<void> {
+  async #untilFound(
+    found: AbortSignal,
+    atMs: number,
+    { path, text, line, until }: Step & { readonly kind: 'wait' },
+  ): Promise<void> {
     using either = new LinkedSignal([found, this.#signal]);
     try {
-      await this.#clock.sleepUntil(atMs, either.signal);
+      for (let nowMs = this.#clock.nowMs(); nowMs < atMs; nowMs = this.#clock.nowMs()) {
+        await this.#clock.sleepUntil(Math.min(atMs, nowMs + LOOK_AGAIN_MS), either.signal);
+        if ('value' in until && (await this.#lines.line(line).read()) === until.value) return;
+      }
     } catch (error) {
       this.#signal.throwIfAborted();
       if (found.aborted) return;
@@ -194,6 +201,9 @@ class StepRun {
 
 /** More edges of one line between two steps say nothing new. */
 const KEPT_CHANGES = 64;
+
+/** How often a line that has told of no change is looked at: some chips have no interrupts. */
+const LOOK_AGAIN_MS = 100;
 
 const SHOWN: Readonly<Record<OutputValue, string>> = { active: '1', inactive: '0', released: 'released' };
 

@@ -47,6 +47,10 @@ class Wires implements StepLines {
     return { beganMs, endedMs: this.clock.nowMs() };
   }
 
+  ledInSilence(value: LineValue): void {
+    this.#led = value;
+  }
+
   led(value: LineValue): void {
     this.#led = value;
     for (const listener of this.#listeners) listener(value);
@@ -185,6 +189,15 @@ describe('a run of steps', () => {
     const trace = await wires.run([waitFor({ value: 'active' }), pause(10), set('active')]);
     expect(trace.map(({ plannedMs }) => plannedMs)).toEqual([30, 40, 40]);
     expect(wires.driven).toEqual(['40 active']);
+  });
+
+  test('sees the awaited value within a tenth of a second on a chip that tells of no change', async () => {
+    const wires = new Wires();
+    wires.clock.onSleep = (untilMs) => {
+      if (untilMs === wires.startMs + 200) wires.ledInSilence('active');
+    };
+    const trace = await wires.run([waitFor({ value: 'active' }, 1000)]);
+    expect(trace.map(({ actualMs }) => actualMs)).toEqual([200]);
   });
 
   test.each([
