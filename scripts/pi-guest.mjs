@@ -21,6 +21,7 @@ import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+const PREFIX = 'pi-arm64-';
 const ARCHITECTURE = 'arm64';
 /** Depends on the kernel of the day: it names a package with the version in its name. */
 const KERNEL_METAPACKAGE = 'linux-image-arm64';
@@ -48,6 +49,7 @@ export async function preparePiGuest(scratch, say) {
     try {
       say('making the emulated Raspberry Pi (once, about a minute, 100 MB) ...');
       await make(making);
+      removeOlder(folder);
       if (!existsSync(folder)) renameSync(join(making, 'guest'), folder);
     } finally {
       rmSync(making, { recursive: true, force: true });
@@ -71,7 +73,16 @@ function cacheFolder() {
   const cache = process.env.XDG_CACHE_HOME || join(process.env.HOME || homedir(), '.cache');
   const recipe = createHash('sha256').update(process.version).update(koffiVersion());
   for (const file of [fileURLToPath(import.meta.url), INIT]) recipe.update(readFileSync(file));
-  return join(cache, 'sai-rig', 'guests', `pi-arm64-${recipe.digest('hex').slice(0, 12)}`);
+  return join(cache, 'sai-rig', 'guests', `${PREFIX}${recipe.digest('hex').slice(0, 12)}`);
+}
+
+/** One that still runs has it in its memory. */
+function removeOlder(current) {
+  const cache = join(current, '..');
+  for (const name of readdirSync(cache)) {
+    if (name.startsWith(PREFIX) && join(cache, name) !== current)
+      rmSync(join(cache, name), { recursive: true, force: true });
+  }
 }
 
 function koffiVersion() {
