@@ -35,9 +35,13 @@ export async function runSteps(
 ): Promise<void> {
   const run = new StepRun(lines, clock, signal, onTrace);
   using _watch = run.watch(steps);
-  for (const step of steps) {
-    signal.throwIfAborted();
-    await run.perform(step);
+  try {
+    for (const step of steps) {
+      signal.throwIfAborted();
+      await run.perform(step);
+    }
+  } finally {
+    run.tell();
   }
   // A pause at the end is kept, and an abort during the last change is an abort.
   signal.throwIfAborted();
@@ -51,6 +55,10 @@ class StepRun {
   readonly #startMs: number;
   /** When the next thing is due. */
   #dueMs: number;
+  /** When the last had happened. */
+  #happenedMs: number;
+  /** What happened is told once there is time: it makes no step late. */
+  #untold: TraceEntry[] = [];
   /**
    * Changes of each awaited input that no wait has used, oldest first. By their arrival and not by their times: those
    * of a chip that is behind may be older than what provoked them.
@@ -65,6 +73,7 @@ class StepRun {
     this.#onTrace = onTrace;
     this.#startMs = clock.nowMs();
     this.#dueMs = this.#startMs;
+    this.#happenedMs = this.#startMs;
   }
 
   /** Edges are kept from the beginning on: one that comes between two steps is not lost. */
@@ -84,6 +93,10 @@ class StepRun {
         for (const stop of stops) stop();
       },
     };
+  }
+
+  tell(): void {
+    for (const entry of this.#untold.splice(0)) this.#onTrace(entry);
   }
 
   async perform(step: Step): Promise<void> {
@@ -129,15 +142,17 @@ class StepRun {
     return true;
   }
 
-  /** Until `ms` after what was due before, but for at least `shortestMs` from now. */
+  /** Until `ms` after what was due before, but for at least `shortestMs` from what happened last. */
   async #pass(ms: number, shortestMs: number): Promise<void> {
     this.#dueMs += ms;
-    await this.#clock.sleepUntil(Math.max(this.#dueMs, this.#clock.nowMs() + shortestMs), this.#signal);
+    this.tell();
+    await this.#clock.sleepUntil(Math.max(this.#dueMs, this.#happenedMs + shortestMs), this.#signal);
   }
 
   async #wait(step: Step & { readonly kind: 'wait' }): Promise<void> {
     const { line, until, withinMs } = step;
     const changes = this.#changes.get(line) ?? [];
+    this.tell();
     const found = new AbortController();
     const look = (): void => {
       if (found.signal.aborted || !this.#isMet(until, changes)) return;
@@ -190,7 +205,8 @@ class StepRun {
   }
 
   #trace({ path }: Step, text: string, happenedMs = this.#clock.nowMs()): void {
-    this.#onTrace({
+    this.#happenedMs = happenedMs;
+    this.#untold.push({
       step: path,
       text,
       plannedMs: toMicroseconds(this.#dueMs - this.#startMs),

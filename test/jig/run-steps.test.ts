@@ -12,6 +12,8 @@ class Wires implements StepLines {
   readonly driven: string[] = [];
   /** How long the chip takes to do as it is told. */
   driveMs = 0;
+  /** How long it takes whoever is told of a step. */
+  tellMs = 0;
   onDrive: (value: OutputValue) => void = () => {};
   /** Of the chip's own clock, in which nothing is late; undefined without one. */
   pulsed: string[] | undefined;
@@ -58,7 +60,10 @@ class Wires implements StepLines {
 
   async run(steps: readonly Step[], signal = new AbortController().signal): Promise<TraceEntry[]> {
     const trace: TraceEntry[] = [];
-    await runSteps(steps, this, this.clock, signal, (entry) => trace.push(entry));
+    await runSteps(steps, this, this.clock, signal, (entry) => {
+      trace.push(entry);
+      this.clock.pass(this.tellMs);
+    });
     expect(this.#listeners.size).toBe(0);
     return trace;
   }
@@ -107,6 +112,15 @@ describe('a run of steps', () => {
     const delays = trace.map(({ plannedMs, actualMs }) => actualMs - plannedMs);
     expect(trace.at(-1)?.plannedMs).toBe(1500);
     expect(Math.max(...delays)).toBeLessThan(1);
+  });
+
+  test('is not late for what it takes to tell of each step', async () => {
+    const wires = new Wires();
+    wires.tellMs = 4;
+    const steps = Array.from({ length: 20 }, () => [set('active'), pause(10)]).flat();
+    const trace = await wires.run(steps);
+    expect(wires.driven.slice(0, 3)).toEqual(['0 active', '10 active', '20 active']);
+    expect(trace.map(({ plannedMs, actualMs }) => actualMs - plannedMs)).toEqual(Array(40).fill(0));
   });
 
   test('gives a board the time it needs after a long stall, and says how late it is', async () => {
