@@ -46,7 +46,7 @@ const line = new Line(chip, 0);
 line.requestOutputMode('bare', 0);
 const steps = (left, end) => {
   if (left === 0) return end();
-  line.setValue(left % 2);
+  line.setValue((left + 1) % 2);
   setTimeout(steps, ${STEP_MS}, left - 1, end);
 };
 const pulses = (left, end) => {
@@ -158,7 +158,7 @@ function jigPlayer(name: string, backend: string, wrapper: readonly string[] = [
 
 async function configFor(guest: GpioGuest, chip: string): Promise<string> {
   const steps = Array.from({ length: STEPS }, (_, index) => [
-    { gpio_name: 'dut', value: (STEPS - index) % 2 },
+    { gpio_name: 'dut', value: (index + 1) % 2 },
     { value: STEP_MS },
   ]);
   const pulses = [{ repeat: PULSES, seq: [{ pulse: 'dut', for: PULSE_MS }, { value: STEP_MS }] }];
@@ -176,15 +176,17 @@ async function play(player: Player, bench: Bench): Promise<Figures> {
   const { guest } = bench;
   const server = await player.start(bench);
   await server.line(/ready/);
-  const asked = async (sequence: string, count: number): Promise<{ sent: number[]; edges: Edge[] }> => {
+  const url = `http://127.0.0.1:${GUEST_HTTP_PORT}/dut`;
+  const asked = async (program: string, ...args: string[]): Promise<{ stdout: string; edges: Edge[] }> => {
     await guest.shell('echo > /sys/kernel/tracing/trace');
-    const url = `http://127.0.0.1:${GUEST_HTTP_PORT}/dut/${sequence}`;
-    const { stdout } = await guest.run(process.execPath, ['-e', CLIENT, url, `${count}`]);
-    return { sent: JSON.parse(stdout) as number[], edges: await edgesOf(guest) };
+    const { stdout } = await guest.run(program, args);
+    return { stdout, edges: await edgesOf(guest) };
   };
-  const steps = (await asked('steps', 1)).edges;
-  const pulses = (await asked('pulses', 1)).edges;
-  const { sent, edges } = await asked('edge', REQUESTS);
+  // A client that does nothing else meanwhile: there is one processor.
+  const { edges: steps } = await asked('curl', '-s', `${url}/steps`);
+  const { edges: pulses } = await asked('curl', '-s', `${url}/pulses`);
+  const { stdout, edges } = await asked(process.execPath, '-e', CLIENT, `${url}/edge`, `${REQUESTS}`);
+  const sent = JSON.parse(stdout) as number[];
   server.kill('SIGTERM');
   await server.outcome;
   return {

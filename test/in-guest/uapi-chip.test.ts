@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { packageFile } from '../../src/base/package-file.ts';
-import type { EdgeEvent, LineSettings } from '../../src/jig/gpio.ts';
+import type { EdgeEvent, LineRequest, LineSettings, PulseTimes } from '../../src/jig/gpio.ts';
 import type { ChipId } from '../../src/jig/plan.ts';
 import { PulseThread } from '../../src/jig/pulse-thread.ts';
 import { openUapiChip } from '../../src/jig/uapi-chip.ts';
@@ -103,6 +103,14 @@ test('a pull of the chip is the level of a line that nobody drives', async () =>
   expect(await request.get(4)).toBe(1);
 });
 
+async function pulse(
+  request: LineRequest,
+  ...how: Parameters<NonNullable<LineRequest['pulse']>>
+): Promise<PulseTimes> {
+  if (!request.pulse) throw new Error('expected lines that can be pulsed');
+  return await request.pulse(...how);
+}
+
 test('a pulse is never shorter than it was asked to be, and says when it was', async () => {
   const rig = bench();
   await using chip = await rig.open();
@@ -110,8 +118,8 @@ test('a pulse is never shorter than it was asked to be, and says when it was', a
   const lengths = [1, 2, 1, 4, 1];
   const told: number[] = [];
   for (const forMs of lengths) {
-    const times = await request.pulse?.(new Map([[0, 1]]), new Map([[0, 0]]), forMs);
-    told.push((times?.endedMs ?? 0) - (times?.beganMs ?? 0));
+    const times = await pulse(request, new Map([[0, 1]]), new Map([[0, 0]]), forMs);
+    told.push(times.endedMs - times.beganMs);
   }
   expect(rig.changes).toEqual(lengths.flatMap(() => ['reset=1', 'reset=0']));
   // The first told it what it is from the beginning on.
@@ -133,14 +141,14 @@ test('what is asked of lines during a pulse is done after it, their release too'
   ];
   const request = await chip.request('a test', new Map(wanted));
   const told = [
-    request.pulse?.(new Map([[0, 1]]), new Map([[0, 0]]), 3),
+    pulse(request, new Map([[0, 1]]), new Map([[0, 0]]), 3),
     request.set(new Map([[1, 1]])),
-    request.pulse?.(new Map([[2, 1]]), new Map([[2, 'released']]), 3),
+    pulse(request, new Map([[2, 1]]), new Map([[2, 'released']]), 3),
     request.set(new Map([[1, 0]])),
   ];
   await Promise.all(told);
   expect(rig.changes).toEqual(['reset=1', 'reset=0', 'boot=1', 'power=1', 'power=0', 'boot=0']);
-  const last = request.pulse?.(new Map([[0, 1]]), new Map([[0, 0]]), 4);
+  const last = pulse(request, new Map([[0, 1]]), new Map([[0, 0]]), 4);
   await request[Symbol.asyncDispose]();
   await last;
   expect(rig.changes.slice(6)).toEqual(['reset=1', 'reset=0']);
@@ -150,17 +158,17 @@ test('a chip that goes away in the middle of a pulse ends it', async () => {
   const rig = bench();
   await using chip = await rig.open();
   await using request = await chip.request('a test', new Map([[0, { ...output, initial: 0 }]]));
-  const pulse = request.pulse?.(new Map([[0, 1]]), new Map([[0, 0]]), 1000);
-  pulse?.catch(() => {}); // until it is looked at
+  const made = pulse(request, new Map([[0, 1]]), new Map([[0, 0]]), 1000);
+  made.catch(() => {}); // until it is looked at
   await until(() => rig.levelAt(0) === 1, 'it has begun');
   await rig.unplug();
-  await expect(pulse).rejects.toMatchObject({ blame: 'unavailable' });
+  await expect(made).rejects.toMatchObject({ blame: 'unavailable' });
 });
 
 test('a pulse of a line that is no output is refused', async () => {
   const rig = bench();
   await using chip = await rig.open();
   await using request = await chip.request('a test', new Map([[4, { direction: 'input', bias: 'as-is' }]]));
-  const pulse = request.pulse?.(new Map([[4, 1]]), new Map([[4, 0]]), 1);
-  await expect(pulse).rejects.toMatchObject({ blame: 'usage' });
+  const made = pulse(request, new Map([[4, 1]]), new Map([[4, 0]]), 1);
+  await expect(made).rejects.toMatchObject({ blame: 'usage' });
 });
