@@ -8,6 +8,7 @@ import { createServer, type Socket } from 'node:net';
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { benchOnKernel } from './jig/kernel.ts';
 
 export interface BenchPlace {
   /** The built commands. */
@@ -15,6 +16,8 @@ export interface BenchPlace {
   /** An empty folder, removed afterwards. */
   readonly scratch: string;
   readonly print: (line: string) => void;
+  /** `kernel`: on the lines of a kernel, in an emulated machine. */
+  readonly args: readonly string[];
 }
 
 const ROUNDS = 5;
@@ -43,7 +46,8 @@ server.listen(0, '127.0.0.1', () => console.log(JSON.stringify({ port: server.ad
 `;
 
 /** Called by scripts/bench.mjs. */
-export async function bench({ bin, scratch, print }: BenchPlace): Promise<void> {
+export async function bench({ bin, scratch, print, args }: BenchPlace): Promise<void> {
+  if (args.includes('kernel')) return await benchOnKernel({ bin, print });
   const path = join(scratch, 'dut.chip');
   const chip = await StampingChip.serve(path);
   const config = join(scratch, 'jig.json');

@@ -23,6 +23,9 @@ module.exports = (command) => {
 module.exports.STAMP_LENGTH = STAMP_LENGTH;
 module.exports.runBundle = runBundle;
 
+/** V8 takes the cache of another architecture, and crashes: each has its own, and a package often that of one alone. */
+const cacheFileOf = (bundle) => bundle.replace(/cjs$/, `${process.arch}.cache`);
+
 /**
  * Runs a bundle in this process, as `require` would, but with what V8 compiled when the bundle was built: that is
  * a third of the start of a command. A cache of another Node.js, or of another build, is not used.
@@ -37,7 +40,7 @@ function runBundle(bundle) {
 
 function cacheOf(bundle, source) {
   try {
-    const cache = readFileSync(bundle.replace(/cjs$/, 'cache'));
+    const cache = readFileSync(cacheFileOf(bundle));
     const isOfBundle = cache.latin1Slice(0, STAMP_LENGTH) === source.slice(0, STAMP_LENGTH);
     return isOfBundle ? cache.subarray(STAMP_LENGTH) : undefined;
   } catch {

@@ -117,7 +117,12 @@ function stampBundle(path) {
 function compileAhead(folder, command) {
   const bundle = join(folder, `${command}.cjs`);
   const run = TYPICAL_RUNS[command]?.(folder) ?? { args: ['--help'] };
-  const args = [join(root, 'scripts/code-cache.cjs'), bundle, join(folder, `${command}.cache`), ...run.args];
+  const args = [
+    join(root, 'scripts/code-cache.cjs'),
+    bundle,
+    join(folder, `${command}.${process.arch}.cache`),
+    ...run.args,
+  ];
   const { status } = spawnSync(process.execPath, args, {
     env: { PATH: process.env.PATH, ...run.env },
     stdio: ['ignore', 'ignore', 'inherit'],

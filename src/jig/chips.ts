@@ -1,7 +1,10 @@
+import { packageFile } from '../base/package-file.ts';
 import { DescriptorWatch } from '../native/descriptor-watch.ts';
 import type { GpioChip } from './gpio.ts';
 import { LibgpiodChips } from './libgpiod-chip.ts';
 import { type ChipId, chipText, type TargetPlan } from './plan.ts';
+import { PulseThread } from './pulse-thread.ts';
+import { isShortPulse } from './sequence.ts';
 import { SimulatedChip } from './simulated-chip.ts';
 import { openSocketChip } from './socket-chip.ts';
 import type { OpenChip } from './target-lines.ts';
@@ -13,23 +16,36 @@ import { KernelTooOldError, openUapiChip } from './uapi-chip.ts';
  */
 export type Backend = 'auto' | 'uapi' | 'libgpiod' | 'simulated';
 
+/** What `pulse-main.ts` is built into. */
+const PULSE_PROGRAM = 'dist/jig-pulse.cjs';
+
 /** A simulated chip has at least so many lines; a Pi's header chip has 54. */
 const SIMULATED_LINES = 64;
 
 export function chipOpener(backend: Backend, targets: readonly TargetPlan[]): OpenChip {
   if (backend === 'simulated') return simulatedOpener(targets);
   const watch = new DescriptorWatch();
+  const pulses = new PulseThread(packageFile(PULSE_PROGRAM));
+  const hasShortPulse = targets.some(({ sequences }) =>
+    [...sequences.values()].some(({ steps }) => steps.some(isShortPulse)),
+  );
   const libgpiod = new LibgpiodChips();
+  const openUapi = (chip: ChipId): GpioChip => {
+    const opened = openUapiChip(chip, watch, pulses);
+    // The first pulse, which may be hours away, is then not the one that waits for it.
+    if (hasShortPulse) pulses.start();
+    return opened;
+  };
   return async (chip) => {
     if (chip.kind === 'path' && !chip.path.startsWith('/dev/')) return await openSocketChip(chip.path);
     if (backend === 'libgpiod') return libgpiod.open(chip);
-    return backend === 'uapi' ? openUapiChip(chip, watch) : openEither(chip, watch, libgpiod);
+    return backend === 'uapi' ? openUapi(chip) : openEither(chip, openUapi, libgpiod);
   };
 }
 
-function openEither(chip: ChipId, watch: DescriptorWatch, libgpiod: LibgpiodChips): GpioChip {
+function openEither(chip: ChipId, openUapi: (chip: ChipId) => GpioChip, libgpiod: LibgpiodChips): GpioChip {
   try {
-    return openUapiChip(chip, watch);
+    return openUapi(chip);
   } catch (error) {
     if (error instanceof KernelTooOldError) return libgpiod.open(chip);
     throw error;

@@ -47,6 +47,12 @@ export interface EdgeEvent {
   readonly monotonicMs: number;
 }
 
+/** When a pulse had begun and had ended: milliseconds of CLOCK_MONOTONIC. */
+export interface PulseTimes {
+  readonly beganMs: number;
+  readonly endedMs: number;
+}
+
 /** One opened chip. Disposing releases every line that was requested through it. */
 export interface GpioChip extends AsyncDisposable {
   /** How people name it in messages. */
@@ -73,6 +79,16 @@ export interface GpioChip extends AsyncDisposable {
 export interface LineRequest extends AsyncDisposable {
   /** All lines of one call change in one step where the chip can. Resolves once it has happened. */
   set(drives: ReadonlyMap<number, Drive>): Promise<void>;
+
+  /**
+   * Like two calls of {@link set} with `forMs` between them: never less, and by a clock that is finer than a timer. It
+   * cannot be ended early, and whatever is asked of these lines meanwhile is done after it. Left out by chips that cannot.
+   */
+  pulse?(
+    during: ReadonlyMap<number, Drive>,
+    after: ReadonlyMap<number, Drive>,
+    forMs: number,
+  ): Promise<PulseTimes>;
 
   /** What the line carries now, whoever drives it. */
   get(offset: number): Promise<Level>;

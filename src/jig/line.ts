@@ -1,5 +1,5 @@
 import type { ActiveLimit } from './active-limit.ts';
-import type { Drive, EdgeEvent, Level, LineRequest, LineSettings } from './gpio.ts';
+import type { Drive, EdgeEvent, Level, LineRequest, LineSettings, PulseTimes } from './gpio.ts';
 import type { LinePlan, LineValue, OutputValue } from './plan.ts';
 
 /** One held line in logical values: the one place that knows `activeLow`. */
@@ -52,6 +52,23 @@ export class Line {
   /** Nobody holds it any more. */
   forget(): void {
     this.#limit?.end();
+  }
+
+  /**
+   * Drives `value` for `forMs`, then what it drove before, as {@link LineRequest.pulse}; undefined, with nothing done,
+   * where the chip cannot.
+   *
+   * @throws {RigError} when the chip has gone
+   */
+  async pulse(value: LineValue, forMs: number): Promise<PulseTimes | undefined> {
+    if (!this.#request.pulse) return undefined;
+    const before = this.#value;
+    const drives = (each: OutputValue): ReadonlyMap<number, Drive> =>
+      new Map([[this.#offset, driveOf(each, this.plan.activeLow)]]);
+    if (value === 'active') this.#becomes(value); // from here on it may be
+    const times = await this.#request.pulse(drives(value), drives(before), forMs);
+    this.#becomes(before);
+    return times;
   }
 
   /** What the wire carries now. @throws {RigError} when the chip has gone */

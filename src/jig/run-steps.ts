@@ -7,7 +7,8 @@ import type { Line } from './line.ts';
 import { PeerError } from './peer-error.ts';
 import type { LineValue, OutputValue } from './plan.ts';
 import type { TurnPower } from './power.ts';
-import type { Condition, Step } from './sequence.ts';
+import { type Condition, isShortPulse, type Step } from './sequence.ts';
+import type { TargetLines } from './target-lines.ts';
 
 /**
  * How much of a pause may be given up to catch up with the plan. Enough for the lateness of timers, which would add
@@ -22,6 +23,7 @@ export interface StepBoard {
   drive(values: ReadonlyMap<string, OutputValue>): Promise<void>;
   turnPower: TurnPower;
   callHttp: CallHttp;
+  pulse: TargetLines['pulse'];
 }
 
 /**
@@ -40,9 +42,13 @@ export async function runSteps(
 ): Promise<void> {
   const run = new StepRun(board, clock, signal, onTrace);
   using _watch = run.watch(steps);
-  for (const step of steps) {
-    signal.throwIfAborted();
-    await run.perform(step);
+  try {
+    for (const step of steps) {
+      signal.throwIfAborted();
+      await run.perform(step);
+    }
+  } finally {
+    run.tell();
   }
   // A pause at the end is kept, and an abort during the last change is an abort.
   signal.throwIfAborted();
@@ -56,6 +62,10 @@ class StepRun {
   readonly #startMs: number;
   /** When the next thing is due. */
   #dueMs: number;
+  /** When the last had happened. */
+  #happenedMs: number;
+  /** What happened is told once there is time: it makes no step late. */
+  #untold: TraceEntry[] = [];
   /**
    * Changes of each awaited input that no wait has used, oldest first. By their arrival and not by their times: those
    * of a chip that is behind may be older than what provoked them.
@@ -70,6 +80,7 @@ class StepRun {
     this.#onTrace = onTrace;
     this.#startMs = clock.nowMs();
     this.#dueMs = this.#startMs;
+    this.#happenedMs = this.#startMs;
   }
 
   /** Edges are kept from the beginning on: one that comes between two steps is not lost. */
@@ -91,6 +102,10 @@ class StepRun {
     };
   }
 
+  tell(): void {
+    for (const entry of this.#untold.splice(0)) this.#onTrace(entry);
+  }
+
   async perform(step: Step): Promise<void> {
     switch (step.kind) {
       case 'set':
@@ -98,9 +113,11 @@ class StepRun {
         break;
       case 'pulse': {
         const before = this.#board.line(step.line).value;
+        const back = `${step.line} back to ${SHOWN[before]}`;
+        if (isShortPulse(step) && (await this.#pulse(step, back))) break;
         await this.#drive(step, new Map([[step.line, step.value]]), step.text);
         await this.#pass(step.forMs, step.forMs);
-        await this.#drive(step, new Map([[step.line, before]]), `${step.line} back to ${SHOWN[before]}`);
+        await this.#drive(step, new Map([[step.line, before]]), back);
         break;
       }
       case 'pause':
@@ -130,6 +147,7 @@ class StepRun {
   /** What somebody else does takes as long as it takes: the next step is planned from its end. */
   async #ask(step: Step, ask: () => Promise<void>): Promise<void> {
     this.#forgetChanges();
+    this.tell();
     try {
       await ask();
     } catch (error) {
@@ -148,15 +166,28 @@ class StepRun {
       throw new PeerError('peer-answer', `expected ${expected ?? 'a 2xx status'}, got ${status}`);
   }
 
-  /** Until `ms` after what was due before, but for at least `shortestMs` from now. */
+  /** By the chip's own clock; false, with nothing done, where it has none. */
+  async #pulse(step: Step & { readonly kind: 'pulse' }, back: string): Promise<boolean> {
+    this.#forgetChanges();
+    const times = await this.#board.pulse(step.line, step.value, step.forMs);
+    if (!times) return false;
+    this.#trace(step, step.text, times.beganMs);
+    this.#dueMs += step.forMs;
+    this.#trace(step, back, times.endedMs);
+    return true;
+  }
+
+  /** Until `ms` after what was due before, but for at least `shortestMs` from what happened last. */
   async #pass(ms: number, shortestMs: number): Promise<void> {
     this.#dueMs += ms;
-    await this.#clock.sleepUntil(Math.max(this.#dueMs, this.#clock.nowMs() + shortestMs), this.#signal);
+    this.tell();
+    await this.#clock.sleepUntil(Math.max(this.#dueMs, this.#happenedMs + shortestMs), this.#signal);
   }
 
   async #wait(step: Step & { readonly kind: 'wait' }): Promise<void> {
     const { line, until, withinMs } = step;
     const changes = this.#changes.get(line) ?? [];
+    this.tell();
     const found = new AbortController();
     const look = (): void => {
       if (found.signal.aborted || !this.#isMet(until, changes)) return;
@@ -170,7 +201,7 @@ class StepRun {
         if ((await this.#board.line(line).read()) === until.value && changes.length === 0) found.abort();
       }
       look();
-      await this.#untilAborted(found.signal, this.#clock.nowMs() + withinMs, step);
+      await this.#untilFound(found.signal, this.#clock.nowMs() + withinMs, step);
     } finally {
       this.#onChange = () => {};
     }
@@ -189,10 +220,17 @@ class StepRun {
     for (const changes of this.#changes.values()) changes.length = 0;
   }
 
-  async #untilAborted(found: AbortSignal, atMs: number, { path, text }: Step): Promise<void> {
+  async #untilFound(
+    found: AbortSignal,
+    atMs: number,
+    { path, text, line, until }: Step & { readonly kind: 'wait' },
+  ): Promise<void> {
     using either = new LinkedSignal([found, this.#signal]);
     try {
-      await this.#clock.sleepUntil(atMs, either.signal);
+      for (let nowMs = this.#clock.nowMs(); nowMs < atMs; nowMs = this.#clock.nowMs()) {
+        await this.#clock.sleepUntil(Math.min(atMs, nowMs + LOOK_AGAIN_MS), either.signal);
+        if ('value' in until && (await this.#board.line(line).read()) === until.value) return;
+      }
     } catch (error) {
       this.#signal.throwIfAborted();
       if (found.aborted) return;
@@ -201,18 +239,22 @@ class StepRun {
     throw new RigError('verdict', `${path}: ${text}: it did not come`);
   }
 
-  #trace({ path }: Step, text: string): void {
-    this.#onTrace({
+  #trace({ path }: Step, text: string, happenedMs = this.#clock.nowMs()): void {
+    this.#happenedMs = happenedMs;
+    this.#untold.push({
       step: path,
       text,
       plannedMs: toMicroseconds(this.#dueMs - this.#startMs),
-      actualMs: toMicroseconds(this.#clock.nowMs() - this.#startMs),
+      actualMs: toMicroseconds(happenedMs - this.#startMs),
     });
   }
 }
 
 /** More edges of one line between two steps say nothing new. */
 const KEPT_CHANGES = 64;
+
+/** How often a line that has told of no change is looked at: some chips have no interrupts. */
+const LOOK_AGAIN_MS = 100;
 
 const SHOWN: Readonly<Record<OutputValue, string>> = { active: '1', inactive: '0', released: 'released' };
 

@@ -31,6 +31,14 @@ export interface SequencePlan {
   readonly steps: readonly Step[];
 }
 
+/** Timers are late by a millisecond or so: a pulse from here on does not notice, a shorter one would be twice as long. */
+const LONG_PULSE_MS = 5;
+
+/** Whether a step wants a finer clock than timers go by, where the chip has one. */
+export function isShortPulse(step: Step): step is Step & { readonly kind: 'pulse' } {
+  return step.kind === 'pulse' && step.forMs > 0 && step.forMs < LONG_PULSE_MS;
+}
+
 /** A longer one is a mistake in a `repeat`, and its trace would not fit a Pi's memory. */
 const MAX_STEPS = 10_000;
 

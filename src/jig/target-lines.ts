@@ -1,10 +1,17 @@
 import { RigError, reasonOf } from '../base/errors.ts';
 import { ActiveLimit } from './active-limit.ts';
 import type { Clock } from './clock.ts';
-import type { ChipLine, GpioChip, LineRequest } from './gpio.ts';
+import type { ChipLine, GpioChip, LineRequest, PulseTimes } from './gpio.ts';
 import { JigError } from './jig-error.ts';
 import { Line } from './line.ts';
-import { type ChipId, chipText, type LinePlan, type OutputValue, type TargetPlan } from './plan.ts';
+import {
+  type ChipId,
+  chipText,
+  type LinePlan,
+  type LineValue,
+  type OutputValue,
+  type TargetPlan,
+} from './plan.ts';
 
 /** Who holds the lines, as `gpioinfo` shows it. */
 const CONSUMER = 'sai-jig';
@@ -83,6 +90,16 @@ export class TargetLines implements AsyncDisposable {
       ? [all.filter(([, value]) => value !== 'active'), all.filter(([, value]) => value === 'active')]
       : [all];
     for (const step of steps) if (step.length > 0) await Line.driveAll(new Map(step));
+  }
+
+  /**
+   * As {@link Line.pulse}.
+   *
+   * @throws {JigError} `interlocked`, with no line changed
+   */
+  async pulse(name: string, value: LineValue, forMs: number): Promise<PulseTimes | undefined> {
+    this.#refuseInterlocked(new Map([[name, value]]));
+    return await this.line(name).pulse(value, forMs);
   }
 
   /** Every output to its safe value; tried for each, also where another fails. @throws the first failure */

@@ -252,6 +252,7 @@ export class Target implements AsyncDisposable {
       const board: StepBoard = {
         line: (name) => lines.line(name),
         drive: (values) => lines.drive(values),
+        pulse: (name, value, forMs) => lines.pulse(name, value, forMs),
         turnPower: async (value, signal) => await this.#power?.turn(value, signal),
         callHttp: this.#peers.callHttp,
       };

@@ -13,14 +13,15 @@ import {
 import type { ChipLine, GpioChip, LineRequest, LineSettings } from './gpio.ts';
 import { findChip, kernelChips, kernelChipText } from './kernel-chips.ts';
 import type { ChipId } from './plan.ts';
+import type { PulseThread } from './pulse-thread.ts';
 import { configOf, type TakenLines, UapiLines } from './uapi-lines.ts';
 
 /**
- * A chip of the kernel, by its character device. `watch` is one for all chips of a process.
+ * A chip of the kernel, by its character device. `watch` and `pulses` are one for all chips of a process.
  *
  * @throws {RigError} blame `unavailable`, `config`, `hardware` as {@link findChip}; {@link KernelTooOldError}
  */
-export function openUapiChip(wanted: ChipId, watch: DescriptorWatch): GpioChip {
+export function openUapiChip(wanted: ChipId, watch: DescriptorWatch, pulses: PulseThread): GpioChip {
   const found = findChip(wanted, kernelChips());
   const name = kernelChipText(found);
   let fd: number;
@@ -30,7 +31,7 @@ export function openUapiChip(wanted: ChipId, watch: DescriptorWatch): GpioChip {
     throw new RigError('unavailable', `${name}: the chip has gone (${reasonOf(error)})`, { cause: error });
   }
   try {
-    return new UapiChip(name, fd, watch);
+    return new UapiChip(name, fd, watch, pulses);
   } catch (error) {
     closeGpioChip(fd);
     throw error;
@@ -45,17 +46,19 @@ class UapiChip implements GpioChip {
   readonly gone: AbortSignal;
   readonly #fd: number;
   readonly #watch: DescriptorWatch;
+  readonly #pulses: PulseThread;
   readonly #lineCount: number;
   readonly #gone = new AbortController();
   readonly #requests = new Set<UapiLines>();
   readonly #stopWatching: () => Promise<void>;
   #isClosed = false;
 
-  constructor(name: string, fd: number, watch: DescriptorWatch) {
+  constructor(name: string, fd: number, watch: DescriptorWatch, pulses: PulseThread) {
     this.name = name;
     this.gone = this.#gone.signal;
     this.#fd = fd;
     this.#watch = watch;
+    this.#pulses = pulses;
     this.#lineCount = this.call('cannot be asked', () => readChipInfo(fd).lineCount);
     this.#requireVersion2();
     this.#stopWatching = watch.watch(fd, 'end', () => this.lose());
@@ -80,7 +83,10 @@ class UapiChip implements GpioChip {
         const configs = lines.map(([, settings]) => configOf(settings));
         this.call('cannot be set up as the config says', () => configureLines(fd, configs), lines);
       }
-      const request = this.call('cannot be watched', () => new UapiLines(this, taken, this.#watch));
+      const request = this.call(
+        'cannot be watched',
+        () => new UapiLines(this, taken, this.#watch, this.#pulses),
+      );
       this.#requests.add(request);
       return request;
     } catch (error) {

@@ -2,14 +2,17 @@ import { RigError } from '../base/errors.ts';
 import type { DescriptorWatch } from '../native/descriptor-watch.ts';
 import {
   closeLines,
-  configureLines,
+  configOrder,
+  giveOrder,
   LINE_FLAG,
   type LineConfig,
+  type LineOrder,
+  levelsOrder,
   readLineEvents,
   readLineLevel,
-  setLineLevels,
 } from '../native/gpio-chardev.ts';
-import type { Bias, Drive, EdgeEvent, Level, LineRequest, LineSettings } from './gpio.ts';
+import type { Bias, Drive, EdgeEvent, Level, LineRequest, LineSettings, PulseTimes } from './gpio.ts';
+import type { PulseThread } from './pulse-thread.ts';
 
 const NS_PER_MS = 1e6;
 const US_PER_MS = 1000;
@@ -37,11 +40,15 @@ export class UapiLines implements LineRequest {
   readonly #drives = new Map<number, Drive>();
   readonly #listeners = new Set<(edge: EdgeEvent) => void>();
   readonly #stopWatching = new Map<TakenLines, () => Promise<void>>();
+  readonly #pulses: PulseThread;
+  /** While the thread has the lines: nobody else touches them. It always resolves. */
+  #pulsing: Promise<unknown> | undefined;
   #isReleased = false;
 
-  constructor(chip: UapiHolder, taken: readonly TakenLines[], watch: DescriptorWatch) {
+  constructor(chip: UapiHolder, taken: readonly TakenLines[], watch: DescriptorWatch, pulses: PulseThread) {
     this.#chip = chip;
     this.#taken = taken;
+    this.#pulses = pulses;
     for (const each of taken) {
       const { fd, lines } = each;
       for (const [offset, settings] of lines) {
@@ -59,22 +66,53 @@ export class UapiLines implements LineRequest {
   }
 
   async set(drives: ReadonlyMap<number, Drive>): Promise<void> {
-    for (const offset of drives.keys()) {
-      this.#find(offset);
-      if (!this.#drives.has(offset))
-        throw new RigError('usage', `line ${offset}: expected an output, it is an input`);
-    }
-    const outputs = this.#taken.find(({ lines }) => lines[0]?.[1].direction === 'output');
+    while (this.#pulsing) await this.#pulsing;
+    const outputs = this.#outputs(drives);
     const changes = new Map(
       [...drives].filter(([offset, drive]) => drive !== 'released' || this.#isDriven(offset)),
     );
     if (!outputs || changes.size === 0) return;
     this.#chip.call(
       'cannot be set',
-      () => this.#change(outputs, changes),
+      () => giveOrder(outputs.fd, this.#order(outputs, changes)),
       outputs.lines.filter(([offset]) => changes.has(offset)),
     );
     for (const [offset, drive] of changes) this.#drives.set(offset, drive);
+  }
+
+  async pulse(
+    during: ReadonlyMap<number, Drive>,
+    after: ReadonlyMap<number, Drive>,
+    forMs: number,
+  ): Promise<PulseTimes> {
+    while (this.#pulsing) await this.#pulsing;
+    const outputs = this.#outputs(during);
+    this.#outputs(after);
+    if (!outputs) throw new RigError('usage', 'expected a line to pulse, got none');
+    const begin = this.#order(outputs, during);
+    // From here on, also if it fails half way: what makes them safe afterwards must not think that they are.
+    for (const [offset, drive] of during) this.#drives.set(offset, drive);
+    const end = this.#order(outputs, after);
+    const pulse = this.#pulses.pulse({ linesFd: outputs.fd, begin, end, forMs });
+    this.#pulsing = pulse.then(
+      () => {},
+      () => {}, // told to who asked
+    );
+    try {
+      const times = await pulse;
+      for (const [offset, drive] of after) this.#drives.set(offset, drive);
+      return times;
+    } catch (error) {
+      return this.#chip.call(
+        'cannot be set',
+        () => {
+          throw error;
+        },
+        outputs.lines.filter(([offset]) => during.has(offset)),
+      );
+    } finally {
+      this.#pulsing = undefined;
+    }
   }
 
   async get(offset: number): Promise<Level> {
@@ -92,6 +130,8 @@ export class UapiLines implements LineRequest {
     this.#isReleased = true;
     this.#listeners.clear();
     this.#chip.forget(this);
+    // The number of its descriptor must not become another's under the thread.
+    await this.#pulsing;
     await Promise.all(
       this.#taken.map(async (each) => {
         await this.#stopWatching.get(each)?.();
@@ -100,21 +140,28 @@ export class UapiLines implements LineRequest {
     );
   }
 
+  /** @throws {RigError} blame `usage` for a line that is no output, or is not held any more */
+  #outputs(drives: ReadonlyMap<number, Drive>): TakenLines | undefined {
+    for (const offset of drives.keys()) {
+      this.#find(offset);
+      if (!this.#drives.has(offset))
+        throw new RigError('usage', `line ${offset}: expected an output, it is an input`);
+    }
+    return this.#taken.find(({ lines }) => lines[0]?.[1].direction === 'output');
+  }
+
   /** Only what begins or ends to be driven is set up anew, which says to all others again what they are. */
-  #change({ fd, lines }: TakenLines, changes: ReadonlyMap<number, Drive>): void {
+  #order({ lines }: TakenLines, changes: ReadonlyMap<number, Drive>): LineOrder {
     if ([...changes].every(([offset, drive]) => drive !== 'released' && this.#isDriven(offset))) {
       const bits = bitsOf(lines, (offset) => changes.get(offset) === 1);
-      setLineLevels(
-        fd,
+      return levelsOrder(
         bits,
         bitsOf(lines, (offset) => changes.has(offset)),
       );
-      return;
     }
-    const configs = lines.map(([offset, settings]) =>
-      configOf(settings, changes.get(offset) ?? this.#drives.get(offset)),
+    return configOrder(
+      lines.map(([offset, settings]) => configOf(settings, changes.get(offset) ?? this.#drives.get(offset))),
     );
-    configureLines(fd, configs);
   }
 
   #isDriven(offset: number): boolean {

@@ -80,6 +80,12 @@ export interface LineEvent {
   readonly timestampNs: bigint;
 }
 
+/** What is asked of held lines in one step, ready to be sent, also by another thread. */
+export interface LineOrder {
+  readonly request: number;
+  readonly argument: Uint8Array;
+}
+
 /** @throws {SystemError} of open(2) */
 export function openGpioChip(path: string): number {
   return openSync(path, 'r+');
@@ -143,12 +149,22 @@ export function closeLines(linesFd: number): void {
  * @throws {RigError} blame `config` for more different lines than one request can have
  */
 export function configureLines(linesFd: number, lines: readonly LineConfig[]): void {
-  callLibc('ioctl', linesFd, SET_CONFIG, encodeConfig(lines));
+  giveOrder(linesFd, configOrder(lines));
 }
 
-/** Sets those lines whose bit is in `mask`, by index inside the request, in one step. @throws {SystemError} */
-export function setLineLevels(linesFd: number, bits: bigint, mask: bigint): void {
-  callLibc('ioctl', linesFd, SET_VALUES, encodeValues(bits, mask));
+/** To set up every line of a request, in its order. @throws {RigError} as {@link configureLines} */
+export function configOrder(lines: readonly LineConfig[]): LineOrder {
+  return { request: SET_CONFIG, argument: encodeConfig(lines) };
+}
+
+/** To set those lines whose bit is in `mask`, by index inside the request. */
+export function levelsOrder(bits: bigint, mask: bigint): LineOrder {
+  return { request: SET_VALUES, argument: encodeValues(bits, mask) };
+}
+
+/** Has happened when it returns. @throws {SystemError} code `EINVAL` for what the chip cannot do */
+export function giveOrder(linesFd: number, { request, argument }: LineOrder): void {
+  callLibc('ioctl', linesFd, request, argument);
 }
 
 /** @throws {SystemError} */

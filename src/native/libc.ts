@@ -29,6 +29,7 @@ interface NativeFunction {
 }
 
 const PROTOTYPES = {
+  clock_nanosleep: 'int clock_nanosleep(int clock, int flags, const void *until, void *left)',
   close: 'int close(int fd)',
   flock: 'int flock(int fd, int operation)',
   inotify_add_watch: 'int inotify_add_watch(int fd, const void *path, unsigned int mask)',

@@ -31,13 +31,13 @@ test.each(['device', 'expect', 'jig', 'logproxy', 'cli', 'virtual-lab'])(
   'the code cache of %s belongs to its bundle, and V8 takes it',
   (command) => {
     const bundle = join(DIST, `${command}.cjs`);
-    const cache = readFileSync(join(DIST, `${command}.cache`));
+    const cache = readFileSync(join(DIST, `${command}.${process.arch}.cache`));
     expect(cache.toString('latin1', 0, 20)).toBe(readFileSync(bundle, 'latin1').slice(0, 20));
     const { stdout } = spawnSync(process.execPath, [
       '-e',
       `const { readFileSync } = require('node:fs');
        const source = require('node:module').wrap(readFileSync(${JSON.stringify(bundle)}, 'latin1'));
-       const cachedData = readFileSync(${JSON.stringify(bundle.replace(/cjs$/, 'cache'))}).subarray(20);
+       const cachedData = readFileSync(${JSON.stringify(bundle.replace(/cjs$/, `${process.arch}.cache`))}).subarray(20);
        console.log(new (require('node:vm').Script)(source, { cachedData }).cachedDataRejected);`,
     ]);
     expect(stdout.toString()).toBe('false\n');

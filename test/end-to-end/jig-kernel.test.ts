@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import type { RunReport } from '../../src/wire/jig.ts';
 import {
   GpioGuest,
   GUEST_HTTP_PORT,
@@ -46,6 +47,8 @@ function configFor(chip: string, extra: object = {}): object {
       ],
     },
     { name: 'hold', seq: [{ gpio_name: 'boot', value: 1 }, { value: '1h' }] },
+    { name: 'taps', seq: [{ repeat: 5, seq: [{ pulse: 'boot', for: '1ms' }] }] },
+    { name: 'hammer', seq: [{ repeat: 5000, seq: [{ pulse: 'boot', for: '4ms' }, { value: 10 }] }] },
     { name: 'blink', seq: [{ wait_for: 'led', edge: 'rising', within: '20s' }] },
   ];
   const gpios = [
@@ -191,6 +194,50 @@ describe.each(['uapi', 'libgpiod'])('sai-jig with %s on a chip of the kernel', (
     expect(denied.stderr).toMatch(
       /^sai-jig: \/dev\/gpiochip\d+: cannot be opened for reading and writing \(EACCES\); this login needs the group that owns it, often gpio\n$/,
     );
+  });
+});
+
+describe('sai-jig that makes short pulses on a chip of the kernel', { timeout: 60_000 }, () => {
+  const pulses = Array.from({ length: 5 }, () => ['boot set 1', 'boot set 0']).flat();
+
+  test('makes none too short, and leaves its lines safe when it is aborted or killed between two', async () => {
+    const chip = await addChip();
+    const jig = await startJig(chip.label, 'uapi');
+    await chip.events();
+    const answer = await ask('/targets/dut/sequences/taps', 'POST');
+    expect(answer.status).toBe(200);
+    expect(await chip.events()).toEqual(pulses);
+    const times = (answer.body as unknown as RunReport).trace?.map(({ actualMs }) => actualMs) ?? [];
+    expect(times).toHaveLength(pulses.length);
+    const lengths = times.flatMap((time, at) => (at % 2 === 1 ? [time - (times[at - 1] ?? 0)] : []));
+    for (const length of lengths) expect(length).toBeGreaterThanOrEqual(1);
+    const hammer = ask('/dut/hammer');
+    await jigIs('running');
+    expect((await ask('/targets/dut/abort', 'POST')).status).toBe(200);
+    expect((await hammer).status).toBe(410);
+    expect(await chip.levels()).toBe('1 0 0 0');
+    void ask('/dut/hammer');
+    await jigIs('running');
+    jig.kill('SIGKILL');
+    await jig.outcome;
+    expect(await chip.levels()).toBe('0 0 0 0');
+  });
+
+  test('and no daemon, ends after the last, and when it is stopped between two leaves its lines safe', async () => {
+    const chip = await addChip();
+    const file = await write(configFor(chip.label));
+    const play = (name: string): GuestProcess =>
+      guest.start(SAI_JIG, ['--config', file, 'run', `dut/${name}`]);
+    expect((await play('taps').outcome).status).toBe(0);
+    const events = (await chip.events()).filter((event) => event.startsWith('boot set'));
+    expect(withoutRepeats(events)).toEqual(['boot set 0', ...pulses]);
+    const hammer = play('hammer');
+    while (!(await chip.events()).includes('boot set 1')) {
+      // asked again
+    }
+    hammer.kill('SIGTERM');
+    expect((await hammer.outcome).status).toBe(143);
+    expect((await chip.events()).filter((event) => event.startsWith('boot set')).at(-1)).toBe('boot set 0');
   });
 });
 

@@ -7,10 +7,11 @@ import type { GpioChip, Level } from '../../src/jig/gpio.ts';
 import { BENCH_LINES, type GpioBench } from '../jig/gpio-contract.ts';
 
 const CONFIGFS = '/sys/kernel/config/gpio-sim';
+const MS_PER_S = 1000;
 const TRACES = '/sys/kernel/tracing/instances';
 
 /** `gpio_value: 1012 set 1`, `gpio_direction: 1012 out (0)`; what failed, and what is read, changes nothing. */
-const EVENT = / gpio_(?:value|direction): (\d+)\s+(?:(in|out) \(0\)|set ([01]))/;
+const EVENT = / ([\d.]+): gpio_(?:value|direction): (\d+)\s+(?:(in|out) \(0\)|set ([01]))/;
 
 let made = 0;
 
@@ -18,6 +19,8 @@ export interface SimBench extends GpioBench {
   readonly label: string;
   /** Its node. */
   path(): string;
+  /** Milliseconds between what was told the line and what it was told before, by the kernel's clock. */
+  intervalsMs(offset: number): readonly number[];
 }
 
 /** Up until the test is finished. */
@@ -32,6 +35,7 @@ export function simBench(open: (label: string) => Promise<GpioChip>, twinOf?: st
     label,
     path: () => `/dev/${chip.name}`,
     open: () => open(label),
+    intervalsMs: (offset) => board.intervalsMs(offset),
     levelAt: (offset) => board.levelAt(offset),
     driveFromBoard: (offset, level) => chip.pull(offset, level),
     get changes() {
@@ -118,6 +122,8 @@ class TracedBoard {
     this.#base = chip.base;
     this.#trace = join(TRACES, chip.name);
     mkdirSync(this.#trace);
+    // What pulses go by.
+    writeFileSync(join(this.#trace, 'trace_clock'), 'mono');
     writeFileSync(join(this.#trace, 'events/gpio/enable'), '1');
   }
 
@@ -129,6 +135,15 @@ class TracedBoard {
   levelAt(offset: number): Level {
     this.#follow();
     return this.#levels.get(offset) ?? 0;
+  }
+
+  intervalsMs(offset: number): readonly number[] {
+    const events = this.#traced().map((line) => EVENT.exec(line));
+    const own = events.filter(
+      (event) => event?.[4] !== undefined && Number(event[2]) - this.#base === offset,
+    );
+    const times = own.map((event) => Number(event?.[1]) * MS_PER_S);
+    return times.slice(1).map((time, index) => time - (times[index] ?? 0));
   }
 
   /** The chip is a new one. */
@@ -162,7 +177,7 @@ class TracedBoard {
   }
 
   #apply(line: string): void {
-    const [, number, what, level] = EVENT.exec(line) ?? [];
+    const [, , number, what, level] = EVENT.exec(line) ?? [];
     const offset = Number(number) - this.#base;
     if (BENCH_LINES[offset] === undefined) return; // of another chip
     if (what === 'in') this.#letGo(offset);

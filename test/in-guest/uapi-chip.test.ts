@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest';
-import type { EdgeEvent, LineSettings } from '../../src/jig/gpio.ts';
+import { packageFile } from '../../src/base/package-file.ts';
+import type { EdgeEvent, LineRequest, LineSettings, PulseTimes } from '../../src/jig/gpio.ts';
+import type { ChipId } from '../../src/jig/plan.ts';
+import { PulseThread } from '../../src/jig/pulse-thread.ts';
 import { openUapiChip } from '../../src/jig/uapi-chip.ts';
 import { DescriptorWatch } from '../../src/native/descriptor-watch.ts';
 import { gpioContract } from '../jig/gpio-contract.ts';
@@ -7,7 +10,9 @@ import { until } from '../until.ts';
 import { simBench } from './sim-bench.ts';
 
 const watch = new DescriptorWatch();
-const bench = () => simBench(async (label) => openUapiChip({ kind: 'name', name: label }, watch));
+const pulses = new PulseThread(packageFile('dist/jig-pulse.cjs'));
+const open = (id: ChipId) => openUapiChip(id, watch, pulses);
+const bench = () => simBench(async (label) => open({ kind: 'name', name: label }));
 const output = { direction: 'output', mode: 'push-pull', bias: 'as-is' } as const;
 
 gpioContract('by the character device of the kernel', async () => bench());
@@ -22,15 +27,15 @@ test('a chip is found by its label, name, number and node, and two with one labe
     { kind: 'path', path: path() },
   ] as const;
   for (const id of ids) {
-    await using chip = openUapiChip(id, watch);
+    await using chip = open(id);
     expect(chip.name).toBe(`${name} (${label})`);
   }
-  const twin = simBench(async () => openUapiChip({ kind: 'name', name: label }, watch), label);
+  const twin = simBench(async () => open({ kind: 'name', name: label }), label);
   await expect(twin.open()).rejects.toMatchObject({
     blame: 'config',
     message: `chip ${label}: expected the label of one chip, ${name} and ${twin.path().slice('/dev/'.length)} have it; name one`,
   });
-  expect(() => openUapiChip({ kind: 'number', number: 99 }, watch)).toThrow(
+  expect(() => open({ kind: 'number', number: 99 })).toThrow(
     `chip 99: expected a GPIO chip of this host, one of ${name} (${label}), `,
   );
 });
@@ -96,4 +101,74 @@ test('a pull of the chip is the level of a line that nobody drives', async () =>
   await using chip = await rig.open();
   await using request = await chip.request('a test', new Map([[4, { direction: 'input', bias: 'pull-up' }]]));
   expect(await request.get(4)).toBe(1);
+});
+
+async function pulse(
+  request: LineRequest,
+  ...how: Parameters<NonNullable<LineRequest['pulse']>>
+): Promise<PulseTimes> {
+  if (!request.pulse) throw new Error('expected lines that can be pulsed');
+  return await request.pulse(...how);
+}
+
+test('a pulse is never shorter than it was asked to be, and says when it was', async () => {
+  const rig = bench();
+  await using chip = await rig.open();
+  await using request = await chip.request('a test', new Map([[0, { ...output, initial: 0 }]]));
+  const lengths = [1, 2, 1, 4, 1];
+  const told: number[] = [];
+  for (const forMs of lengths) {
+    const times = await pulse(request, new Map([[0, 1]]), new Map([[0, 0]]), forMs);
+    told.push(times.endedMs - times.beganMs);
+  }
+  expect(rig.changes).toEqual(lengths.flatMap(() => ['reset=1', 'reset=0']));
+  // The first told it what it is from the beginning on.
+  const pulses = rig.intervalsMs(0).filter((_, index) => index % 2 === 1);
+  expect(pulses).toHaveLength(lengths.length);
+  for (const [index, forMs] of lengths.entries()) {
+    expect(pulses[index]).toBeGreaterThanOrEqual(forMs);
+    expect(told[index]).toBeGreaterThanOrEqual(forMs);
+  }
+});
+
+test('what is asked of lines during a pulse is done after it, their release too', async () => {
+  const rig = bench();
+  await using chip = await rig.open();
+  const wanted: [number, LineSettings][] = [
+    [0, { ...output, initial: 0 }],
+    [1, { ...output, initial: 0 }],
+    [2, { ...output, initial: 'released' }],
+  ];
+  const request = await chip.request('a test', new Map(wanted));
+  const told = [
+    pulse(request, new Map([[0, 1]]), new Map([[0, 0]]), 3),
+    request.set(new Map([[1, 1]])),
+    pulse(request, new Map([[2, 1]]), new Map([[2, 'released']]), 3),
+    request.set(new Map([[1, 0]])),
+  ];
+  await Promise.all(told);
+  expect(rig.changes).toEqual(['reset=1', 'reset=0', 'boot=1', 'power=1', 'power=0', 'boot=0']);
+  const last = pulse(request, new Map([[0, 1]]), new Map([[0, 0]]), 4);
+  await request[Symbol.asyncDispose]();
+  await last;
+  expect(rig.changes.slice(6)).toEqual(['reset=1', 'reset=0']);
+});
+
+test('a chip that goes away in the middle of a pulse ends it', async () => {
+  const rig = bench();
+  await using chip = await rig.open();
+  await using request = await chip.request('a test', new Map([[0, { ...output, initial: 0 }]]));
+  const made = pulse(request, new Map([[0, 1]]), new Map([[0, 0]]), 1000);
+  made.catch(() => {}); // until it is looked at
+  await until(() => rig.levelAt(0) === 1, 'it has begun');
+  await rig.unplug();
+  await expect(made).rejects.toMatchObject({ blame: 'unavailable' });
+});
+
+test('a pulse of a line that is no output is refused', async () => {
+  const rig = bench();
+  await using chip = await rig.open();
+  await using request = await chip.request('a test', new Map([[4, { direction: 'input', bias: 'as-is' }]]));
+  const made = pulse(request, new Map([[4, 1]]), new Map([[4, 0]]), 1);
+  await expect(made).rejects.toMatchObject({ blame: 'usage' });
 });

@@ -16,7 +16,11 @@ class Wires implements StepBoard {
   driveMs = 0;
   /** What the web server says. */
   httpStatus = 204;
+  /** How long it takes whoever is told of a step. */
+  tellMs = 0;
   onDrive: (value: OutputValue) => void = () => {};
+  /** Of the chip's own clock, in which nothing is late; undefined without one. */
+  pulsed: string[] | undefined;
   #reset: OutputValue = 'inactive';
   #led: LineValue = 'inactive';
   readonly #listeners = new Set<(value: LineValue) => void>();
@@ -55,6 +59,18 @@ class Wires implements StepBoard {
     return { status: this.httpStatus, text: '' };
   }
 
+  async pulse(name: string, value: LineValue, forMs: number): ReturnType<StepBoard['pulse']> {
+    if (!this.pulsed) return undefined;
+    this.pulsed.push(`${name} ${value} for ${forMs}`);
+    const beganMs = this.clock.nowMs();
+    this.clock.pass(forMs);
+    return { beganMs, endedMs: this.clock.nowMs() };
+  }
+
+  ledInSilence(value: LineValue): void {
+    this.#led = value;
+  }
+
   led(value: LineValue): void {
     this.#led = value;
     for (const listener of this.#listeners) listener(value);
@@ -62,7 +78,10 @@ class Wires implements StepBoard {
 
   async run(steps: readonly Step[], signal = new AbortController().signal): Promise<TraceEntry[]> {
     const trace: TraceEntry[] = [];
-    await runSteps(steps, this, this.clock, signal, (entry) => trace.push(entry));
+    await runSteps(steps, this, this.clock, signal, (entry) => {
+      trace.push(entry);
+      this.clock.pass(this.tellMs);
+    });
     expect(this.#listeners.size).toBe(0);
     return trace;
   }
@@ -113,6 +132,15 @@ describe('a run of steps', () => {
     expect(Math.max(...delays)).toBeLessThan(1);
   });
 
+  test('is not late for what it takes to tell of each step', async () => {
+    const wires = new Wires();
+    wires.tellMs = 4;
+    const steps = Array.from({ length: 20 }, () => [set('active'), pause(10)]).flat();
+    const trace = await wires.run(steps);
+    expect(wires.driven.slice(0, 3)).toEqual(['0 active', '10 active', '20 active']);
+    expect(trace.map(({ plannedMs, actualMs }) => actualMs - plannedMs)).toEqual(Array(40).fill(0));
+  });
+
   test('gives a board the time it needs after a long stall, and says how late it is', async () => {
     const wires = new Wires();
     let stalls = 1;
@@ -135,6 +163,34 @@ describe('a run of steps', () => {
     wires.clock.latenessMs = () => 30;
     await wires.run([pause(50), pulse(20), pulse(20)]);
     expect(wires.driven).toEqual(['80 active', '130 inactive', '130 active', '180 inactive']);
+  });
+
+  test('leaves a short pulse, and no other, to a chip that has a finer clock', async () => {
+    const wires = new Wires();
+    wires.pulsed = [];
+    const trace = await wires.run([pulse(1), pause(50), pulse(4), pulse(5), pulse(0)]);
+    expect(wires.pulsed).toEqual(['reset active for 1', 'reset active for 4']);
+    expect(trace.map(({ plannedMs, actualMs }) => [plannedMs, actualMs])).toEqual([
+      ...[
+        [0, 0],
+        [1, 1],
+        [51, 51],
+        [51, 51],
+        [55, 55],
+        [55, 55],
+        [60, 60],
+        [60, 60],
+        [60, 60],
+      ],
+    ]);
+    expect(wires.driven).toEqual(['55 active', '60 inactive', '60 active', '60 inactive']);
+  });
+
+  test('makes a short pulse itself, no shorter, on a chip without one', async () => {
+    const wires = new Wires();
+    wires.clock.latenessMs = () => 2;
+    await wires.run([pulse(1)]);
+    expect(wires.driven).toEqual(['0 active', '3 inactive']);
   });
 
   test.each<[OutputValue]>([['inactive'], ['active'], ['released']])(
@@ -165,6 +221,15 @@ describe('a run of steps', () => {
     const trace = await wires.run([waitFor({ value: 'active' }), pause(10), set('active')]);
     expect(trace.map(({ plannedMs }) => plannedMs)).toEqual([30, 40, 40]);
     expect(wires.driven).toEqual(['40 active']);
+  });
+
+  test('sees the awaited value within a tenth of a second on a chip that tells of no change', async () => {
+    const wires = new Wires();
+    wires.clock.onSleep = (untilMs) => {
+      if (untilMs === wires.startMs + 200) wires.ledInSilence('active');
+    };
+    const trace = await wires.run([waitFor({ value: 'active' }, 1000)]);
+    expect(trace.map(({ actualMs }) => actualMs)).toEqual([200]);
   });
 
   test.each([

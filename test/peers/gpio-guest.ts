@@ -30,6 +30,8 @@ export interface GuestProcess {
   readonly outcome: Promise<Outcome>;
   /** Resolves with the first line of stdout or stderr that matches. @throws when it ends without one */
   line(pattern: RegExp): Promise<string>;
+  /** Calls `listener` with each whole line of stdout, from the first on. */
+  onLine(listener: (line: string) => void): void;
   kill(signal: NodeJS.Signals): void;
 }
 
@@ -42,6 +44,17 @@ export interface RunOptions {
 export interface GpioGuestOptions {
   /** More of QEMU's arguments: serial adapters, what they are traced with. */
   readonly devices?: readonly string[];
+  /** Another than that with gpio-sim chips. */
+  readonly machine?: GuestMachine;
+}
+
+/** A machine whose first process runs gpio-guest-agent.mjs. */
+export interface GuestMachine {
+  /** Of QEMU. */
+  readonly program: string;
+  readonly args: (agentPort: number) => readonly string[];
+  /** A folder inside, in which programs are started. */
+  readonly cwd: string;
 }
 
 /** Why the guest cannot be started here; undefined when it can. */
@@ -62,19 +75,18 @@ export class GpioGuest implements AsyncDisposable {
   readonly #qemu: ChildProcess;
   readonly #ended: Promise<unknown>;
   readonly #agent: Socket;
+  readonly #cwd: string;
   readonly #qmp: Qmp;
   readonly #running = new Map<number, (message: Message) => void>();
   #lastId = 0;
 
   /** Resolves once programs can be run in it. @throws with the end of its console when it does not come up */
-  static async start({ devices = [] }: GpioGuestOptions = {}): Promise<GpioGuest> {
-    const files = gpioGuest();
-    if (!files) throw new Error('expected the guest to be made; run: node scripts/setup.mjs --heavy');
+  static async start({ devices = [], machine = simMachine() }: GpioGuestOptions = {}): Promise<GpioGuest> {
     const server = createServer();
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as { port: number };
-    const qemu = spawn(QEMU, [...machine(files, port), ...devices], {
+    const qemu = spawn(machine.program, [...machine.args(port), ...QMP, ...devices], {
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       detached: true, // Ctrl-C is for the test, which ends it
     });
@@ -93,7 +105,7 @@ export class GpioGuest implements AsyncDisposable {
       await qmp.execute('qmp_capabilities');
       const info = (await qmp.execute('human-monitor-command', { 'command-line': 'info usernet' })) as string;
       const httpPort = Number(/HOST_FORWARD\S*\s+\d+\s+127\.0\.0\.1\s+(\d+)/.exec(info)?.[1]);
-      return new GpioGuest({ qemu, ended, agent: first[0], qmp, httpPort });
+      return new GpioGuest({ qemu, ended, agent: first[0], qmp, httpPort, cwd: machine.cwd });
     } catch (error) {
       qemu.kill('SIGKILL');
       await ended;
@@ -109,12 +121,14 @@ export class GpioGuest implements AsyncDisposable {
     agent: Socket;
     qmp: Qmp;
     httpPort: number;
+    cwd: string;
   }) {
     this.#qemu = parts.qemu;
     this.#ended = parts.ended;
     this.#agent = parts.agent;
     this.#qmp = parts.qmp;
     this.httpPort = parts.httpPort;
+    this.#cwd = parts.cwd;
     createInterface(this.#agent).on('line', (line) => {
       const message = JSON.parse(line) as Message;
       this.#running.get(message.id)?.(message);
@@ -140,7 +154,7 @@ export class GpioGuest implements AsyncDisposable {
       });
     });
     outcome.catch(() => {}); // told to whoever waits for it
-    this.#ask({ id, run: program, args, env, cwd: cwd ?? ROOT });
+    this.#ask({ id, run: program, args, env, cwd: cwd ?? this.#cwd });
     if (input !== undefined) this.#ask({ id, input: Buffer.from(input).toString('base64') });
     const line = async (pattern: RegExp): Promise<string> => {
       const found = new Promise<string>((resolve) => {
@@ -159,7 +173,17 @@ export class GpioGuest implements AsyncDisposable {
       });
       return await Promise.race([found, over]);
     };
-    return { outcome, line, kill: (signal) => this.#ask({ id, signal }) };
+    const onLine = (listener: (text: string) => void): void => {
+      let told = 0;
+      const look = (): void => {
+        const whole = said.stdout.slice(told, said.stdout.lastIndexOf('\n') + 1);
+        told += whole.length;
+        for (const each of whole.split('\n').slice(0, -1)) listener(each);
+      };
+      listeners.add(look);
+      look();
+    };
+    return { outcome, line, onLine, kill: (signal) => this.#ask({ id, signal }) };
   }
 
   /** Runs a program to its end. */
@@ -223,8 +247,19 @@ function decoded(text: string | undefined): string {
   return Buffer.from(text ?? '', 'base64').toString();
 }
 
+const QMP = ['-chardev', 'socket,id=qmp,fd=3', '-mon', 'chardev=qmp,mode=control'];
+
+function simMachine(): GuestMachine {
+  const files = gpioGuest();
+  if (!files) throw new Error('expected the guest to be made; run: node scripts/setup.mjs --heavy');
+  return { program: QEMU, args: (agentPort) => simArguments(files, agentPort), cwd: ROOT };
+}
+
 /** Emulated throughout: a /dev/kvm that is there need not be one that works. */
-function machine({ kernel, initramfs }: { kernel: string; initramfs: string }, agentPort: number): string[] {
+function simArguments(
+  { kernel, initramfs }: { kernel: string; initramfs: string },
+  agentPort: number,
+): string[] {
   const spaced = (text: string): string => text.replaceAll(' ', '%20');
   const words = [
     ...['console=ttyS0', 'quiet', 'panic=-1', 'reboot=t'],
@@ -252,7 +287,6 @@ function machine({ kernel, initramfs }: { kernel: string; initramfs: string }, a
     ...['-virtfs', share('/', 'host'), '-virtfs', share(ROOT, 'repo')],
     ...['-netdev', `user,id=net,hostfwd=tcp:127.0.0.1:0-:${GUEST_HTTP_PORT}`],
     ...['-device', 'virtio-net-pci,netdev=net,romfile='],
-    ...['-chardev', 'socket,id=qmp,fd=3', '-mon', 'chardev=qmp,mode=control'],
   ];
 }
 

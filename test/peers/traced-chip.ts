@@ -1,4 +1,4 @@
-import type { GpioGuest, SimChip } from './gpio-guest.ts';
+import type { GpioGuest, GuestProcess, SimChip } from './gpio-guest.ts';
 
 /** `gpio_value: 1012 set 1`, `gpio_direction: 1012 out (0)`; what failed, and what is only read, changes nothing. */
 const EVENT = / gpio_(?:value|direction): (\d+)\s+(?:(in|out) \(0\)|set ([01]))/;
@@ -36,10 +36,18 @@ export class TracedChip {
     const base = await this.#base();
     const fresh = matches.slice(this.#read);
     this.#read = matches.length;
-    return fresh.flatMap(([, number, direction, level]) => {
-      const name = this.#names[Number(number) - base];
-      return name === undefined ? [] : [`${name} ${direction ?? `set ${level}`}`];
+    return fresh.map((match) => this.#told(match, base)).filter((event) => event !== undefined);
+  }
+
+  /** Calls `listener` with each of {@link events} from now on, as it happens; they are no more for the others. */
+  async follow(listener: (event: string) => void): Promise<GuestProcess> {
+    const base = await this.#base();
+    const reader = this.#guest.start('cat', [`${traceOf(this.label)}/trace_pipe`]);
+    reader.onLine((line) => {
+      const event = this.#told(EVENT.exec(line), base);
+      if (event !== undefined) listener(event);
     });
+    return reader;
   }
 
   /** Levels of its lines. */
@@ -67,6 +75,13 @@ export class TracedChip {
     );
     const [device = '', chip = ''] = printed.trim().split('\n');
     this.#sim = { config, sysfs: `/sys/devices/platform/${device}/${chip}`, path: `/dev/${chip}` };
+  }
+
+  /** Undefined for what was done to another chip. */
+  #told(match: RegExpExecArray | null, base: number): string | undefined {
+    const [, number, direction, level] = match ?? [];
+    const name = this.#names[Number(number) - base];
+    return name === undefined ? undefined : `${name} ${direction ?? `set ${level}`}`;
   }
 
   async #traced(): Promise<RegExpExecArray[]> {
