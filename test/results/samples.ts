@@ -162,7 +162,7 @@ export const MORE_SAMPLES: readonly Sample[] = [
     text: [
       'Unity test run 1 of 1',
       'TEST(flash, erases) PASS (12 ms)',
-      'TEST(flash, writes)/work/a:b/flash.c:9::FAIL: Expected TRUE Was FALSE (3 ms)',
+      'TEST(flash, writes)/home/me/a:b/flash.c:9::FAIL: Expected TRUE Was FALSE (3 ms)',
       'IGNORE_TEST(flash, wears)',
       'selftest.c:10:test_led:PASS (1 ms)',
       '',
@@ -177,7 +177,7 @@ export const MORE_SAMPLES: readonly Sample[] = [
         name: 'writes',
         status: 'fail',
         message: 'Expected TRUE Was FALSE',
-        file: '/work/a:b/flash.c',
+        file: '/home/me/a:b/flash.c',
         line: 9,
         durationMs: 3,
       },
