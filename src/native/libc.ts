@@ -31,6 +31,7 @@ const PROTOTYPES = {
   prctl: 'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
   pipe2: 'int pipe2(int *fds, int flags)',
   prlimit64: 'int prlimit64(int pid, int resource, void *new_limit, void *old_limit)',
+  send: 'long send(int fd, const void *bytes, unsigned long length, int flags)',
   waitpid: 'int waitpid(int pid, void *status, int options)',
 } as const;
 
