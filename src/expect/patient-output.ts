@@ -1,8 +1,9 @@
-import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { errnoCode, reasonOf } from '../base/errors.ts';
 import { isWritable, WRITABLE_BYTES } from '../native/poll.ts';
+import { sendNow } from '../native/socket-send.ts';
 import { ByteBacklog } from './byte-backlog.ts';
 
 /** What a slow reader may be behind; what comes after is lost. A minute and a half of a board at 115200 baud. */
@@ -21,6 +22,7 @@ const RETRY_MS = 5;
 export class PatientOutput implements AsyncDisposable {
   readonly #fd: number;
   readonly #isOurs: boolean;
+  readonly #write: (fd: number, bytes: Uint8Array) => number;
   readonly #onLoss: (lostBytes: number, why: string) => void;
   readonly #backlog = new ByteBacklog();
   /** Offset of the first byte that is still to be written. */
@@ -33,9 +35,11 @@ export class PatientOutput implements AsyncDisposable {
 
   /** `onLoss` is told at the end, when a living reader, or a file, has not taken everything. */
   constructor(fd: number, onLoss: (lostBytes: number, why: string) => void) {
-    const own = isatty(fd) ? openAnew(fd) : undefined;
+    const kind = fstatSync(fd);
+    const own = kind.isFIFO() || isatty(fd) ? openAnew(fd) : undefined;
     this.#fd = own ?? fd;
     this.#isOurs = own !== undefined;
+    this.#write = kind.isSocket() ? sendNow : writeSync;
     this.#onLoss = onLoss;
   }
 
@@ -71,7 +75,7 @@ export class PatientOutput implements AsyncDisposable {
     try {
       while (this.#pendingBytes > 0 && isWritable(this.#fd)) {
         const next = this.#backlog.view(this.#position, this.#position + WRITABLE_BYTES);
-        this.#position += writeSync(this.#fd, next);
+        this.#position += this.#write(this.#fd, next);
       }
     } catch (error) {
       if (errnoCode(error) === 'EPIPE' || errnoCode(error) === 'EIO') this.#hasReader = false;
@@ -89,7 +93,10 @@ export class PatientOutput implements AsyncDisposable {
   }
 }
 
-/** A terminal may take less than it was asked to, and then blocks: not so on a description of our own. */
+/**
+ * A terminal may take less than it was asked to, and the room in a pipe may go to another writer of it; the write then
+ * blocks: not so on a description of our own.
+ */
 function openAnew(fd: number): number | undefined {
   try {
     return openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NOCTTY | constants.O_NONBLOCK);

@@ -1,7 +1,8 @@
-import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { closeSync, constants, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { errnoCode } from '../../src/base/errors.ts';
 import { PatientOutput } from '../../src/expect/patient-output.ts';
+import { openPipe } from '../../src/native/pipe.ts';
 import { openPty } from '../../src/native/pty.ts';
 
 /** A terminal that shows nothing until it is looked at, as after Ctrl-S; its program's end blocks. */
@@ -69,3 +70,43 @@ test('a terminal that was closed is no loss, and no failure', async () => {
   await output[Symbol.asyncDispose]();
   expect(losses).toEqual([]);
 });
+
+test('a pipe is written without blocking, however its description, which others share, was opened', async () => {
+  const { readFd, writeFd } = openPipe();
+  const output = new PatientOutput(writeFd, () => {});
+  expect(writersOf(writeFd).map((each) => each.isBlocking)).toEqual([true, false]);
+  output.write(Buffer.from('x'));
+  await output[Symbol.asyncDispose]();
+  expect(writersOf(writeFd).map((each) => each.isBlocking)).toEqual([true]);
+  closeSync(writeFd);
+  expect(readFileSync(readFd, 'latin1')).toBe('x');
+  closeSync(readFd);
+});
+
+/** The descriptors of this process that write to a pipe, by number. */
+function writersOf(pipeFd: number): { fd: number; isBlocking: boolean }[] {
+  const pipe = readlinkSync(`/proc/self/fd/${pipeFd}`);
+  const fds = readdirSync('/proc/self/fd').map(Number);
+  return fds
+    .filter((fd) => linkOf(fd) === pipe)
+    .map((fd) => ({ fd, flags: flagsOf(fd) }))
+    .filter(({ flags }) => (flags & constants.O_WRONLY) !== 0)
+    .map(({ fd, flags }) => ({ fd, isBlocking: (flags & constants.O_NONBLOCK) === 0 }))
+    .toSorted((a, b) => a.fd - b.fd);
+}
+
+/** Undefined for the descriptor that listed the folder. */
+function linkOf(fd: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return undefined;
+  }
+}
+
+function flagsOf(fd: number): number {
+  return Number.parseInt(
+    /^flags:\s+(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1] ?? '',
+    8,
+  );
+}

@@ -4,6 +4,7 @@ import { crashPatterns } from '../../src/expect/crash.ts';
 import type { Pattern } from '../../src/expect/matcher.ts';
 import { StreamWatch, UNREAD_LIMIT_BYTES, type WatchEvent } from '../../src/expect/stream-watch.ts';
 import { CHUNKINGS } from '../peers/dut-on-pty.ts';
+import { memoryInUse } from '../peers/memory-use.ts';
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
 const literal = (literal: string): Pattern => ({ kind: 'literal', bytes: Buffer.from(literal) });
@@ -244,9 +245,9 @@ test('after the verdict no more is held than is kept, however much the board say
   const watch = new StreamWatch(armed({ pass: ['PASS'] }));
   watch.idle();
   watch.push(Buffer.from('PASS'));
-  const before = process.memoryUsage().arrayBuffers;
+  const before = memoryInUse().arrayBuffers;
   for (let i = 0; i < 2000; i++) watch.push(Buffer.alloc(64 * 1024, i));
-  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(32 * 1024 * 1024);
+  expect(memoryInUse().arrayBuffers - before).toBeLessThan(32 * 1024 * 1024);
   expect(watch.unread.bytes).toHaveLength(UNREAD_LIMIT_BYTES);
 });
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Receiver } from '../../src/logproxy/receiver.ts';
 import { LogSender } from '../../src/logproxy/sender.ts';
+import { memoryInUse } from '../peers/memory-use.ts';
 import { RecordingSink } from '../peers/recording-sink.ts';
 import { tempFolder } from '../temp-folder.ts';
 
@@ -86,9 +87,9 @@ test('a proxy that does not read makes nobody wait, keeps memory bounded, and th
   const { path } = await openStalledProxy();
   const sender = new LogSender(path, { farewellMs: 50 });
   const chunk = Buffer.alloc(65_536, 'x');
-  const before = process.memoryUsage().arrayBuffers;
+  const before = memoryInUse().arrayBuffers;
   for (let index = 0; index < 1600; index++) sender.send(chunk);
-  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(32 * 1024 * 1024);
+  expect(memoryInUse().arrayBuffers - before).toBeLessThan(32 * 1024 * 1024);
   const loss = await sender.close();
   expect(loss?.reason).toBe('the log proxy does not read');
   // What the kernel took of the first batch is not known to be lost.
