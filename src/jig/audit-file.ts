@@ -67,10 +67,11 @@ export class AuditFile implements AsyncDisposable {
 
   async #writeAll(): Promise<void> {
     for (let line = this.#waiting.shift(); line !== undefined; line = this.#waiting.shift()) {
-      const gap = this.#lost > 0 ? `${JSON.stringify({ atMs: Date.now(), lost: this.#lost })}\n` : '';
+      const lost = this.#lost;
+      const gap = lost > 0 ? `${JSON.stringify({ atMs: Date.now(), lost })}\n` : '';
       try {
         await this.#append(gap + line);
-        this.#lost = 0;
+        this.#lost -= lost; // more may be lost by now
         if (this.#isFailing) this.#say(`${this.#path}: the audit goes on`);
         this.#isFailing = false;
       } catch (error) {

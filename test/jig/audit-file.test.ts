@@ -76,6 +76,24 @@ test('a folder that is not there loses entries, which is said once, and counted 
   expect(remarks.slice(1)).toEqual([`${path}: the audit goes on`]);
 });
 
+test('entries that come faster than a disk takes them are counted, all of them', async () => {
+  const path = join(tempFolder(), 'audit');
+  const audit = new AuditFile(path, () => {});
+  const count = 3000;
+  for (let index = 0; index < count; index++) {
+    audit.write(entry(index));
+    // Also while the line that tells of the first is on its way.
+    if (index > 1500) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await audit[Symbol.asyncDispose]();
+  audit.write(entry(-1));
+  await audit[Symbol.asyncDispose]();
+  const lines = linesOf(path);
+  const lost = lines.reduce((sum, line) => sum + Number(line['lost'] ?? 0), 0);
+  expect(lost).toBeGreaterThan(0);
+  expect(lines.filter((line) => line['lost'] === undefined).length + lost).toBe(count + 1);
+});
+
 test.skipIf(NO_SMALL_DISK !== undefined)(
   `a full disk loses entries, never half of one${NO_SMALL_DISK ? ` (${NO_SMALL_DISK})` : ''}`,
   async () => {
