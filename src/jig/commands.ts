@@ -60,19 +60,8 @@ export async function serve(
     config.auditFile === undefined
       ? undefined
       : new AuditFile(resolve(dirname(options.config), config.auditFile), say);
-  await using jig = await Jig.start(targets, {
-    ...partsFor(options, targets, invocation),
-    onEvent: (event) => {
-      hub.emit(event);
-      metrics.countEvent(event);
-      if (diagnostics.verbosity === 'verbose') diagnostics.detail(JSON.stringify(event));
-    },
-  });
-  for (const { message } of await jig.makePowerSafe())
-    diagnostics.say(`cannot make its power safe: ${message}`);
   const admission = new Admission(config.tokens);
   await using server = new HttpServer({
-    targets: jig.targets,
     hub,
     admission,
     metrics,
@@ -84,23 +73,43 @@ export async function serve(
         `this is a bug in sai-rig, please report it: ${error instanceof Error ? error.stack : String(error)}`,
       ),
   });
+  // Before anything is driven: a second jig on the port learns of the first, and leaves its boards alone.
   const port = await server.listen(host, options.port ?? config.port ?? DEFAULT_JIG_PORT);
-  if (!admission.asksForToken && tls?.ca === undefined) {
-    diagnostics.say('no tokens in the config: whoever reaches this port can drive the lines');
+  await using jig = await Jig.start(targets, {
+    ...partsFor(options, targets, invocation),
+    onEvent: (event) => {
+      hub.emit(event);
+      metrics.countEvent(event);
+      if (diagnostics.verbosity === 'verbose') diagnostics.detail(JSON.stringify(event));
+    },
+  });
+  await Promise.race([sayUnsafePower(jig, invocation), aborted(stop)]);
+  if (!stop.aborted) {
+    server.begin(jig.targets);
+    if (!admission.asksForToken && tls?.ca === undefined) {
+      diagnostics.say('no tokens in the config: whoever reaches this port can drive the lines');
+    }
+    const url = `${tls ? 'https' : 'http'}://${hostInUrl(host)}:${port}/`;
+    if (options.format === 'json')
+      print(`${JSON.stringify({ url, port, targets: targets.map(({ name }) => name) })}\n`);
+    const ready = `ready on ${url} with ${targets.length === 1 ? '1 target' : `${targets.length} targets`}`;
+    diagnostics.say(ready);
+    await manager.ready(ready);
+    manager.watch(() => jig.probe());
+    await aborted(stop);
   }
-  const url = `${tls ? 'https' : 'http'}://${hostInUrl(host)}:${port}/`;
-  if (options.format === 'json')
-    print(`${JSON.stringify({ url, port, targets: targets.map(({ name }) => name) })}\n`);
-  const ready = `ready on ${url} with ${targets.length === 1 ? '1 target' : `${targets.length} targets`}`;
-  diagnostics.say(ready);
-  await manager.ready(ready);
-  manager.watch(() => jig.probe());
-  await aborted(stop);
   await manager.stopping();
   server.stopAccepting();
   // First the lines, then the answers that say so.
   await jig[Symbol.asyncDispose]();
   return 0;
+}
+
+/** Of outlets that wait for their `minOff`, that takes as long. */
+async function sayUnsafePower(jig: Jig, { diagnostics, stop }: Invocation): Promise<void> {
+  for (const { message } of await jig.makePowerSafe()) {
+    if (!stop.aborted) diagnostics.say(`cannot make its power safe: ${message}`);
+  }
 }
 
 /** Validates the config, and prints what it comes to. */

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { samplesIn } from '../peers/exposition.ts';
@@ -270,6 +271,35 @@ describe('TLS', () => {
     expect(told.map((line) => JSON.parse(line) as unknown)).toMatchObject([
       { certificate: 'alice', status: 200 },
     ]);
+  });
+
+  test('serves on when a client hangs up, whom the audit names all the same', async (context) => {
+    needsProgram(context, 'openssl');
+    const folder = tempFolder();
+    certificate(folder, 'server');
+    certificate(folder, 'alice', 'server');
+    const tls = { cert: 'server.pem', key: 'server.key', clientCa: 'server.pem' };
+    const jig = await start(folder, { tls, auditFile: 'audit' });
+    const alice = {
+      cert: readFileSync(join(folder, 'alice.pem')),
+      key: readFileSync(join(folder, 'alice.key')),
+    };
+    const ca = readFileSync(join(folder, 'server.pem'));
+    const socket = connectTls({ host: '127.0.0.1', port: jig.port, ca, ...alice });
+    socket.write('GET /dut/hold?on-disconnect=abort HTTP/1.1\r\nhost: jig\r\n\r\n');
+    const told = (): string =>
+      existsSync(join(folder, 'audit')) ? readFileSync(join(folder, 'audit'), 'utf8') : '';
+    const status = (): Promise<number | string> => askOverTls(folder, jig.port, '/dut/reset', 'alice');
+    while ((await status()) !== 409);
+    socket.destroy();
+    await until(() => told().includes('"hold"'), 'it is told');
+    const line =
+      told()
+        .split('\n')
+        .find((each) => each.includes('"hold"')) ?? '';
+    expect(JSON.parse(line)).toMatchObject({ address: '127.0.0.1', certificate: 'alice', status: 410 });
+    expect(await status()).toBe(200);
+    expect(await jig.stop('SIGTERM')).toBe(143);
   });
 
   test('with files that will not do is a config error, also of a check', async (context) => {

@@ -1,0 +1,46 @@
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { JigError } from './jig-error.ts';
+
+/** One request of a client, until it is answered. */
+export interface Asked {
+  /** Aborted when the client hangs up. */
+  readonly gone: AbortSignal;
+  end(): void;
+}
+
+/** Who is at the other end of a connection, and what it asks for. */
+export class HttpClient {
+  /** Also known when it has gone. */
+  readonly address: string;
+  /** Common name of the certificate that it has shown. */
+  readonly certificate: string | undefined;
+  /** Of several answers on their way Node.js tells only the first that the connection has closed. */
+  readonly #asking = new Set<AbortController>();
+
+  constructor(socket: Socket) {
+    this.address = socket.remoteAddress ?? 'gone';
+    this.certificate = commonNameOf(socket);
+    socket.once('close', () => {
+      for (const gone of this.#asking) gone.abort(new JigError('aborted', 'the client has gone'));
+    });
+  }
+
+  get isAsking(): boolean {
+    return this.#asking.size > 0;
+  }
+
+  ask(): Asked {
+    const gone = new AbortController();
+    this.#asking.add(gone);
+    return { gone: gone.signal, end: () => void this.#asking.delete(gone) };
+  }
+}
+
+function commonNameOf(socket: Socket): string | undefined {
+  // Null of a client that hung up at once, whatever the types say.
+  const shown: { subject?: { CN?: string | string[] } } | null =
+    socket instanceof TLSSocket ? socket.getPeerCertificate() : null;
+  const names = shown?.subject?.CN;
+  return Array.isArray(names) ? names.join(', ') : names;
+}
