@@ -23,7 +23,7 @@ import { chipText, type LinePlan, planTargets, sequenceAt, type TargetPlan } fro
 import { outletText, type PowerPlan } from './power-plan.ts';
 import { ServiceManager } from './service-manager.ts';
 import type { TargetParts } from './target.ts';
-import { readTls } from './tls-files.ts';
+import { expiryRemark, readTls } from './tls-files.ts';
 
 export interface JigOptions {
   /** Path of the config. */
@@ -52,6 +52,8 @@ export async function serve(
   sayKeptOutputs(options, targets, invocation);
   const host = options.host ?? addressOf(config.iface, options.config);
   const tls = readTls(config, options.config);
+  const expiry = tls && expiryRemark(tls, Date.now());
+  if (expiry !== undefined) diagnostics.say(expiry);
   const hub = new EventHub();
   const metrics = new Metrics();
   const say = (text: string): void => diagnostics.say(text);
