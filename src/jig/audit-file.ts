@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { appendFile, rename, stat, truncate } from 'node:fs/promises';
 import { errnoCode, reasonOf } from '../base/errors.ts';
 
@@ -9,6 +10,10 @@ const MAX_WAITING = 1000;
 
 /** By then a disk that takes anything has taken it. */
 const LAST_LINES_MS = 1000;
+
+/** Without a wait for who reads a pipe: the jig could not end before. */
+const APPEND =
+  constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /** Who asked for what, and what came of it. */
 export interface AuditEntry {
@@ -92,7 +97,7 @@ export class AuditFile implements AsyncDisposable {
       this.#sizeBytes = 0;
     }
     try {
-      await appendFile(this.#path, text, { mode: 0o640 });
+      await appendFile(this.#path, text, { mode: 0o640, flag: APPEND });
       this.#sizeBytes += bytes;
     } catch (error) {
       await this.#cutBack();

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -74,6 +75,17 @@ test('a folder that is not there loses entries, which is said once, and counted 
   await audit[Symbol.asyncDispose]();
   expect(linesOf(path)).toMatchObject([{ lost: 3 }, { durationMs: 3 }]);
   expect(remarks.slice(1)).toEqual([`${path}: the audit goes on`]);
+});
+
+test('a pipe that nobody reads loses entries, and is not waited for', async () => {
+  const path = join(tempFolder(), 'audit');
+  execFileSync('mkfifo', [path]);
+  const remarks: string[] = [];
+  const audit = new AuditFile(path, (text) => remarks.push(text));
+  audit.write(entry(0));
+  await until(() => remarks.length > 0, 'it is told');
+  expect(remarks).toEqual([expect.stringMatching(/audit: cannot write the audit: ENXIO/)]);
+  await audit[Symbol.asyncDispose]();
 });
 
 test('entries that come faster than a disk takes them are counted, all of them', async () => {

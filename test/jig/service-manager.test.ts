@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { ServiceManager } from '../../src/jig/service-manager.ts';
@@ -54,4 +54,23 @@ test('without a service manager nobody is told, and nothing asked', async () => 
     await manager.stopping();
   }
   expect(remarks).toEqual([]);
+});
+
+test('a service manager that has gone is remarked once, and again after it was back', async (context) => {
+  needsProgram(context, 'socat');
+  const remarks: string[] = [];
+  const path = join(tempFolder(), 'notify');
+  const env = { NOTIFY_SOCKET: path, WATCHDOG_USEC: '2000' };
+  using manager = new ServiceManager(env, (text) => remarks.push(text));
+  let checks = 0;
+  manager.watch(async () => void checks++);
+  await until(() => checks > 5, 'it is told some times');
+  expect(remarks).toEqual([expect.stringMatching(/notify: cannot tell the service manager: .*ENOENT/)]);
+  const back = await listening(path);
+  await until(() => back.heard() !== '', 'it hears again');
+  rmSync(path);
+  await until(() => remarks.length > 1, 'it has gone again');
+  const then = checks;
+  await until(() => checks > then + 5, 'it is told some times');
+  expect(remarks).toHaveLength(2);
 });
