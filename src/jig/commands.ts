@@ -1,5 +1,6 @@
 /** What `sai-jig` is asked to do. */
 
+import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { formatDuration } from '../base/duration.ts';
@@ -243,6 +244,12 @@ function addressOf(iface: string | undefined, file: string): string | undefined 
   const addresses = there[iface];
   const address = addresses?.find(({ family }) => family === 'IPv4') ?? addresses?.[0];
   if (address) return address.address;
+  if (!iface.includes('/') && existsSync(`/sys/class/net/${iface}`)) {
+    throw new RigError(
+      'unavailable',
+      `${file}: iface: expected an address of ${iface}, it has none; is its cable in, and the network up?`,
+    );
+  }
   throw new RigError(
     'config',
     `${file}: iface: expected an address or an interface of this host, one of ${Object.keys(there).join(', ')}, got ${JSON.stringify(iface)}`,

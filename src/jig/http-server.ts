@@ -104,7 +104,7 @@ export class HttpServer implements AsyncDisposable {
     this.#server.on('clientError', (error: Error, socket: Socket) => this.#refuse(error, socket));
   }
 
-  /** Resolves with the port. @throws {RigError} blame `busy` for a port that is taken, `config` for an address that is not here */
+  /** Resolves with the port. @throws {RigError} blame `busy` for a port that is taken, `unavailable` for an address that is not here, or not yet */
   async listen(host: string | undefined, port: number): Promise<number> {
     const where = `${host ?? '*'}:${port}`;
     try {
@@ -124,6 +124,13 @@ export class HttpServer implements AsyncDisposable {
         throw new RigError(
           'busy',
           `${where}: expected a free port, somebody listens there; stop it or give another --port`,
+          { cause: error },
+        );
+      }
+      if (errnoCode(error) === 'EADDRNOTAVAIL') {
+        throw new RigError(
+          'unavailable',
+          `${where}: expected an address of this host, it is none; is it right, and the network up?`,
           { cause: error },
         );
       }
