@@ -21,7 +21,7 @@ import { keptOutputsRemark } from './kept-outputs.ts';
 import { Metrics } from './metrics.ts';
 import { SIMULATED_PEERS } from './peers.ts';
 import { chipText, type LinePlan, planTargets, sequenceAt, type TargetPlan } from './plan.ts';
-import { outletText, type PowerPlan } from './power-plan.ts';
+import { longestToSafeMs, outletText, type PowerPlan } from './power-plan.ts';
 import { ServiceManager } from './service-manager.ts';
 import type { TargetParts } from './target.ts';
 import { expiryRemark, readTls } from './tls-files.ts';
@@ -59,6 +59,7 @@ export async function serve(
   const metrics = new Metrics();
   const say = (text: string): void => diagnostics.say(text);
   using manager = new ServiceManager(invocation.env, say);
+  const longestMs = Math.max(0, ...targets.map(({ power }) => (power ? longestToSafeMs(power) : 0)));
   await using audit =
     config.auditFile === undefined
       ? undefined
@@ -78,6 +79,7 @@ export async function serve(
   });
   // Before anything is driven: a second jig on the port learns of the first, and leaves its boards alone.
   const port = await server.listen(host, options.port ?? config.port ?? DEFAULT_JIG_PORT);
+  await manager.starting(longestMs);
   await using jig = await Jig.start(targets, {
     ...partsFor(options, targets, invocation),
     onEvent: (event) => {
@@ -101,7 +103,7 @@ export async function serve(
     manager.watch(() => jig.probe());
     await aborted(stop);
   }
-  await manager.stopping();
+  await manager.stopping(longestMs);
   server.stopAccepting();
   // First the lines, then the answers that say so.
   await jig[Symbol.asyncDispose]();

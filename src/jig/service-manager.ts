@@ -25,12 +25,18 @@ export class ServiceManager implements Disposable {
     this.#say = say;
   }
 
+  /** Start and stop take up to so long: more than systemd waits, maybe. 0: no longer than others. */
+  async starting(withinMs: number): Promise<void> {
+    if (withinMs > 0) await this.#tell(extension(withinMs));
+  }
+
   async ready(status: string): Promise<void> {
     await this.#tell(`READY=1\nSTATUS=${status}\n`);
   }
 
-  async stopping(): Promise<void> {
-    await this.#tell('STOPPING=1\n');
+  /** As {@link starting}. */
+  async stopping(withinMs: number): Promise<void> {
+    await this.#tell(`STOPPING=1\n${withinMs > 0 ? extension(withinMs) : ''}`);
   }
 
   /**
@@ -75,4 +81,8 @@ export class ServiceManager implements Disposable {
       }
     }
   }
+}
+
+function extension(ms: number): string {
+  return `EXTEND_TIMEOUT_USEC=${Math.ceil(ms) * 1000}\n`;
 }

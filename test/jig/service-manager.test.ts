@@ -51,7 +51,7 @@ test('without a service manager nobody is told, and nothing asked', async () => 
     using manager = new ServiceManager(env, (text) => remarks.push(text));
     await manager.ready('ready');
     manager.watch(() => Promise.reject(new Error('asked')));
-    await manager.stopping();
+    await manager.stopping(0);
   }
   expect(remarks).toEqual([]);
 });
@@ -73,4 +73,20 @@ test('a service manager that has gone is remarked once, and again after it was b
   const then = checks;
   await until(() => checks > then + 5, 'it is told some times');
   expect(remarks).toHaveLength(2);
+});
+
+test('that power takes longer than systemd waits is told it, at the start and at the stop', async (context) => {
+  needsProgram(context, 'socat');
+  const { manager, heard } = await listening(join(tempFolder(), 'notify'));
+  await manager.starting(0);
+  await manager.starting(310_000);
+  await manager.ready('ready');
+  await manager.stopping(310_000);
+  const text = `EXTEND_TIMEOUT_USEC=310000000
+READY=1
+STATUS=ready
+STOPPING=1
+EXTEND_TIMEOUT_USEC=310000000
+`;
+  await until(() => heard() === text, 'all is heard');
 });
