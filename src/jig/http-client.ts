@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { JigError } from './jig-error.ts';
@@ -16,13 +17,13 @@ export class HttpClient {
   /** Common name of the certificate that it has shown. */
   readonly certificate: string | undefined;
   /** Of several answers on their way Node.js tells only the first that the connection has closed. */
-  readonly #asking = new Set<AbortController>();
+  readonly #asking = new Map<AbortController, ServerResponse>();
 
   constructor(socket: Socket) {
     this.address = socket.remoteAddress ?? 'gone';
     this.certificate = commonNameOf(socket);
     socket.once('close', () => {
-      for (const gone of this.#asking) gone.abort(new JigError('aborted', 'the client has gone'));
+      for (const gone of this.#asking.keys()) gone.abort(new JigError('aborted', 'the client has gone'));
     });
   }
 
@@ -30,9 +31,15 @@ export class HttpClient {
     return this.#asking.size > 0;
   }
 
-  ask(): Asked {
+  /** Nothing that is said to it now would be taken for part of an answer to something else. */
+  get isUnanswered(): boolean {
+    const [first, second] = this.#asking.values();
+    return second === undefined && !first?.headersSent;
+  }
+
+  ask(response: ServerResponse): Asked {
     const gone = new AbortController();
-    this.#asking.add(gone);
+    this.#asking.set(gone, response);
     return { gone: gone.signal, end: () => void this.#asking.delete(gone) };
   }
 }

@@ -177,7 +177,7 @@ export class HttpServer implements AsyncDisposable {
   /** Every request that was heard gets exactly one answer, or nobody is there to get it. */
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const client = this.#clients.get(request.socket) ?? new HttpClient(request.socket);
-    const asked = client.ask();
+    const asked = client.ask(response);
     const { gone } = asked;
     const about: About = {
       startedAtMs: Date.now(),
@@ -366,8 +366,8 @@ export class HttpServer implements AsyncDisposable {
 
   /** What was no request, or not all of one in time. */
   #refuse(error: Error, socket: Socket): void {
-    const isBetweenAnswers = this.#clients.get(socket)?.isAsking !== true;
-    if (isBetweenAnswers && socket.writable) hangUpWith(socket, ...refusalOf(errnoCode(error)));
+    if (socket.writable && this.#clients.get(socket)?.isUnanswered !== false)
+      hangUpWith(socket, ...refusalOf(errnoCode(error)));
     else socket.destroy();
   }
 }
