@@ -20,7 +20,7 @@ function saiJig(...args: string[]): Promise<Outcome> {
 
 function configFile(config: object): string {
   const file = join(tempFolder(), 'jig.json');
-  writeFileSync(file, JSON.stringify({ schema: 'sai-jig', iface: '127.0.0.1', ...config }));
+  writeFileSync(file, JSON.stringify({ schema: 'sai-jig', port: 0, iface: '127.0.0.1', ...config }));
   return file;
 }
 
@@ -61,7 +61,7 @@ describe('sai-jig', () => {
       [
         ['--config', configFile({ targets: [], iface: '192.0.2.1' })],
         69, // the unit tries again: after a power cut the network is the last to come
-        '192.0.2.1:44000: expected an address of this host, it is none; is it right, and the network up?',
+        '192.0.2.1:0: expected an address of this host, it is none; is it right, and the network up?',
       ],
       [
         ['--config', configFile({ targets: [] }), '--port', `${port}`],
