@@ -18,7 +18,7 @@ const LARGEST_CATCH_UP = 0.1;
 
 /** What the steps act on. */
 export interface StepBoard {
-  line(name: string): Pick<Line, 'value' | 'read' | 'onChange'>;
+  line(name: string): Pick<Line, 'value' | 'read' | 'catchUp' | 'onChange'>;
   /** All of them or, where that is refused, none. */
   drive(values: ReadonlyMap<string, OutputValue>): Promise<void>;
   turnPower: TurnPower;
@@ -68,7 +68,7 @@ class StepRun {
   #untold: TraceEntry[] = [];
   /**
    * Changes of each awaited input that no wait has used, oldest first. By their arrival and not by their times: those
-   * of a chip that is behind may be older than what provoked them.
+   * of a chip that is behind may be older than what provoked them. One that can catch up is asked to.
    */
   readonly #changes = new Map<string, LineValue[]>();
   #onChange: () => void = () => {};
@@ -197,6 +197,7 @@ class StepRun {
     try {
       if ('value' in until) {
         // What it carries now counts, not what it carried once.
+        this.#board.line(line).catchUp();
         changes.length = 0;
         if ((await this.#board.line(line).read()) === until.value && changes.length === 0) found.abort();
       }
@@ -217,7 +218,10 @@ class StepRun {
   }
 
   #forgetChanges(): void {
-    for (const changes of this.#changes.values()) changes.length = 0;
+    for (const [name, changes] of this.#changes) {
+      this.#board.line(name).catchUp();
+      changes.length = 0;
+    }
   }
 
   async #untilFound(
