@@ -188,6 +188,8 @@ class StepRun {
     const { line, until, withinMs } = step;
     const changes = this.#changes.get(line) ?? [];
     this.tell();
+    // What it carries now counts, not what it carried once.
+    if ('value' in until) this.#forgetChanges([line]);
     const found = new AbortController();
     const look = (): void => {
       if (found.signal.aborted || !this.#isMet(until, changes)) return;
@@ -196,9 +198,6 @@ class StepRun {
     this.#onChange = look;
     try {
       if ('value' in until) {
-        // What it carries now counts, not what it carried once.
-        this.#board.line(line).catchUp();
-        changes.length = 0;
         if ((await this.#board.line(line).read()) === until.value && changes.length === 0) found.abort();
       }
       look();
@@ -217,10 +216,10 @@ class StepRun {
     return index >= 0;
   }
 
-  #forgetChanges(): void {
-    for (const [name, changes] of this.#changes) {
+  #forgetChanges(names: Iterable<string> = this.#changes.keys()): void {
+    for (const name of names) {
       this.#board.line(name).catchUp();
-      changes.length = 0;
+      this.#changes.get(name)?.splice(0);
     }
   }
 
