@@ -54,7 +54,7 @@ export function loadLibgpiod(): Libgpiod {
     if (error instanceof Error && error.message.includes('did not self-register')) {
       throw new RigError(
         'unavailable',
-        'node-libgpiod: expected to be its only user, another thread of this process has loaded it, or it was built for another Node.js; let that thread end, or npm rebuild node-libgpiod --ignore-scripts=false',
+        'node-libgpiod: expected no other thread of this process to have it, one does; it works in one at a time, so let that one end, or use --backend uapi',
         { cause: error },
       );
     }
