@@ -101,35 +101,6 @@ describe.each(['uapi', 'libgpiod'])('sai-jig with %s on a chip of the kernel', (
     ]);
   });
 
-  test('lets go of every line at its end, through the safe values', async () => {
-    const chip = await addChip();
-    await chip.pull('power', 'up');
-    const jig = await startJig(chip.label, backend);
-    const hold = ask('/dut/hold');
-    await jigIs('running');
-    await chip.events();
-    jig.kill('SIGTERM');
-    expect((await jig.outcome).status).toBe(143);
-    expect((await hold).status).toBe(503);
-    expect(withoutRepeats(await chip.events())).toContain('boot set 0');
-    expect(await chip.levels()).toBe('0 0 1 0');
-  });
-
-  test('that was killed lets go of its lines, and first of all requests them at their safe values again', async () => {
-    const chip = await addChip();
-    const jig = await startJig(chip.label, backend);
-    void ask('/dut/hold');
-    await jigIs('running');
-    expect(await chip.levels()).toBe('1 1 0 0');
-    jig.kill('SIGKILL');
-    await jig.outcome;
-    expect(await chip.levels()).toBe('0 0 0 0');
-    await chip.events();
-    await startJig(chip.label, backend);
-    expect((await chip.events()).filter((event) => event !== 'led in')).toEqual(SAFE);
-    expect((await ask('/dut/reset')).status).toBe(200);
-  });
-
   test('says in one line who has a line that it wants', async () => {
     const chip = await addChip();
     const holder = guest.start('gpioset', ['--mode=signal', chip.path, '1=1']);
