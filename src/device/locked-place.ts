@@ -132,7 +132,8 @@ export class LockedPlace {
       fds.push(nodeFd);
       // Who reads it may have had it again before us, and have set its speed.
       const isSet = this.#isAsRegistered(found) && isSettled(found, nodeFd);
-      if (!isSet && !settle(found, nodeFd)) return hindered({ by: 'absence', text: `${found.path}: went away again` });
+      if (!isSet && !settle(found, nodeFd))
+        return hindered({ by: 'absence', text: `${found.path}: went away again` });
       if (hasMoved && leaseFd !== undefined) writeLeaseRecord(leaseFd, record);
       if (hasMoved && this.#leaseFd !== undefined) this.#formerLeaseFds.push(this.#leaseFd);
       this.#leaseFd = leaseFd;
