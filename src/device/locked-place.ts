@@ -130,8 +130,8 @@ export class LockedPlace {
       const nodeFd = openAndFlock(found);
       if (typeof nodeFd !== 'number') return hindered(nodeFd);
       fds.push(nodeFd);
-      // Who reads it may have had it again before us, and have set its speed.
-      const isSet = this.#isAsRegistered(found) && isSettled(found, nodeFd);
+      // Who reads it may have had it again before us, and have set its speed; of what was lent, a tool has.
+      const isSet = this.#isFlocked && this.#isAsRegistered(found) && isSettled(found, nodeFd);
       if (!isSet && !settle(found, nodeFd))
         return hindered({ by: 'absence', text: `${found.path}: went away again` });
       if (hasMoved && leaseFd !== undefined) writeLeaseRecord(leaseFd, record);

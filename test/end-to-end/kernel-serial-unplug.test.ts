@@ -161,6 +161,13 @@ describe('a session that had the tty as its controlling terminal, and ends in th
     expect((await held.outcome).status).toBe(0);
     expect(rig.usbChip.report().format).toBe('9600 8N1');
   });
+
+  test('leaves nothing of its speed where it was a tool', async () => {
+    const tool = `setsid sh -c 'exec 3<>${LINK}; stty 1200 <&3'`;
+    const command = ['sh', '-c', `sai-device --tool ${tool} && stty -F ${LINK} speed`];
+    const outcome = await rig.run('sai-device', ['board', ...command], impatientConfig);
+    expect(outcome).toMatchObject({ status: 0, stdout: '115200\n' });
+  });
 });
 
 test('a board whose ttys are always lent is not followed to another one either', async () => {
