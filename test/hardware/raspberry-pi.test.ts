@@ -30,6 +30,7 @@ mount --bind /etc /tmp/etc
 mount --bind /usr/local /tmp/local
 for folder in /etc /boot /usr/local /usr/lib/tmpfiles.d /usr/lib/sysusers.d; do mount -t tmpfs tmpfs $folder; done
 for file in ld.so.cache alternatives nsswitch.conf login.defs; do ln -s /tmp/etc/$file /etc/$file; done
+ln -s /usr/share/zoneinfo/UTC /etc/localtime
 mkdir -p /boot/firmware/overlays /usr/local/bin
 [ ! -e /tmp/local/bin/node ] || ln -s /tmp/local/bin/node /usr/local/bin/node
 printf '#!/bin/sh\\nexec "$@"\\n' > /usr/local/bin/sudo
