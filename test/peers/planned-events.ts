@@ -24,16 +24,17 @@ export function safeEvents(target: TargetPlan): string[] {
 /** Of what was traced of a target whose lines were safe before, all that changes something. */
 export function changesIn(target: TargetPlan, events: readonly string[]): string[] {
   const outputs = target.lines.filter(({ output }) => output !== undefined);
-  const before = outputs.flatMap(({ name, output }) => eventsOf(target, name, output?.safe ?? 'released'));
+  const levels = outputs.flatMap(({ name, output }) => eventsOf(target, name, output?.safe ?? 'released'));
   const last = new Map<string, string>();
-  const changes = [...before, ...events].filter((event) => {
+  const isChange = (event: string): boolean => {
     const [line = '', ...what] = event.split(' ');
     const key = `${line} ${what.length === 1 ? 'direction' : 'level'}`;
-    if (last.get(key) === event) return false;
+    const isNew = last.get(key) !== event;
     last.set(key, event);
-    return true;
-  });
-  return changes.slice(before.length);
+    return isNew;
+  };
+  [...levels, ...safeEvents(target)].forEach(isChange);
+  return events.filter(isChange);
 }
 
 /** A line that is open drain or open source is let go of by making it an input. */
