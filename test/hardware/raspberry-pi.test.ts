@@ -39,6 +39,9 @@ printf 'root:x:0:0::/root:/bin/sh\\npi:x:1000:1000::/tmp:/bin/sh\\n' > /etc/pass
 printf 'root:x:0:\\ndialout:x:20:\\ngpio:x:986:\\npi:x:1000:\\n' > /etc/group
 `;
 
+/** An emulated machine, and many programs one after the other: seconds, but on a host that is busy with others minutes. */
+const SLOW_MS = 120_000;
+
 const WIRING = join(ROOT, 'hardware/wiring');
 const CONFIGS = readdirSync(WIRING)
   .filter((file) => file.endsWith('.jig.json'))
@@ -56,7 +59,7 @@ beforeAll(async () => {
   if (!isGuestComplete()) return;
   guest = await GpioGuest.start();
   await guest.shell(BLANK_CARD);
-});
+}, SLOW_MS);
 beforeEach((context) => {
   needsGpioGuest(context);
   needsProgram(context, 'dtc');
@@ -164,7 +167,7 @@ async function plansOf(file: string): Promise<TargetPlan[]> {
   return planTargets(await loadJigConfig(file), file);
 }
 
-test('what hardware/README.md tells to type does what it says', { timeout: 60_000 }, async () => {
+test('what hardware/README.md tells to type does what it says', { timeout: SLOW_MS }, async () => {
   const untyped = new Set(UNTYPED.keys());
   for (const { intro, commands } of typedBlocks(DOCUMENT)) {
     const cwd = intro.includes('in this folder') ? join(ROOT, 'hardware') : ROOT;
@@ -203,7 +206,7 @@ test('what hardware/README.md tells to type does what it says', { timeout: 60_00
 });
 
 test('after a kill the unit makes lines safe, as its user, who may open the chip', {
-  timeout: 60_000,
+  timeout: SLOW_MS,
 }, async () => {
   await header.events();
   await guest.shell('curl -sS --fail http://127.0.0.1:44000/esp32-1/power-on');
@@ -248,7 +251,7 @@ describe('a jig with all of hardware/wiring', () => {
     await eventsUntilNow();
     jig = guest.start('sai-jig', ['--config', '/tmp/all.json']);
     await jig.line(/ready on/);
-  });
+  }, SLOW_MS);
   afterAll(async () => {
     for (const program of [jig, trace]) {
       program?.kill('SIGKILL');
@@ -260,7 +263,7 @@ describe('a jig with all of hardware/wiring', () => {
   async function eventsUntilNow(): Promise<string[]> {
     const last = ' set 1';
     expect(await guest.run('gpioset', [header.path, `${LINES_OF_CHIP - 1}=1`])).toMatchObject({ status: 0 });
-    await until(() => events.includes(last), 'the trace has all of it');
+    await until(() => events.includes(last), 'the trace has all of it', SLOW_MS);
     const told = events.filter((event) => !event.startsWith(' '));
     events = [];
     return told;
@@ -281,7 +284,7 @@ describe('a jig with all of hardware/wiring', () => {
   });
 
   test('changes lines as --dry-run says of each sequence, and in that order', {
-    timeout: 60_000,
+    timeout: SLOW_MS,
   }, async () => {
     const rounds = Math.max(...targets.map(({ sequences }) => sequences.size));
     for (let round = 0; round < rounds; round++) {

@@ -11,9 +11,14 @@ export interface TypedBlock {
   readonly commands: readonly string[];
 }
 
+/** @throws when there is an indented line that belongs to no block */
 export function typedBlocks(document: string): TypedBlock[] {
   const text = readFileSync(join(ROOT, document), 'utf8').replaceAll(/^```.*?^```$/gms, '');
-  return [...text.matchAll(/^(\S.*)\n\n((?: {4}.*\n)+)/gm)].map(([, intro = '', block = '']) => ({
+  const blocks = [...text.matchAll(/^(\S.*)\n\n+((?: {4}.*\n)+)/gm)];
+  const lines = blocks.flatMap(([, , block = '']) => block.trimEnd().split('\n'));
+  if (text.match(/^ {4}/gm)?.length !== lines.length)
+    throw new Error(`${document}: expected a line of text and an empty one before each indented block`);
+  return blocks.map(([, intro = '', block = '']) => ({
     intro,
     commands: block
       .replaceAll(/\\\n\s*/g, '')
