@@ -5,8 +5,9 @@ import type { Invocation } from '../base/run-main.ts';
 import { stdinEnd } from '../base/stdin-end.ts';
 import { appendFindingOfFailure, findingOf } from '../findings/findings-file.ts';
 import { ENV } from '../wire/env.ts';
+import { check } from './check.ts';
 import type { Backend } from './chips.ts';
-import { check, dryRun, type JigOptions, makeSafe, runOnce, serve } from './commands.ts';
+import { dryRun, type JigOptions, makeSafe, runOnce, serve } from './commands.ts';
 
 /** Sai's own place. */
 const DEFAULT_CONFIG = '/etc/sai/jig/conf';
@@ -15,16 +16,16 @@ const EXAMPLES = `
 Examples:
   sai-jig                                    serve the lines that ${DEFAULT_CONFIG} lists
   sai-jig --config jig.json --port 0         on a free port, which is printed
-  sai-jig --config jig.json --check          is it right, and what does it come to?
+  sai-jig --config jig.json --check          all that is wrong; what it comes to; which resistors; do plugs answer?
   sai-jig --config jig.json --dry-run uno-1/reset
   sai-jig --config jig.json run uno-1/reset  play one sequence without the daemon
   sai-jig --config jig.json --safe           every line to its safe value, and let go of it
   sai-jig --backend simulated                any config, driving nothing
   curl http://localhost:44000/uno-1/reset    200 when done, 409 while the board is busy
 
-Exit status: 0; 1 an input did not do in time what a sequence waits for; 64 usage; 69 a chip is not there;
-74 a chip may not be opened, or fails; 75 the port or a line is taken; 78 config; 128+n told to stop by signal n, with
-every line safe.`;
+Exit status: 0; 1 an input did not do in time what a sequence waits for; 64 usage; 69 a chip is not there,
+a plug or a hub does not answer; 74 a chip may not be opened, or fails; 75 the port or a line is taken; 76 a plug or a hub
+answers wrongly; 78 config; 128+n told to stop by signal n, with every line safe.`;
 
 interface Flags {
   readonly config?: string;
@@ -135,7 +136,7 @@ function commandLine(): Command {
         .choices(['auto', 'uapi', 'libgpiod', 'simulated'])
         .default('auto'),
     )
-    .option('--check', 'validate the config and print what it comes to')
+    .option('--check', 'say all that is wrong with the config and what it comes to; touches no line')
     .option('--dry-run <target/sequence>', 'print when a sequence does what')
     .option('--safe', 'every line to its safe value, and let go of it')
     .option('--with-parent', 'serve until stdin ends')

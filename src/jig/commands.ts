@@ -2,7 +2,6 @@
 
 import { networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
 import { DEFAULT_JIG_PORT } from '../wire/jig.ts';
@@ -19,8 +18,7 @@ import { Jig } from './jig.ts';
 import { keptOutputsRemark } from './kept-outputs.ts';
 import { Metrics } from './metrics.ts';
 import { SIMULATED_PEERS } from './peers.ts';
-import { chipText, type LinePlan, planTargets, sequenceAt, type TargetPlan } from './plan.ts';
-import { outletText, type PowerPlan } from './power-plan.ts';
+import { planTargets, sequenceAt, type TargetPlan } from './plan.ts';
 import { ServiceManager } from './service-manager.ts';
 import type { TargetParts } from './target.ts';
 import { readTls } from './tls-files.ts';
@@ -103,36 +101,6 @@ export async function serve(
   return 0;
 }
 
-/** Validates the config, and prints what it comes to. */
-export async function check(options: JigOptions, invocation: Invocation): Promise<number> {
-  const { config, targets } = await load(options);
-  readTls(config, options.config);
-  const port = config.port ?? DEFAULT_JIG_PORT;
-  sayKeptOutputs(options, targets, invocation);
-  if (options.format === 'json') {
-    const plain = targets.map(({ sequences, ...target }) => ({
-      ...target,
-      sequences: Object.fromEntries(sequences),
-    }));
-    // Logins are nobody's business, and headers may be some.
-    const hidden = (key: string, value: unknown): unknown =>
-      key === 'login' || key === 'headers' ? undefined : value;
-    invocation.print(`${JSON.stringify({ port, targets: plain }, hidden)}\n`);
-    return 0;
-  }
-  const text = targets.flatMap((target) => [
-    `${target.name}${target.requireFence ? ' (asks for a fence)' : ''}`,
-    ...target.lines.map((line) => `  ${lineText(line)}`),
-    ...(target.power ? [`  power: ${powerText(target.power)}`] : []),
-    ...target.interlocks.map((names) => `  never active together: ${names.join(', ')}`),
-    ...[...target.sequences.values()].map(
-      ({ name, steps }) => `  ${name}: ${steps.map((step) => step.text).join(', ') || 'nothing'}`,
-    ),
-  ]);
-  invocation.print(`${[`${options.config}: valid; port ${port}`, ...text].join('\n')}\n`);
-  return 0;
-}
-
 /** Prints when a sequence does what. */
 export async function dryRun(name: string, options: JigOptions, invocation: Invocation): Promise<number> {
   const { target, sequence } = sequenceAt((await load(options)).targets, name);
@@ -202,26 +170,6 @@ function partsFor(
     say: (text) => diagnostics.say(text),
     ...(backend === 'simulated' ? { peers: SIMULATED_PEERS } : {}),
   };
-}
-
-function powerText({ outlet, safe, minOffMs, minIntervalMs }: PowerPlan): string {
-  const rest = [outletText(outlet), safe === 'keep' ? 'kept as it is' : `safe ${safe}`];
-  if (minOffMs > 0) rest.push(`off for at least ${formatDuration(minOffMs)}`);
-  if (minIntervalMs > 0) rest.push(`on at most once in ${formatDuration(minIntervalMs)}`);
-  return rest.join(', ');
-}
-
-function lineText({ name, wire, chip, at, output, activeLow, bias, debounceMs }: LinePlan): string {
-  const what = output ? `output, ${output.mode}, safe ${output.safe}` : 'input';
-  const limit = output?.maxActiveMs;
-  const rest = [
-    what,
-    ...(limit === undefined ? [] : [`active for at most ${formatDuration(limit)}`]),
-    ...(activeLow ? ['active low'] : []),
-    ...(bias === 'as-is' ? [] : [bias]),
-    ...(debounceMs === undefined ? [] : [`debounce ${formatDuration(debounceMs)}`]),
-  ];
-  return `${name}${wire === undefined ? '' : ` (${wire})`}: ${chipText(chip)}, line ${at}: ${rest.join(', ')}`;
 }
 
 /** `iface` is an address or an interface's name, as in Sai. */

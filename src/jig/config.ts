@@ -4,7 +4,8 @@ import * as v from 'valibot';
 import { readConfigFile } from '../base/config-file.ts';
 import { formatDuration, LONGEST_MS, parseDurationMs } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
-import { parse } from '../base/validate.ts';
+import { parse, parseAll } from '../base/validate.ts';
+import { ConfigMistakes } from './mistakes.ts';
 
 /** Source: Sai's README, URL elements; what it reads as one token. */
 const Name = v.pipe(
@@ -255,6 +256,13 @@ export type JigConfig = v.InferOutput<typeof JigConfig>;
 /** @throws {RigError} blame `config` with file, path inside it, expected, found */
 export async function loadJigConfig(path: string): Promise<JigConfig> {
   return parse(JigConfig, await readConfigFile(path), path);
+}
+
+/** The same, with all that is wrong. @throws {ConfigMistakes} */
+export async function loadWholeJigConfig(path: string): Promise<JigConfig> {
+  const parsed = parseAll(JigConfig, await readConfigFile(path), path);
+  if ('problems' in parsed) throw new ConfigMistakes(parsed.problems);
+  return parsed.output;
 }
 
 /** Of a duration as the config has it. */

@@ -151,7 +151,8 @@ describe('sai-jig', () => {
   });
 
   test('checks a config, and prints what it comes to', async () => {
-    const { status, stdout, stderr } = await saiJig('--config', EXAMPLE, '--check');
+    const example = ['--config', EXAMPLE, '--backend', 'simulated', '--check'];
+    const { status, stdout, stderr } = await saiJig(...example);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toContain(
       '  reset (EN): chip 0, line 17: output, open-drain, safe inactive, active for at most 2 s, active low, pull-up\n',
@@ -159,11 +160,98 @@ describe('sai-jig', () => {
     expect(stdout).toContain(
       '  three-knocks: boot=1 for 20 ms, pause 80 ms, boot=1 for 20 ms, pause 80 ms, boot=1 for 20 ms, pause 80 ms\n',
     );
-    const json = await saiJig('--config', EXAMPLE, '--check', '--json');
+    expect(stdout).toContain("    reset: pull-up to the board's rail (4.7 kΩ): safe is high\n");
+    expect(stdout).toMatch(/\nremarks\n(?: {2}.*\n)*$/);
+    const json = await saiJig(...example, '--json');
     expect(JSON.parse(json.stdout)).toMatchObject({
       port: 44_000,
-      targets: [{ name: 'esp32-1' }, { name: 'pump-1' }, { name: 'esp32-2' }, { name: 'uno-1' }],
+      targets: [
+        {
+          name: 'esp32-1',
+          lines: [{ wiring: { resistor: 'pull-up', ohms: 4700, safeLevel: 'high' } }, {}, {}],
+        },
+        { name: 'pump-1' },
+        { name: 'esp32-2' },
+        { name: 'uno-1' },
+      ],
+      findings: [
+        { severity: 'remark', code: 'left-active', target: 'esp32-1', sequence: 'bootloader', line: 'boot' },
+        { severity: 'remark', code: 'left-active', target: 'pump-1', sequence: 'drain', line: 'pump-out' },
+        { severity: 'remark', code: 'unused', target: 'esp32-2', line: 'supply' },
+      ],
     });
+  });
+
+  test('says all that is wrong with a config, each in a line, and in a finding of --json', async () => {
+    const gpios = [
+      { name: 'reset', chip_index: 0, offset: 1, maxActive: '1s' },
+      { name: 'power', chip: 'gpiochip0', offset: 1 },
+      { name: 'boot', chip_index: 0, offset: 3 },
+    ];
+    const hold = {
+      name: 'hold',
+      seq: [{ gpio_name: 'reset', value: 1 }, { value: '2s' }, { set: { boot: 1 } }],
+    };
+    const misspelt = configFile({ targets: [{ name: 'a', gpio: [], sequences: {} }], prot: 1 });
+    const wrong = configFile({
+      targets: [
+        {
+          name: 'a',
+          gpios: [{ name: 'x', offset: 1 }],
+          sequences: [{ name: 'go', seq: [{ pulse: 'x', for: 1 }] }],
+        },
+        {
+          name: 'b',
+          gpios,
+          sequences: [
+            hold,
+            { name: 'go', seq: [{ pulse: 'rest', for: 1 }, {}] },
+            { name: 'on', seq: [{ power: 'on' }] },
+          ],
+        },
+      ],
+    });
+    const certain = configFile({
+      targets: [{ name: 'b', gpios, interlocks: [['reset', 'boot']], sequences: [hold] }],
+    });
+    const cases: [file: string, findings: (string | RegExp)[]][] = [
+      [
+        misspelt,
+        [
+          'targets.0: unknown key "gpio" (did you mean "gpios"?)',
+          'unknown key "prot" (did you mean "port"?)',
+          'targets.0.gpios: expected a value, got nothing',
+          'targets.0.sequences: expected array, got {}',
+        ],
+      ],
+      [
+        wrong,
+        [
+          'targets.0.gpios.0: expected one of chip, chip_index and chip_idx, got neither',
+          'targets.1.sequences.1.seq.0.pulse: expected a line of this target, one of reset, power, boot, got "rest" (did you mean "reset"?)',
+          'targets.1.sequences.2.seq.0.power: expected a target with the key "power", this one has none',
+        ],
+      ],
+      [
+        certain,
+        [
+          'b/hold: seq.2: boot=1: expected at most one of boot and reset active, got both; set reset to 0 first, or in the same step',
+          'b/hold: seq.0: reset=1: expected reset active for less than its maxActive, 1 s, got 2 s',
+          'chip gpiochip0, line 1: expected each line of a chip once, got it as b/reset and b/power',
+        ],
+      ],
+    ];
+    await Promise.all(
+      cases.map(async ([file, expected]) => {
+        const args = ['--config', file, '--backend', 'simulated', '--check', '--json'];
+        const { status, stdout, stderr } = await saiJig(...args);
+        expect(stderr.split('\n')).toEqual([...expected.map((text) => `sai-jig: ${file}: ${text}`), '']);
+        expect(status).toBe(78);
+        const { findings } = JSON.parse(stdout) as { findings: { severity: string }[] };
+        const errors = findings.filter(({ severity }) => severity === 'error');
+        expect(errors).toHaveLength(expected.length);
+      }),
+    );
   });
 
   test('draws when a sequence does what', async () => {
