@@ -4,6 +4,7 @@ import { networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
+import { didYouMean } from '../base/validate.ts';
 import { DEFAULT_JIG_PORT } from '../wire/jig.ts';
 import { Admission } from './admission.ts';
 import { AuditFile } from './audit-file.ts';
@@ -18,10 +19,12 @@ import { Jig } from './jig.ts';
 import { keptOutputsRemark } from './kept-outputs.ts';
 import { Metrics } from './metrics.ts';
 import { SIMULATED_PEERS } from './peers.ts';
-import { planTargets, sequenceAt, type TargetPlan } from './plan.ts';
+import { type LineValue, planTargets, sequenceAt, type TargetPlan } from './plan.ts';
 import { ServiceManager } from './service-manager.ts';
+import { simulate } from './simulation.ts';
 import type { TargetParts } from './target.ts';
 import { readTls } from './tls-files.ts';
+import { transitions, type WaveStyle, waveform } from './waveform.ts';
 
 export interface JigOptions {
   /** Path of the config. */
@@ -110,6 +113,48 @@ export async function dryRun(name: string, options: JigOptions, invocation: Invo
     invocation.print(timingDiagram(target, sequence));
   }
   return 0;
+}
+
+/** What is asked of a simulation. */
+export interface SimulateRequest {
+  /** `TARGET/SEQUENCE`. */
+  readonly name: string;
+  /** `NAME=0` or `NAME=1`: inputs that keep a value. */
+  readonly inputs: readonly string[];
+  readonly style: WaveStyle;
+}
+
+/** Plays a sequence in memory, and prints what each line carries. @throws {JigError} why it did not get to its end */
+export async function simulateOne(
+  request: SimulateRequest,
+  options: JigOptions,
+  invocation: Invocation,
+): Promise<number> {
+  const { target, sequence } = sequenceAt((await load(options)).targets, request.name);
+  const inputs = inputValues(target, request.inputs);
+  const simulation = await simulate(target, sequence, inputs, invocation.stop);
+  if (options.format === 'json') {
+    for (const entry of transitions(target, simulation)) invocation.print(`${JSON.stringify(entry)}\n`);
+  } else {
+    invocation.print(waveform(target, sequence, simulation, request.style));
+  }
+  if (simulation.failure) throw simulation.failure;
+  return 0;
+}
+
+/** @throws {RigError} blame `usage` for what is no input, or no value */
+function inputValues(target: TargetPlan, texts: readonly string[]): Map<string, LineValue> {
+  const known = target.lines.filter(({ output }) => !output).map(({ name }) => name);
+  return new Map(
+    texts.map((text) => {
+      const [, name = '', value] = /^(.*)=([01])$/s.exec(text) ?? [];
+      if (known.includes(name)) return [name, value === '1' ? 'active' : 'inactive'];
+      throw new RigError(
+        'usage',
+        `--set: expected NAME=0 or NAME=1, the name of an input of ${target.name}, one of ${known.join(', ') || '(it has none)'}, got ${JSON.stringify(text)}${didYouMean(name, known)}`,
+      );
+    }),
+  );
 }
 
 /** Plays one sequence without the daemon, and lets go of the lines through their safe values. */

@@ -1,10 +1,11 @@
-import { copyFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { packageFile } from '../../src/base/package-file.ts';
 import { readFindings } from '../../src/findings/findings-file.ts';
+import { needsProgram } from '../peers/needs.ts';
 import { RecordingBoard } from '../peers/recording-board.ts';
 import { RunningJig } from '../peers/running-jig.ts';
 import { type Outcome, ROOT, runCommand, startLab } from '../peers/running-lab.ts';
@@ -112,6 +113,26 @@ describe('sai-jig', () => {
         ['--config', good, '--dry-run', 'dtu/reset'],
         64,
         'dtu/reset: expected TARGET/SEQUENCE, the target one of dut (did you mean "dut"?)',
+      ],
+      [
+        ['--config', good, '--simulate', 'dut/rest'],
+        64,
+        'dut/rest: expected a sequence of dut, one of reset (did you mean "reset"?)',
+      ],
+      [
+        ['--config', EXAMPLE, '--simulate', 'esp32-1/reset', '--set', 'reset=1'],
+        64,
+        '--set: expected NAME=0 or NAME=1, the name of an input of esp32-1, one of ready, got "reset=1"',
+      ],
+      [
+        ['--config', good, '--set', 'x=1'],
+        64,
+        '--set: expected --simulate TARGET/SEQUENCE with it; see sai-jig --help',
+      ],
+      [
+        ['--simulate', 'dut/reset', '--check'],
+        64,
+        'expected one thing to do, got --check and --simulate; see sai-jig --help',
       ],
     ];
     // In pairs: each is a process, and there are two cores.
@@ -267,6 +288,76 @@ describe('sai-jig', () => {
  150  0      0     end
 (1 active, 0 inactive, - let go of; 1 is the low level of reset, boot)
 `);
+  });
+
+  test('draws what each line carries, as wide as the terminal and in its characters', async (context) => {
+    needsProgram(context, 'script');
+    const args = ['--config', EXAMPLE, '--simulate', 'esp32-1/bootloader'];
+    const locale = { ...env, LC_ALL: '', LC_CTYPE: '', LANG: 'C.UTF-8', COLUMNS: '48' };
+    const bin = join(ROOT, 'bin/sai-jig');
+    const runs = [
+      runCommand(bin, args, { env: locale }),
+      runCommand(bin, args, { env: { ...locale, LC_CTYPE: 'C' } }),
+      runCommand(bin, [...args, '--ascii'], { env: locale }),
+      runCommand(bin, args, { env: { ...locale, COLUMNS: '' } }),
+      // A terminal knows better.
+      runCommand('script', ['-qec', `stty cols 60 && ${bin} ${args.join(' ')}`, '/dev/null'], {
+        env: locale,
+      }),
+    ];
+    const [wave, plain, asked, wide, terminal] = (await Promise.all(runs)).map(({ status, stdout }) => {
+      expect(status).toBe(0);
+      return stdout.replaceAll('\r', '');
+    });
+    expect(wave).toBe(`esp32-1/bootloader
+
+reset (1=low) ┄┄┄┄┄┄╲▁▁▁▁▁▁▁▁▁▁▁▁▁▁╱┄┄┄┄┄┄┄┄┄┄┄┄
+boot (1=low)  ┄┄┄╲▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁╱▔▔
+ready (in)    ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+              ───┴──┴──────────────┴─────────┴──
+step             1  2              3         4
+ms               0                 100       150
+
+ 1    0 ms  boot=1
+ 2    0 ms  reset=1 for 100 ms
+ 3  100 ms  reset back to 0
+ 4  150 ms  boot=0
+    150 ms  end
+
+(▔ high, ▁ low, ┄ let go of; 1 is the low level of reset, boot; time is not to scale)
+`);
+    expect(readFileSync(join(ROOT, 'docs/jig.md'), 'utf8')).toContain(wave?.replaceAll(/^(?=.)/gm, '    '));
+    expect(plain).toMatch(/\nreset \(1=low\) \.+\\_+\/\.+\n/);
+    expect(asked).toBe(plain);
+    expect([wave, wide, terminal].map((text) => text?.split('\n')[2]?.length)).toEqual([48, 80, 60]);
+  });
+
+  test('plays the engine itself when it simulates, so what fails on a board fails there', async () => {
+    const example = ['--config', EXAMPLE, '--simulate', 'esp32-1/boot-and-check'];
+    const [failed, entries] = await Promise.all([
+      saiJig(...example, '--ascii', '--set', 'ready=0'),
+      saiJig(...example, '--json'),
+    ]);
+    expect(failed).toMatchObject({
+      status: 1,
+      stderr: 'sai-jig: esp32-1: seq.1: wait for ready rising within 5000 ms: it did not come\n',
+    });
+    expect(failed.stdout).toContain('\n    5100 ms  failed; all is made safe\n');
+    expect(entries).toMatchObject({ status: 0, stderr: '' });
+    const lines = entries.stdout.trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { event: 'level', line: 'reset', level: 1, value: 0, letGo: true },
+      { event: 'level', line: 'boot' },
+      { event: 'level', line: 'ready', level: 0 },
+      { event: 'level', line: 'reset', level: 0, value: 1, letGo: false },
+      { event: 'step', atMs: 0, text: 'reset=1 for 100 ms' },
+      { event: 'level', line: 'reset', atMs: 100, letGo: true },
+      { event: 'step', atMs: 100, text: 'reset back to 0' },
+      { event: 'level', line: 'ready', level: 1 },
+      { event: 'step', text: 'wait for ready rising within 5000 ms' },
+      { event: 'step', text: 'wait for ready=1 within 100 ms' },
+      { event: 'end', atMs: 100 },
+    ]);
   });
 
   test('runs any config on simulated chips, also that of the original', async () => {
