@@ -15,6 +15,7 @@ export function inspectTargets(targets: readonly TargetPlan[]): CheckFinding[] {
 function inspectTarget(target: TargetPlan): CheckFinding[] {
   return [
     ...[...target.sequences.values()].flatMap((sequence) => inspectSequence(target, sequence)),
+    ...interlockedAfterOthers(target),
     ...outputsOf(target).flatMap((line) => letGo(target, line)),
     ...unused(target),
   ];
@@ -31,33 +32,72 @@ function inspectSequence(target: TargetPlan, sequence: SequencePlan): CheckFindi
   return [...new Map(findings.map((finding) => [finding.text, finding])).values()];
 }
 
+interface Conflict {
+  readonly step: Step;
+  readonly line: string;
+  readonly rival: string;
+}
+
 /** As `TargetLines` refuses it: what the step makes active is judged by what is active once it has been done. */
-function interlocked(target: TargetPlan, sequence: SequencePlan, moments: readonly Moment[]): CheckFinding[] {
-  const told = new Set<string>();
-  return moments.flatMap(({ step, values }) => {
-    if (!step) return [];
-    return target.interlocks.flatMap((group) => {
+function conflictsOf(target: TargetPlan, moments: readonly Moment[]): Conflict[] {
+  const conflicts = new Map<string, Conflict>();
+  for (const { step, values } of moments) {
+    for (const group of step ? target.interlocks : []) {
       const active = group.filter((name) => values.get(name) === 'active');
-      const mine = madeActive(step).find((name) => active.includes(name));
-      const rival = active.find((name) => name !== mine);
-      if (mine === undefined || rival === undefined) return [];
-      const pair = [mine, rival].sort().join(' ');
-      if (told.has(pair)) return [];
-      told.add(pair);
-      return [
-        {
-          severity: 'error',
-          code: 'interlock',
-          blame: 'config',
-          target: target.name,
-          sequence: sequence.name,
-          step: step.path,
-          line: mine,
-          text: `${target.name}/${sequence.name}: ${step.path}: ${step.text}: expected at most one of ${mine} and ${rival} active, got both; set ${rival} to 0 first, or in the same step`,
-        } as const,
-      ];
-    });
+      const line = step && madeActive(step).find((name) => active.includes(name));
+      const rival = active.find((name) => name !== line);
+      if (!step || line === undefined || rival === undefined) continue;
+      const conflict = { step, line, rival };
+      if (!conflicts.has(pairOf(conflict))) conflicts.set(pairOf(conflict), conflict);
+    }
+  }
+  return [...conflicts.values()];
+}
+
+function interlocked(target: TargetPlan, sequence: SequencePlan, moments: readonly Moment[]): CheckFinding[] {
+  return conflictsOf(target, moments).map(({ step, line, rival }) => ({
+    severity: 'error',
+    code: 'interlock',
+    blame: 'config',
+    target: target.name,
+    sequence: sequence.name,
+    step: step.path,
+    line,
+    text: `${target.name}/${sequence.name}: ${step.path}: ${step.text}: expected at most one of ${line} and ${rival} active, got both; set ${rival} to 0 first, or in the same step`,
+  }));
+}
+
+/** What is refused only after a sequence that has left a line active: it may never be asked for then. */
+function interlockedAfterOthers(target: TargetPlan): CheckFinding[] {
+  const guarded = target.interlocks.flat();
+  const sequences = [...target.sequences.values()];
+  const leaving = sequences.flatMap(({ name, steps }) => {
+    if (guarded.length === 0) return [];
+    const left = momentsOf(target, { name, steps }).at(-1)?.values ?? new Map<string, OutputValue>();
+    return guarded.some((line) => left.get(line) === 'active') ? [{ name, left }] : [];
   });
+  return sequences.flatMap((sequence) => {
+    const certain = conflictsOf(target, momentsOf(target, sequence)).map((each) => pairOf(each));
+    return leaving.flatMap(({ name: earlier, left }) =>
+      conflictsOf(target, momentsOf(target, sequence, left))
+        .filter((conflict) => !certain.includes(pairOf(conflict)))
+        .map(
+          ({ step, line, rival }): CheckFinding => ({
+            severity: 'remark',
+            code: 'interlock',
+            target: target.name,
+            sequence: sequence.name,
+            step: step.path,
+            line,
+            text: `${target.name}/${sequence.name}: ${step.path}: ${step.text} is refused after ${earlier}, which leaves ${rival} active`,
+          }),
+        ),
+    );
+  });
+}
+
+function pairOf({ line, rival }: Conflict): string {
+  return [line, rival].sort().join(' ');
 }
 
 function madeActive(step: Step): string[] {

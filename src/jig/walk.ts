@@ -26,10 +26,14 @@ export function outputsOf({ lines }: TargetPlan): LinePlan[] {
   return lines.filter((line) => line.output);
 }
 
-/** From all lines safe to the end, if no step is late or refused. A pause is no moment of its own. */
-export function momentsOf(target: TargetPlan, { steps }: SequencePlan): Moment[] {
+/** To the end, from all lines safe or as `before` has them, if no step is late or refused. A pause is no moment of its own. */
+export function momentsOf(
+  target: TargetPlan,
+  { steps }: SequencePlan,
+  before?: ReadonlyMap<string, OutputValue>,
+): Moment[] {
   const values = new Map<string, OutputValue>(
-    outputsOf(target).map(({ name, output }) => [name, output?.safe ?? 'released']),
+    before ?? outputsOf(target).map(({ name, output }) => [name, output?.safe ?? 'released']),
   );
   const moments: Moment[] = [];
   let earliestMs = 0;

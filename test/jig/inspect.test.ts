@@ -116,6 +116,18 @@ describe('a sequence that makes two lines of an interlock active', () => {
   });
 });
 
+test('a sequence that is refused only after another is remarked on', () => {
+  const findings = found({
+    'go-forward': [{ gpio_name: 'forward', value: 1 }],
+    'go-back': [{ set: { reverse: 1 } }, { value: 5 }, { pulse: 'reverse', for: 1 }],
+    turn: [{ set: { reverse: 1, forward: 0 } }, { set: { reverse: 0 } }],
+  });
+  expect(brief(findings).filter((text) => text.includes('refused'))).toEqual([
+    'remark: dut/go-forward: seq.0: forward=1 is refused after go-back, which leaves reverse active',
+    'remark: dut/go-back: seq.0: reverse=1 is refused after go-forward, which leaves forward active',
+  ]);
+});
+
 describe('a line with maxActive', () => {
   const on = { gpio_name: 'heater', value: 1 };
   const off = { gpio_name: 'heater', value: 0 };
