@@ -7,7 +7,7 @@ import { CommandLines } from './command-chip.ts';
 import type { GpioChip } from './gpio.ts';
 import { type ModemLevels, type ModemPort, ModemTty } from './modem-chip.ts';
 import { type ChipId, chipText, type LinePlan, type TargetPlan } from './plan.ts';
-import { offsetOf, TargetLines } from './target-lines.ts';
+import { consumerOf, offsetOf, TargetLines } from './target-lines.ts';
 
 export async function inspectChips(
   targets: readonly TargetPlan[],
@@ -79,10 +79,10 @@ function sameWires(placed: readonly Placed[]): CheckFinding[] {
   });
 }
 
-/** Our own daemon holds what it serves. */
+/** Our own daemon holds what it serves; the kernel keeps the beginning of its name. */
 function heldByOther({ target, line, chip, at }: Placed): CheckFinding[] {
   const holder = chip.lines?.find(({ offset }) => offset === at)?.consumer;
-  if (holder === undefined || holder.startsWith('sai-jig')) return [];
+  if (holder === undefined || consumerOf(target.name).startsWith(holder)) return [];
   return [
     {
       severity: 'remark',

@@ -13,8 +13,10 @@ import {
   type TargetPlan,
 } from './plan.ts';
 
-/** Who holds the lines, as `gpioinfo` shows it. */
-const CONSUMER = 'sai-jig';
+/** Who holds the lines of a target, as `gpioinfo` shows it. */
+export function consumerOf(target: string): string {
+  return `sai-jig ${target}`;
+}
 
 export type OpenChip = (chip: ChipId) => Promise<GpioChip>;
 
@@ -141,7 +143,7 @@ export class TargetLines implements AsyncDisposable {
     this.#chips.push(chip);
     const wanted = await wantedOf(chip, plans, this.#plan.name);
     const settings = new Map([...wanted].map(([offset, plan]) => [offset, Line.settings(plan)]));
-    const request: LineRequest = await chip.request(`${CONSUMER} ${this.#plan.name}`, settings);
+    const request: LineRequest = await chip.request(consumerOf(this.#plan.name), settings);
     request.onLoss?.((count) =>
       this.#care.say(
         `${this.#plan.name}: ${chip.name}: ${count} changes of inputs were lost: the jig was held up for longer than the kernel keeps them; what the lines carry now is known`,

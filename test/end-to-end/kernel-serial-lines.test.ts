@@ -1,12 +1,10 @@
 /** What our commands do to a port that the kernel's own drivers have, as the chip sees it. */
 
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ChipWatch } from '../peers/chip-watch.ts';
 import { needsGpioGuest, whyNoGpioGuest } from '../peers/gpio-guest.ts';
 import { ROOT } from '../peers/running-lab.ts';
 import { type BoardWire, SERIAL_TTYS, SerialGuest } from '../peers/serial-guest.ts';
-
-vi.setConfig({ testTimeout: 60_000 }); // an emulated machine beside others
 
 let rig: SerialGuest;
 let config: string;
@@ -20,7 +18,7 @@ beforeAll(async () => {
     Object.entries(SERIAL_TTYS).map(([type, tty]) => ({ name: `${type}-1`, type, ttys: [{ tty, hupcl }] }));
   config = await rig.configure('devices', devices(false));
   hangUpConfig = await rig.configure('hang-up', devices(true));
-}, 60_000);
+});
 beforeEach(needsGpioGuest);
 afterAll(async () => await rig?.[Symbol.asyncDispose]());
 

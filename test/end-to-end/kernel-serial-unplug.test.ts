@@ -1,11 +1,9 @@
 /** USB adapters that go away and come back under a real kernel: its sysfs, its device nodes, its ftdi_sio. */
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Outcome } from '../peers/gpio-guest.ts';
 import { needsGpioGuest, whyNoGpioGuest } from '../peers/gpio-guest.ts';
 import { type Adapter, SerialGuest } from '../peers/serial-guest.ts';
-
-vi.setConfig({ testTimeout: 60_000 }); // an emulated machine beside others
 
 const BOARD = { id: 'board', serial: 'A1', port: '1' };
 /** Another board of the same make. */
@@ -27,7 +25,7 @@ beforeAll(async () => {
   config = await rig.configure('devices', [{ ...device, reappear: '10m' }]);
   hastyConfig = await rig.configure('hasty', [{ ...device, reappear: '1s' }]);
   impatientConfig = await rig.configure('impatient', [{ ...device, reappear: '0s' }]);
-}, 60_000);
+});
 beforeEach(needsGpioGuest);
 beforeEach(async () => {
   await rig.plugIn(BOARD);

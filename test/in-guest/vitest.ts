@@ -27,7 +27,7 @@ export const expect = Object.assign(
   matchers[ASYMMETRIC_MATCHERS_OBJECT],
 );
 
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 120_000;
 
 const CONFIG: Partial<VitestRunnerConfig> = {
   root: '/',

@@ -108,13 +108,16 @@ describe('a chip', () => {
   });
 
   test('whose line somebody holds is remarked on, unless that is our daemon', async () => {
+    const gpio = { chip_index: 0, offset: 0 };
     const held = (consumer: string): Record<string, SurveyedChip> => ({
       'chip 0': { ...HEADER, lines: [{ offset: 0, name: '', consumer }] },
     });
-    expect(await found([{ chip_index: 0, offset: 0 }], held('gpioset'))).toEqual([
-      'remark line-held: a/x: gpiochip0 (header), line 0 is held by gpioset; while it is, the jig does not start',
-    ]);
-    expect(await found([{ chip_index: 0, offset: 0 }], held('sai-jig a'))).toEqual([]);
+    for (const other of ['gpioset', 'sai-jig b']) {
+      expect(await found([gpio], held(other))).toEqual([
+        `remark line-held: a/x: gpiochip0 (header), line 0 is held by ${other}; while it is, the jig does not start`,
+      ]);
+    }
+    expect(await found([gpio], held('sai-jig a'))).toEqual([]);
   });
 
   test('that is away is remarked on once, and one that cannot be told from another is an error', async () => {
