@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { RunReport } from '../../src/wire/jig.ts';
 import {
   GpioGuest,
@@ -13,6 +13,8 @@ import { whyNoLibgpiod } from '../peers/needs.ts';
 import { askJig } from '../peers/running-jig.ts';
 import { ROOT } from '../peers/running-lab.ts';
 import { TracedChip } from '../peers/traced-chip.ts';
+
+vi.setConfig({ testTimeout: 60_000 }); // an emulated machine beside others
 
 const SAI_JIG = join(ROOT, 'bin/sai-jig');
 const LINES = ['reset', 'boot', 'power', 'led'];
@@ -201,7 +203,7 @@ describe.each(['uapi', 'libgpiod'])('sai-jig with %s on a chip of the kernel', (
   });
 });
 
-describe('sai-jig that makes short pulses on a chip of the kernel', { timeout: 60_000 }, () => {
+describe('sai-jig that makes short pulses on a chip of the kernel', () => {
   const pulses = Array.from({ length: 5 }, () => ['boot set 1', 'boot set 0']).flat();
 
   test('makes none too short, and leaves its lines safe when it is aborted or killed between two', async () => {
