@@ -8,7 +8,9 @@ export default defineConfig({
     globalSetup: ['test/build-commands.ts'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
-    maxWorkers: 2,
+    // One more than the cores of the machines that it is to be fast on: for a third of the time a file of tests waits,
+    // for boards, for other programs, for time that is up.
+    maxWorkers: 3,
     // Of one file's concurrent tests, each with a rig of several processes.
     maxConcurrency: 4,
   },
