@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { RunReport } from '../../src/wire/jig.ts';
 import {
   GpioGuest,
@@ -14,6 +14,8 @@ import { askJig } from '../peers/running-jig.ts';
 import { ROOT } from '../peers/running-lab.ts';
 import { TracedChip } from '../peers/traced-chip.ts';
 
+vi.setConfig({ testTimeout: 60_000 }); // an emulated machine beside others
+
 const SAI_JIG = join(ROOT, 'bin/sai-jig');
 const LINES = ['reset', 'boot', 'power', 'led'];
 
@@ -21,7 +23,6 @@ const LINES = ['reset', 'boot', 'power', 'led'];
 const SAFE = ['reset set 1', 'reset out', 'boot set 0', 'boot out', 'power in'];
 
 /** Only ever an upper bound. */
-const POLL = { timeout: 20_000 };
 
 let guest: GpioGuest;
 let chips = 0;
@@ -204,7 +205,7 @@ describe.each(['uapi', 'libgpiod'])('sai-jig with %s on a chip of the kernel', (
   });
 });
 
-describe('sai-jig that makes short pulses on a chip of the kernel', { timeout: 60_000 }, () => {
+describe('sai-jig that makes short pulses on a chip of the kernel', () => {
   const pulses = Array.from({ length: 5 }, () => ['boot set 1', 'boot set 0']).flat();
 
   test('makes none too short, and leaves its lines safe when it is aborted or killed between two', async () => {
@@ -239,7 +240,7 @@ describe('sai-jig that makes short pulses on a chip of the kernel', { timeout: 6
     const events = (await chip.events()).filter((event) => event.startsWith('boot set'));
     expect(withoutRepeats(events)).toEqual(['boot set 0', ...pulses]);
     const hammer = play('hammer');
-    await expect.poll(() => chip.events(), POLL).toContain('boot set 1');
+    await expect.poll(() => chip.events()).toContain('boot set 1');
     hammer.kill('SIGTERM');
     expect((await hammer.outcome).status).toBe(143);
     expect((await chip.events()).filter((event) => event.startsWith('boot set')).at(-1)).toBe('boot set 0');
@@ -291,9 +292,9 @@ function withoutRepeats(events: readonly string[]): string[] {
 }
 
 async function jigIs(state: string): Promise<void> {
-  await expect.poll(async () => (await ask('/targets/dut')).body['state'], POLL).toBe(state);
+  await expect.poll(async () => (await ask('/targets/dut')).body['state']).toBe(state);
 }
 
 async function untilHeld(chip: TracedChip): Promise<void> {
-  await expect.poll(() => guest.shell(`gpioinfo ${chip.path}`), POLL).toContain('gpioset');
+  await expect.poll(() => guest.shell(`gpioinfo ${chip.path}`)).toContain('gpioset');
 }

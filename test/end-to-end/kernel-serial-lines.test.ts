@@ -36,7 +36,6 @@ function boardOf(type: 'usb' | 'uart'): BoardWire {
 }
 
 /** Only ever an upper bound. */
-const POLL = { timeout: 20_000 };
 const PASSED = expect.objectContaining({ status: 0 });
 
 describe.each(KINDS)('a tty of $driver', ({ type }) => {
@@ -149,7 +148,7 @@ test('what a board says on a 16550 that nobody has open is cut, and kept for the
   await held.line(/held/);
   const { rx = 0 } = await rig.uartCounts();
   rig.uart.say('kept');
-  await expect.poll(async () => (await rig.uartCounts())['rx'], POLL).toBe(rx + 4);
+  await expect.poll(async () => (await rig.uartCounts())['rx']).toBe(rx + 4);
   await rig.guest.shell('touch /tmp/rig/said');
   expect(await held.outcome).toEqual(PASSED);
 });
@@ -181,7 +180,7 @@ test.each([
   const { rx = 0 } = await rig.uartCounts();
   reader.kill('SIGSTOP');
   rig.uart.say(TOO_MUCH);
-  await expect.poll(async () => (await rig.uartCounts())['rx'], POLL).toBe(rx + 6001);
+  await expect.poll(async () => (await rig.uartCounts())['rx']).toBe(rx + 6001);
   reader.kill('SIGCONT');
   rig.uart.say('end\n');
   expect(await reader.outcome).toEqual(PASSED);
@@ -194,7 +193,7 @@ test('bytes that a 16550 lost are counted and told', async () => {
   await reader.line(/--expect/);
   const { oe = 0 } = await rig.uartCounts();
   await rig.overrunUart();
-  await expect.poll(async () => (await rig.uartCounts())['oe'], POLL).toBe(oe + 1);
+  await expect.poll(async () => (await rig.uartCounts())['oe']).toBe(oe + 1);
   rig.uart.say('end');
   const { stderr } = await reader.outcome;
   // What its FIFO held, and the NUL that the kernel puts where bytes are missing.

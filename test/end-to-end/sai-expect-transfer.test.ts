@@ -33,7 +33,7 @@ const sha256 = (path: string): string => createHash('sha256').update(readFileSyn
 /** A board that runs a shell script on its console; not on a pty, whose last bytes lrzsz flushes away as it ends. */
 async function board(script: string): Promise<void> {
   const link = join(place.folder, 'tty');
-  const child = spawn('socat', [`PTY,link=${link},rawer,wait-slave`, `EXEC:sh board.sh`], {
+  const child = spawn('socat', [`PTY,link=${link},rawer,wait-slave,pty-interval=0.02`, `EXEC:sh board.sh`], {
     cwd: place.folder,
     stdio: ['ignore', 'ignore', 'inherit'],
   });
