@@ -1,10 +1,11 @@
 /** What `sai-jig` is asked to do. */
 
+import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
+import { didYouMean } from '../base/validate.ts';
 import { DEFAULT_JIG_PORT } from '../wire/jig.ts';
 import { Admission } from './admission.ts';
 import { AuditFile } from './audit-file.ts';
@@ -19,11 +20,13 @@ import { Jig } from './jig.ts';
 import { keptOutputsRemark } from './kept-outputs.ts';
 import { Metrics } from './metrics.ts';
 import { SIMULATED_PEERS } from './peers.ts';
-import { chipText, type LinePlan, planTargets, sequenceAt, type TargetPlan } from './plan.ts';
-import { outletText, type PowerPlan } from './power-plan.ts';
+import { type LineValue, planTargets, sequenceAt, type TargetPlan } from './plan.ts';
+import { longestToSafeMs } from './power-plan.ts';
 import { ServiceManager } from './service-manager.ts';
+import { simulate } from './simulation.ts';
 import type { TargetParts } from './target.ts';
-import { readTls } from './tls-files.ts';
+import { expiryRemark, readTls } from './tls-files.ts';
+import { transitions, type WaveStyle, waveform } from './waveform.ts';
 
 export interface JigOptions {
   /** Path of the config. */
@@ -52,27 +55,19 @@ export async function serve(
   sayKeptOutputs(options, targets, invocation);
   const host = options.host ?? addressOf(config.iface, options.config);
   const tls = readTls(config, options.config);
+  const expiry = tls && expiryRemark(tls, Date.now());
+  if (expiry !== undefined) diagnostics.say(expiry);
   const hub = new EventHub();
   const metrics = new Metrics();
   const say = (text: string): void => diagnostics.say(text);
   using manager = new ServiceManager(invocation.env, say);
+  const longestMs = Math.max(0, ...targets.map(({ power }) => (power ? longestToSafeMs(power) : 0)));
   await using audit =
     config.auditFile === undefined
       ? undefined
       : new AuditFile(resolve(dirname(options.config), config.auditFile), say);
-  await using jig = await Jig.start(targets, {
-    ...partsFor(options, targets, invocation),
-    onEvent: (event) => {
-      hub.emit(event);
-      metrics.countEvent(event);
-      if (diagnostics.verbosity === 'verbose') diagnostics.detail(JSON.stringify(event));
-    },
-  });
-  for (const { message } of await jig.makePowerSafe())
-    diagnostics.say(`cannot make its power safe: ${message}`);
   const admission = new Admission(config.tokens);
   await using server = new HttpServer({
-    targets: jig.targets,
     hub,
     admission,
     metrics,
@@ -84,53 +79,44 @@ export async function serve(
         `this is a bug in sai-rig, please report it: ${error instanceof Error ? error.stack : String(error)}`,
       ),
   });
+  // Before anything is driven: a second jig on the port learns of the first, and leaves its boards alone.
   const port = await server.listen(host, options.port ?? config.port ?? DEFAULT_JIG_PORT);
-  if (!admission.asksForToken && tls?.ca === undefined) {
-    diagnostics.say('no tokens in the config: whoever reaches this port can drive the lines');
+  await manager.starting(longestMs);
+  await using jig = await Jig.start(targets, {
+    ...partsFor(options, targets, invocation),
+    onEvent: (event) => {
+      hub.emit(event);
+      metrics.countEvent(event);
+      if (diagnostics.verbosity === 'verbose') diagnostics.detail(JSON.stringify(event));
+    },
+  });
+  await Promise.race([sayUnsafePower(jig, invocation), aborted(stop)]);
+  if (!stop.aborted) {
+    server.begin(jig.targets);
+    if (!admission.asksForToken && tls?.ca === undefined) {
+      diagnostics.say('no tokens in the config: whoever reaches this port can drive the lines');
+    }
+    const url = `${tls ? 'https' : 'http'}://${hostInUrl(host)}:${port}/`;
+    if (options.format === 'json')
+      print(`${JSON.stringify({ url, port, targets: targets.map(({ name }) => name) })}\n`);
+    const ready = `ready on ${url} with ${targets.length === 1 ? '1 target' : `${targets.length} targets`}`;
+    diagnostics.say(ready);
+    await manager.ready(ready);
+    manager.watch(() => jig.probe());
+    await aborted(stop);
   }
-  const url = `${tls ? 'https' : 'http'}://${hostInUrl(host)}:${port}/`;
-  if (options.format === 'json')
-    print(`${JSON.stringify({ url, port, targets: targets.map(({ name }) => name) })}\n`);
-  const ready = `ready on ${url} with ${targets.length === 1 ? '1 target' : `${targets.length} targets`}`;
-  diagnostics.say(ready);
-  await manager.ready(ready);
-  manager.watch(() => jig.probe());
-  await aborted(stop);
-  await manager.stopping();
+  await manager.stopping(longestMs);
   server.stopAccepting();
   // First the lines, then the answers that say so.
   await jig[Symbol.asyncDispose]();
   return 0;
 }
 
-/** Validates the config, and prints what it comes to. */
-export async function check(options: JigOptions, invocation: Invocation): Promise<number> {
-  const { config, targets } = await load(options);
-  readTls(config, options.config);
-  const port = config.port ?? DEFAULT_JIG_PORT;
-  sayKeptOutputs(options, targets, invocation);
-  if (options.format === 'json') {
-    const plain = targets.map(({ sequences, ...target }) => ({
-      ...target,
-      sequences: Object.fromEntries(sequences),
-    }));
-    // Logins are nobody's business, and headers may be some.
-    const hidden = (key: string, value: unknown): unknown =>
-      key === 'login' || key === 'headers' ? undefined : value;
-    invocation.print(`${JSON.stringify({ port, targets: plain }, hidden)}\n`);
-    return 0;
+/** Of outlets that wait for their `minOff`, that takes as long. */
+async function sayUnsafePower(jig: Jig, { diagnostics, stop }: Invocation): Promise<void> {
+  for (const { message } of await jig.makePowerSafe()) {
+    if (!stop.aborted) diagnostics.say(`cannot make its power safe: ${message}`);
   }
-  const text = targets.flatMap((target) => [
-    `${target.name}${target.requireFence ? ' (asks for a fence)' : ''}`,
-    ...target.lines.map((line) => `  ${lineText(line)}`),
-    ...(target.power ? [`  power: ${powerText(target.power)}`] : []),
-    ...target.interlocks.map((names) => `  never active together: ${names.join(', ')}`),
-    ...[...target.sequences.values()].map(
-      ({ name, steps }) => `  ${name}: ${steps.map((step) => step.text).join(', ') || 'nothing'}`,
-    ),
-  ]);
-  invocation.print(`${[`${options.config}: valid; port ${port}`, ...text].join('\n')}\n`);
-  return 0;
 }
 
 /** Prints when a sequence does what. */
@@ -142,6 +128,48 @@ export async function dryRun(name: string, options: JigOptions, invocation: Invo
     invocation.print(timingDiagram(target, sequence));
   }
   return 0;
+}
+
+/** What is asked of a simulation. */
+export interface SimulateRequest {
+  /** `TARGET/SEQUENCE`. */
+  readonly name: string;
+  /** `NAME=0` or `NAME=1`: inputs that keep a value. */
+  readonly inputs: readonly string[];
+  readonly style: WaveStyle;
+}
+
+/** Plays a sequence in memory, and prints what each line carries. @throws {JigError} why it did not get to its end */
+export async function simulateOne(
+  request: SimulateRequest,
+  options: JigOptions,
+  invocation: Invocation,
+): Promise<number> {
+  const { target, sequence } = sequenceAt((await load(options)).targets, request.name);
+  const inputs = inputValues(target, request.inputs);
+  const simulation = await simulate(target, sequence, inputs, invocation.stop);
+  if (options.format === 'json') {
+    for (const entry of transitions(target, simulation)) invocation.print(`${JSON.stringify(entry)}\n`);
+  } else {
+    invocation.print(waveform(target, sequence, simulation, request.style));
+  }
+  if (simulation.failure) throw simulation.failure;
+  return 0;
+}
+
+/** @throws {RigError} blame `usage` for what is no input, or no value */
+function inputValues(target: TargetPlan, texts: readonly string[]): Map<string, LineValue> {
+  const known = target.lines.filter(({ output }) => !output).map(({ name }) => name);
+  return new Map(
+    texts.map((text) => {
+      const [, name = '', value] = /^(.*)=([01])$/s.exec(text) ?? [];
+      if (known.includes(name)) return [name, value === '1' ? 'active' : 'inactive'];
+      throw new RigError(
+        'usage',
+        `--set: expected NAME=0 or NAME=1, the name of an input of ${target.name}, one of ${known.join(', ') || '(it has none)'}, got ${JSON.stringify(text)}${didYouMean(name, known)}`,
+      );
+    }),
+  );
 }
 
 /** Plays one sequence without the daemon, and lets go of the lines through their safe values. */
@@ -204,26 +232,6 @@ function partsFor(
   };
 }
 
-function powerText({ outlet, safe, minOffMs, minIntervalMs }: PowerPlan): string {
-  const rest = [outletText(outlet), safe === 'keep' ? 'kept as it is' : `safe ${safe}`];
-  if (minOffMs > 0) rest.push(`off for at least ${formatDuration(minOffMs)}`);
-  if (minIntervalMs > 0) rest.push(`on at most once in ${formatDuration(minIntervalMs)}`);
-  return rest.join(', ');
-}
-
-function lineText({ name, wire, chip, at, output, activeLow, bias, debounceMs }: LinePlan): string {
-  const what = output ? `output, ${output.mode}, safe ${output.safe}` : 'input';
-  const limit = output?.maxActiveMs;
-  const rest = [
-    what,
-    ...(limit === undefined ? [] : [`active for at most ${formatDuration(limit)}`]),
-    ...(activeLow ? ['active low'] : []),
-    ...(bias === 'as-is' ? [] : [bias]),
-    ...(debounceMs === undefined ? [] : [`debounce ${formatDuration(debounceMs)}`]),
-  ];
-  return `${name}${wire === undefined ? '' : ` (${wire})`}: ${chipText(chip)}, line ${at}: ${rest.join(', ')}`;
-}
-
 /** `iface` is an address or an interface's name, as in Sai. */
 function addressOf(iface: string | undefined, file: string): string | undefined {
   if (iface === undefined || iface === '') return undefined;
@@ -232,6 +240,12 @@ function addressOf(iface: string | undefined, file: string): string | undefined 
   const addresses = there[iface];
   const address = addresses?.find(({ family }) => family === 'IPv4') ?? addresses?.[0];
   if (address) return address.address;
+  if (!iface.includes('/') && existsSync(`/sys/class/net/${iface}`)) {
+    throw new RigError(
+      'unavailable',
+      `${file}: iface: expected an address of ${iface}, it has none; is its cable in, and the network up?`,
+    );
+  }
   throw new RigError(
     'config',
     `${file}: iface: expected an address or an interface of this host, one of ${Object.keys(there).join(', ')}, got ${JSON.stringify(iface)}`,

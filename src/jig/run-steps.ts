@@ -28,7 +28,7 @@ export interface StepBoard {
 
 /**
  * Does the steps, each at its time after the first: late ones do not make later ones late, as long as pauses are
- * long enough to catch up.
+ * long enough to catch up. Each is told to `onStep` just before it is begun.
  *
  * @throws {RigError} blame `verdict` when an input does not do in time what is waited for
  * @throws what a line throws, the reason of `signal`
@@ -39,12 +39,14 @@ export async function runSteps(
   clock: Clock,
   signal: AbortSignal,
   onTrace: (entry: TraceEntry) => void,
+  onStep: (step: Step) => void = () => {},
 ): Promise<void> {
   const run = new StepRun(board, clock, signal, onTrace);
   using _watch = run.watch(steps);
   try {
     for (const step of steps) {
       signal.throwIfAborted();
+      onStep(step);
       await run.perform(step);
     }
   } finally {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { RunReport } from '../../src/wire/jig.ts';
@@ -18,6 +19,9 @@ const LINES = ['reset', 'boot', 'power', 'led'];
 
 /** What requesting the lines of {@link configFor} at their safe values comes to, and nothing else. */
 const SAFE = ['reset set 1', 'reset out', 'boot set 0', 'boot out', 'power in'];
+
+/** Only ever an upper bound. */
+const POLL = { timeout: 20_000 };
 
 let guest: GpioGuest;
 let chips = 0;
@@ -79,6 +83,38 @@ async function startJig(chip: string, backend: string): Promise<GuestProcess> {
 }
 
 const ask = (path: string, method = 'GET') => askJig(guest.httpPort, path, { method });
+
+test('a check asks the kernel which chips and lines are meant, and moves none', async () => {
+  const chip = await addChip();
+  const holder = guest.start('gpioset', ['--mode=signal', chip.path, '3=1']);
+  await untilHeld(chip);
+  await chip.events();
+  const number = Number(chip.path.replace(/\D+/, ''));
+  const gpios = [
+    { name: 'reset', chip: chip.label, line: 'reset' },
+    { name: 'again', chip_index: number, offset: 0 },
+    { name: 'node', chip: chip.path, line: 'boot' },
+    { name: 'held', chip: chip.label, offset: 3 },
+    { name: 'none', chip: chip.label, line: 'rest' },
+    { name: 'away', chip_index: 99, offset: 0 },
+  ];
+  const file = await write({ targets: [{ name: 'dut', gpios, sequences: [] }] });
+  const { status, stdout, stderr } = await guest.run(SAI_JIG, ['--config', file, '--check']);
+  const name = `gpiochip${number} (${chip.label})`;
+  expect(stderr.split('\n')).toEqual([
+    `sai-jig: ${file}: dut/none: expected a line of ${name}, one of reset, boot, power, led, got "rest"`,
+    `sai-jig: ${file}: ${name}, line 0: expected each line of a chip once, got it as dut/reset and dut/again`,
+    '',
+  ]);
+  expect(status).toBe(78);
+  expect(stdout).toContain(
+    `  dut/held: ${name}, line 3 is held by gpioset; while it is, the jig does not start\n`,
+  );
+  expect(stdout).toMatch(/\n {2}chip 99: expected a GPIO chip of this host, one of .*; so it is not known /);
+  expect(await chip.events()).toEqual([]);
+  holder.kill('SIGTERM');
+  await holder.outcome;
+});
 
 describe.each(['uapi', 'libgpiod'])('sai-jig with %s on a chip of the kernel', (backend) => {
   const why = backend === 'libgpiod' ? whyNoLibgpiod() : undefined;
@@ -203,9 +239,7 @@ describe('sai-jig that makes short pulses on a chip of the kernel', { timeout: 6
     const events = (await chip.events()).filter((event) => event.startsWith('boot set'));
     expect(withoutRepeats(events)).toEqual(['boot set 0', ...pulses]);
     const hammer = play('hammer');
-    while (!(await chip.events()).includes('boot set 1')) {
-      // asked again
-    }
+    await expect.poll(() => chip.events(), POLL).toContain('boot set 1');
     hammer.kill('SIGTERM');
     expect((await hammer.outcome).status).toBe(143);
     expect((await chip.events()).filter((event) => event.startsWith('boot set')).at(-1)).toBe('boot set 0');
@@ -230,6 +264,20 @@ test('on a kernel without version 2 of the interface, sai-jig speaks through lib
   expect((await chip.events()).slice(0, 2)).toEqual(['reset set 1', 'reset out']);
 });
 
+test('the kernel names its chips as the unit and the rule of a jig do', async () => {
+  const [unit = '', rules = ''] = ['systemd/sai-jig.service', 'udev/71-sai-jig.rules'].map((file) =>
+    readFileSync(join(ROOT, 'hardware', file), 'utf8'),
+  );
+  const chip = await guest.addChip('pinctrl-bcm2711', ['GPIO0']);
+  const node = chip.path.replace('/dev/', '');
+  const [, allowed] = /^DeviceAllow=char-(\w+) rw$/m.exec(unit) ?? [];
+  expect(await guest.shell("awk '{print $2}' /proc/devices")).toContain(`${allowed}\n`);
+  const [, subsystem, glob = ''] = /^SUBSYSTEM=="(\w+)", KERNEL=="([^"]*)"/m.exec(rules) ?? [];
+  const link = await guest.shell(`readlink -f /sys/bus/gpio/devices/${node}/subsystem`);
+  expect(link.trim()).toBe(`/sys/bus/${subsystem}`);
+  expect(node).toMatch(new RegExp(`^${glob.replaceAll('*', '.*')}$`));
+});
+
 /** Setting up one line anew says of the others again what they are. */
 function withoutRepeats(events: readonly string[]): string[] {
   const last = new Map<string, string>();
@@ -243,14 +291,9 @@ function withoutRepeats(events: readonly string[]): string[] {
 }
 
 async function jigIs(state: string): Promise<void> {
-  for (;;) {
-    const { body } = await ask('/targets/dut');
-    if (body['state'] === state) return;
-  }
+  await expect.poll(async () => (await ask('/targets/dut')).body['state'], POLL).toBe(state);
 }
 
 async function untilHeld(chip: TracedChip): Promise<void> {
-  while (!(await guest.shell(`gpioinfo ${chip.path}`)).includes('gpioset')) {
-    // asked again
-  }
+  await expect.poll(() => guest.shell(`gpioinfo ${chip.path}`), POLL).toContain('gpioset');
 }

@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { RecordingBoard } from '../peers/recording-board.ts';
 import { RunningJig } from '../peers/running-jig.ts';
 import { type Outcome, ROOT, runCommand } from '../peers/running-lab.ts';
@@ -151,6 +153,41 @@ describe('a plug', () => {
     expect(plug.switched).toEqual(['off', 'on']);
   });
 
+  test('is not touched by a second jig on the port of the first', async () => {
+    const folder = tempFolder();
+    const plug = await ScriptedPlug.start();
+    const jig = await RunningJig.start(folder, config(tasmota(plug)));
+    expect((await jig.ask('/dut/on')).status).toBe(200);
+    const second = await saiJig('--config', join(folder, 'jig.json'), '--port', `${jig.port}`);
+    expect(second).toMatchObject({ status: 75, stderr: expect.stringContaining('expected a free port') });
+    expect(plug.switched).toEqual(['off', 'on']);
+  });
+
+  test('that is not due yet does not keep a jig from being stopped while it starts, and stays as it is', async () => {
+    const [prompt, slow] = [await ScriptedPlug.start(), await ScriptedPlug.start()];
+    const target = (name: string, power: object): object => ({ name, gpios: [], power, sequences: [] });
+    const targets = [
+      target('prompt', tasmota(prompt)),
+      target('slow', tasmota(slow, { safe: 'on', minOff: '1h' })),
+    ];
+    const file = join(tempFolder(), 'jig.json');
+    writeFileSync(file, JSON.stringify({ schema: 'sai-jig', iface: '127.0.0.1', port: 0, targets }));
+    const child = spawn(join(ROOT, 'bin/sai-jig'), ['--config', file], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    let stderr = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk.toString();
+    });
+    const ended = once(child, 'close');
+    await until(() => prompt.switched.length === 1, 'it makes power safe');
+    child.kill('SIGTERM');
+    expect(await ended).toEqual([143, null]);
+    expect(stderr).toBe('');
+    expect([prompt.switched, slow.switched]).toEqual([['off'], []]);
+  });
+
   test('is not touched by a simulated jig, nor is its password shown by a check', async () => {
     const folder = tempFolder();
     const plug = await ScriptedPlug.start();
@@ -170,6 +207,63 @@ describe('a plug', () => {
       expect(status).toBe(0);
       expect(stdout).not.toContain('"secret"');
     }
+    expect(plug.switched).toEqual([]);
+    expect(plug.asked.map((path) => path.replace(/^.*&/, ''))).toEqual(['cmnd=Power', 'cmnd=Power']);
+  });
+});
+
+const ASK = '/cm?cmnd=Power';
+
+test('a check asks every outlet for its state, at the same time, and switches none', async () => {
+  const folder = tempFolder();
+  const file = join(folder, 'jig.json');
+  const plugs = await Promise.all([0, 1, 2].map(async () => await ScriptedPlug.start()));
+  const [good, slow, gone] = plugs as [ScriptedPlug, ScriptedPlug, ScriptedPlug];
+  slow.behaviour = hanging;
+  await gone.stop();
+  const command = { kind: 'command', on: ['true', 'on'], off: ['true'], safe: 'keep' };
+  const liar = { ...command, on: ['true', '1'], state: ['echo', 'maybe'] };
+  const powers = [
+    tasmota(good),
+    tasmota(slow, { within: '1s' }),
+    tasmota(gone),
+    command,
+    liar,
+    { ...command, on: ['true', '2'], state: ['echo', 'off'] },
+  ];
+  const step = { http: `${good.url}/never` };
+  const seq = [{ power: 'on' }, step];
+  const targets = powers.map((power, index) => ({
+    name: `dut${index}`,
+    gpios: [],
+    power,
+    sequences: [{ name: 'go', seq }],
+  }));
+  writeFileSync(file, JSON.stringify({ schema: 'sai-jig', targets }));
+  const args = ['--config', file, '--check'];
+  const [text, json] = await Promise.all([saiJig(...args), saiJig(...args, '--json')]);
+  const { status, stdout, stderr } = text;
+  expect(stderr.split('\n')).toEqual([
+    `sai-jig: dut1: power: ${slow.url}/cm: expected an answer within 1 s, got none; is it on, and does the network reach it?`,
+    `sai-jig: dut2: power: ${gone.url}/cm: connect ECONNREFUSED 127.0.0.1:${gone.port}; is it on, and does the network reach it?`,
+    'sai-jig: dut4: power: echo maybe: expected on or off, got "maybe"',
+    '',
+  ]);
+  expect(status).toBe(69);
+  expect(stdout).toMatch(/: valid; port 44000\n/);
+  expect(stdout).toMatch(
+    /\npower of dut0: on\n {2}dut3: command true on was not asked: it has no "state"\npower of dut5: off\n$/,
+  );
+  expect(plugs.map(({ asked }) => asked)).toEqual([[ASK, ASK], [ASK, ASK], []]);
+  expect(json).toMatchObject({ status: 69, stderr });
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    targets: [{ power: { state: 'on' } }, {}, {}, {}, {}, { power: { state: 'off' } }],
+    findings: [
+      { code: 'power-unreachable', blame: 'unavailable', target: 'dut1' },
+      { code: 'power-unreachable', blame: 'unavailable', target: 'dut2' },
+      { code: 'power-not-asked', target: 'dut3' },
+      { code: 'power-unreachable', blame: 'protocol', target: 'dut4' },
+    ],
   });
 });
 
