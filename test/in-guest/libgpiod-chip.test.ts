@@ -130,6 +130,7 @@ describe('a chip of libgpiod', () => {
     const rig = bench();
     await using chip = await rig.open();
     rig.driveFromBoard(0, 1);
+    expect(rig.levelAt(0)).toBe(1);
     await using _request = await chip.request('a test', new Map([[0, { ...output, initial: 1 }]]));
     rig.driveFromBoard(0, 0);
     expect(rig.changes).toEqual(['reset=1']);
