@@ -202,9 +202,10 @@ class StepRun {
     this.#trace(step, back);
   }
 
-  /** Whatever else there is to do is done. */
+  /** Whatever else there is to do is done, and what happened is told: not all of it at once, at the end. */
   async #rest(): Promise<void> {
     this.#rushed = 0;
+    this.tell();
     await this.#clock.sleepAlmostUntil(this.#happenedMs, this.#signal);
   }
 

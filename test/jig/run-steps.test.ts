@@ -156,12 +156,16 @@ describe('a run of steps', () => {
     const wires = new Wires();
     const abort = new AbortController();
     const reason = new Error('enough');
-    let turns = 0;
+    const told: number[] = [];
     wires.clock.onSleep = () => {
-      turns += 1;
-      if (turns === 10) abort.abort(reason);
+      told.push(trace.length);
+      if (told.length === 10) abort.abort(reason);
     };
-    await expect(wires.run(Array(5000).fill(set('active')), abort.signal)).rejects.toBe(reason);
+    const trace: TraceEntry[] = [];
+    const steps = Array.from({ length: 5000 }, () => set('active'));
+    const run = runSteps(steps, wires, wires.clock, abort.signal, (entry) => trace.push(entry));
+    await expect(run).rejects.toBe(reason);
+    expect(told).toEqual(Array.from({ length: 10 }, (_, turn) => 100 * (turn + 1)));
     expect(wires.driven).toHaveLength(1000);
     expect(wires.clock.nowMs()).toBe(wires.startMs);
   });
