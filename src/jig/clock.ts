@@ -19,9 +19,9 @@ export interface Clock {
 
 /**
  * How much before its time who sleeps is woken: timers count whole milliseconds, and from being woken to what was to be
- * done it takes a slow host half of one.
+ * done it takes a slow host another.
  */
-const EARLY_MS = 1;
+const EARLY_MS = 2;
 
 /** Who sleeps until a signal; each is called when it is aborted. */
 type Sleepers = Set<() => void>;
