@@ -265,9 +265,11 @@ async function edgesOf(guest: GpioGuest): Promise<Edge[]> {
   }));
 }
 
+/** Behind a plan that the earliest of them keeps: the first is later than any, by code that has not run yet. */
 function latenessOf(edges: readonly Edge[]): number[] {
-  const first = edges[0]?.atMs ?? Number.NaN;
-  return edges.map(({ atMs }, index) => atMs - first - index * STEP_MS);
+  const begins = edges.map(({ atMs }, index) => atMs - index * STEP_MS);
+  const earliest = Math.min(...begins);
+  return begins.map((begin) => begin - earliest);
 }
 
 function tooLongOf(edges: readonly Edge[], forMs: number): number[] {

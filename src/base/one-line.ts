@@ -2,11 +2,11 @@
 const MAX_CHARACTERS = 200;
 
 /** A text by whomever, fit for one line on a terminal: no line ends, no escape sequences, not too long. */
-export function oneLine(text: string): string {
+export function oneLine(text: string, maxCharacters = MAX_CHARACTERS): string {
   const shown = Array.from(text, (character) => (isControl(character) ? ' ' : character))
     .join('')
     .replaceAll(/\s+/g, ' ');
-  return shown.length > MAX_CHARACTERS ? `${shown.slice(0, MAX_CHARACTERS)} …` : shown;
+  return shown.length > maxCharacters ? `${shown.slice(0, maxCharacters)} …` : shown;
 }
 
 /** By number: a regular expression that knows Unicode's classes costs every waiter half a megabyte. */

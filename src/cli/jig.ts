@@ -119,7 +119,13 @@ class Limit implements Disposable {
     const text = `jig ${base}: expected its answer within ${formatDuration(timeoutMs)}; is it stopped? Else give a longer --timeout`;
     this.#timer = setTimeout(() => this.#timeUp.abort(new RigError('unavailable', text)), timeoutMs);
     this.#ends = new LinkedSignal([stop, this.#timeUp.signal]);
-    this.access = { token: env[ENV.jigToken], fence: env[ENV.deviceFence], signal: this.#ends.signal };
+    this.access = {
+      token: env[ENV.jigToken],
+      fence: env[ENV.deviceFence],
+      certificate: env[ENV.jigCertificate],
+      key: env[ENV.jigKey],
+      signal: this.#ends.signal,
+    };
   }
 
   /** From now on it takes as long as it takes. */

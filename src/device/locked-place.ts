@@ -2,9 +2,9 @@
 
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
-import { type FileId, readFlocks } from '../base/proc-locks.ts';
+import { type FileId, readFlocks, splitDeviceNumber } from '../base/proc-locks.ts';
 import { openShared } from '../base/shared-file.ts';
-
+import { statIfVisible } from '../base/visible-file.ts';
 import { tryFlock, unlock } from '../native/flock.ts';
 import { makeRaw, readTtySettings } from '../native/termios.ts';
 import type { LeaseRecord } from '../wire/lease.ts';
@@ -28,6 +28,8 @@ export type Hindrance =
  */
 export class LockedPlace {
   #place: Place;
+  /** See {@link registrationOf}. */
+  #registration: number | undefined;
   /** Undefined while the tty is away. */
   #nodeFd: number | undefined;
   #isFlocked = true;
@@ -39,6 +41,7 @@ export class LockedPlace {
   /** Both descriptors are locked. */
   constructor(place: Place, nodeFd: number, leaseFd: number | undefined) {
     this.#place = place;
+    this.#registration = registrationOf(place);
     this.#nodeFd = nodeFd;
     this.#leaseFd = leaseFd;
   }
@@ -68,6 +71,15 @@ export class LockedPlace {
   /** Whether the open tty has been unplugged. */
   isHungUp(): boolean {
     return this.tty !== undefined && this.#nodeFd !== undefined && isHungUp(this.#nodeFd);
+  }
+
+  /**
+   * Whether the path leads to the tty that was locked, and that was not taken away since: if it has hung up, a session
+   * that had it as its controlling terminal has ended; or it is being unplugged, and cannot be opened any more.
+   */
+  isUnmoved(): boolean {
+    const found = survey(this.path, this.tty);
+    return !('text' in found) && this.#isAsRegistered(found);
   }
 
   /** Closes the node: a tty that is still open somewhere when it comes back gets another name. */
@@ -118,13 +130,17 @@ export class LockedPlace {
       const nodeFd = openAndFlock(found);
       if (typeof nodeFd !== 'number') return hindered(nodeFd);
       fds.push(nodeFd);
-      if (!settle(found, nodeFd)) return hindered({ by: 'absence', text: `${found.path}: went away again` });
+      // Who reads it may have had it again before us, and have set its speed; of what was lent, a tool has.
+      const isSet = this.#isFlocked && this.#isAsRegistered(found) && isSettled(found, nodeFd);
+      if (!isSet && !settle(found, nodeFd))
+        return hindered({ by: 'absence', text: `${found.path}: went away again` });
       if (hasMoved && leaseFd !== undefined) writeLeaseRecord(leaseFd, record);
       if (hasMoved && this.#leaseFd !== undefined) this.#formerLeaseFds.push(this.#leaseFd);
       this.#leaseFd = leaseFd;
       this.#nodeFd = nodeFd;
       this.#isFlocked = true;
       this.#place = found;
+      this.#registration = registrationOf(found);
       return undefined;
     } catch (error) {
       // What is wrong with a tty that comes back may be so for a moment: before udev has given it to its group.
@@ -146,6 +162,10 @@ export class LockedPlace {
     this.#nodeFd = undefined;
     this.#leaseFd = undefined;
     this.#formerLeaseFds.length = 0;
+  }
+
+  #isAsRegistered(found: Place): boolean {
+    return isSameNode(found, this.#place) && (registrationOf(found) ?? NaN) === this.#registration;
   }
 }
 
@@ -185,7 +205,7 @@ export function openAndFlock(place: Place): number | Hindrance {
     throw new RigError('hardware', `${place.path}: cannot be opened: ${reasonOf(error)}`, { cause: error });
   }
   const now = fstatSync(fd);
-  const isSame = now.dev === place.dev && now.ino === place.ino && now.rdev === place.rdev;
+  const isSame = isSameNode(now, place);
   if (isSame && tryFlock(fd)) return fd;
   closeSync(fd);
   if (isSame) return { by: 'foreigner', file: place };
@@ -205,6 +225,31 @@ export function settle(place: Place, fd: number): boolean {
     const why =
       code === 'ENOTTY' ? 'expected a tty, found another kind of file' : `cannot be set: ${reasonOf(error)}`;
     throw new RigError('hardware', `${place.path}: ${why}; correct the devices config`, { cause: error });
+  }
+}
+
+type Node = Pick<Place, 'dev' | 'ino' | 'rdev'>;
+
+function isSameNode(a: Node, b: Node): boolean {
+  return a.dev === b.dev && a.ino === b.ino && a.rdev === b.rdev;
+}
+
+/**
+ * The kernel's own number for a device from its coming to its going, which its node need not tell: a container's stays.
+ * Undefined for a pty, and where there is no sysfs. Source: Linux fs/kernfs: inode numbers are given out in turn.
+ */
+function registrationOf({ rdev }: Node): number | undefined {
+  const { major, minor } = splitDeviceNumber(rdev);
+  return statIfVisible(`/sys/dev/char/${major}:${minor}`)?.ino;
+}
+
+/** But for its speed. */
+function isSettled({ tty }: Place, fd: number): boolean {
+  try {
+    const { raw, echo, local, hangUpOnClose } = readTtySettings(fd);
+    return raw && !echo && local && hangUpOnClose === tty?.hangUpOnClose;
+  } catch {
+    return false; // to set it tells why
   }
 }
 

@@ -124,7 +124,9 @@ export class TtyKeeper implements Disposable {
         if (!stranger) untilMs = nowMs + RETAKE_WITHIN_MS;
         if (stranger && nowMs >= untilMs)
           return this.#end(foreignTrouble(stranger, 'after a tool had used it'));
-        const kept = missing.find((tty) => this.#oursWith(tty) !== undefined)?.keptBy;
+        const kept = missing
+          .map((tty) => this.#oursWith(tty))
+          .find((pid) => pid !== undefined && pid !== process.pid);
         if (kept !== undefined && !hasTold) onKept(describeProcess(kept));
         hasTold ||= kept !== undefined;
       }
@@ -171,7 +173,10 @@ export class TtyKeeper implements Disposable {
     const { place, device } = tty;
     if (place.isHungUp()) this.#close(tty, nowMs);
     if (place.isOpen) return;
-    if (device.reappearMs === 0) return;
+    if (device.reappearMs === 0 && !place.isUnmoved()) {
+      tty.awaySinceMs ??= nowMs;
+      return;
+    }
     if (this.#isLeft(tty)) {
       // Whoever has it now opens it, and may be about to lock it.
       const found = survey(place.path, place.tty);
@@ -192,11 +197,14 @@ export class TtyKeeper implements Disposable {
       this.#isGuardStale = true;
       this.#options.detail(`${place.path}: is back, and locked again`);
     } else if (this.#oursWith(tty) !== undefined) {
-      tty.awaySinceMs = nowMs; // it is there, and no stranger has it
+      tty.awaySinceMs = undefined; // it is there, and no stranger has it
     }
   }
 
-  /** At once: what comes back while its old tty is open anywhere gets another name. */
+  /**
+   * At once: what comes back while its old tty is open anywhere gets another name. It need not have been unplugged:
+   * who had it as controlling terminal has hung it up by its end, whichever of the command's processes that was.
+   */
   #close(tty: KeptTty, nowMs: number): void {
     tty.place.close();
     tty.awaySinceMs = nowMs;
@@ -242,7 +250,8 @@ export class TtyKeeper implements Disposable {
   /** One that does not descend from our command, as in another container, but was started under the lease. */
   #markedWith(file: FileId): number | undefined {
     const pid = readFlocks().holderOf(file);
-    if (!pid) return undefined;
+    // What we took and have closed, a guard that was relieved has until it has ended.
+    if (!pid || pid === process.pid) return pid || undefined;
     const mark = `${ENV.deviceLease}=${this.#lease.record.folder}`;
     return readProcessEnvironment(pid).includes(mark) ? pid : undefined;
   }

@@ -38,6 +38,8 @@ export function jigRunner(
         token: env[ENV.jigToken],
         fence: env[ENV.deviceFence],
         extraCertificates: env['NODE_EXTRA_CA_CERTS'],
+        certificate: env[ENV.jigCertificate],
+        key: env[ENV.jigKey],
         waitMs: BUSY_WAIT_MS,
         onDisconnect: 'abort',
         signal,

@@ -1,16 +1,20 @@
-import { readFileSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { rootCertificates } from 'node:tls';
 import * as v from 'valibot';
 import { type Blame, RigError, reasonOf } from '../base/errors.ts';
+import { oneLine } from '../base/one-line.ts';
 import { FENCE_HEADER, JigErrorBody, type JigErrorCode } from '../wire/jig.ts';
+import { noAnswer } from './no-answer.ts';
+import { type TlsFiles, tlsOptions } from './tls-options.ts';
 
 /** A host that does not take a connection by then is down, or behind a firewall that says nothing. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
 /** Far more than a report of ten thousand steps. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
+
+/** It may list the targets of a rack; another program may say anything. */
+const MAX_ERROR_CHARACTERS = 4096;
 
 const BLAME: Readonly<Record<JigErrorCode, Blame>> = {
   'bad-request': 'usage',
@@ -41,16 +45,18 @@ const BLAME_OF_STATUS: Readonly<Record<number, readonly [Blame, string]>> = {
   403: ['config', 'it refuses this client'],
   404: ['config', 'no such target'],
   409: ['busy', 'the target is busy'],
+  // Of what stands between.
+  502: ['unavailable', 'nobody answers behind it'],
+  503: ['unavailable', 'nobody answers behind it'],
+  504: ['unavailable', 'nobody answers behind it'],
 };
 
 /** Whom to ask, and as whom. */
-export interface JigAccess {
+export interface JigAccess extends TlsFiles {
   /** Bearer token. */
   readonly token?: string | undefined;
   /** Number of the lease in whose name this is asked. */
   readonly fence?: string | undefined;
-  /** File of certificates to trust besides those of Node.js, for a command that starts without NODE_EXTRA_CA_CERTS. */
-  readonly extraCertificates?: string | undefined;
   /** Ends the wait for an answer, by hanging up. */
   readonly signal: AbortSignal;
 }
@@ -67,7 +73,11 @@ export async function ask(method: 'GET' | 'POST', url: string, access: JigAccess
   if (status >= 200 && status < 300) return answer;
   const text = await textOf(answer, url, access.signal);
   const body = v.safeParse(JigErrorBody, jsonOrUndefined(text));
-  if (body.success) throw new RigError(BLAME[body.output.code], `jig ${url}: ${body.output.error}`);
+  if (body.success)
+    throw new RigError(
+      BLAME[body.output.code],
+      `jig ${url}: ${oneLine(body.output.error, MAX_ERROR_CHARACTERS)}`,
+    );
   const [blame, meaning] = BLAME_OF_STATUS[status] ?? ['protocol', 'expected an answer of a jig'];
   throw new RigError(blame, `jig ${url}: ${meaning} (HTTP ${status})`);
 }
@@ -110,10 +120,10 @@ function begin(method: string, url: string, access: JigAccess): Promise<Incoming
   };
   const isSecure = address.protocol === 'https:';
   const open = isSecure ? httpsRequest : httpRequest;
-  const trust = isSecure ? trustOf(access.extraCertificates) : {};
+  const tls = isSecure ? tlsOptions(access) : {};
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
-    const request = open(address, { method, headers, agent: false, signal, ...trust });
+    const request = open(address, { method, headers, agent: false, signal, ...tls });
     const timer = setTimeout(() => {
       request.destroy(new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`));
     }, CONNECT_TIMEOUT_MS);
@@ -126,21 +136,8 @@ function begin(method: string, url: string, access: JigAccess): Promise<Incoming
     request.once('response', resolve);
     request.on('error', (error) => {
       clearTimeout(timer);
-      if (signal.aborted) reject(signal.reason as Error);
-      else
-        reject(
-          new RigError('unavailable', `jig ${url}: it does not answer: ${reasonOf(error)}`, { cause: error }),
-        );
+      reject(signal.aborted ? (signal.reason as Error) : noAnswer(error, url));
     });
     request.end();
   });
-}
-
-function trustOf(extraCertificates: string | undefined): { readonly ca?: string[] } {
-  if (!extraCertificates) return {};
-  try {
-    return { ca: [...rootCertificates, readFileSync(extraCertificates, 'utf8')] };
-  } catch {
-    return {}; // as Node.js has it: where that matters, the handshake says so
-  }
 }

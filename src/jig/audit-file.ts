@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { appendFile, rename, stat, truncate } from 'node:fs/promises';
 import { errnoCode, reasonOf } from '../base/errors.ts';
 
@@ -7,8 +8,15 @@ const MAX_BYTES = 1024 * 1024;
 /** So many lines wait for a slow disk; what comes then is lost, and counted. */
 const MAX_WAITING = 1000;
 
+/** Part of a file that is written at once. */
+const LARGEST_WRITE = 0.1;
+
 /** By then a disk that takes anything has taken it. */
 const LAST_LINES_MS = 1000;
+
+/** Without a wait for who reads a pipe: the jig could not end before. */
+const APPEND =
+  constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /** Who asked for what, and what came of it. */
 export interface AuditEntry {
@@ -66,20 +74,32 @@ export class AuditFile implements AsyncDisposable {
   }
 
   async #writeAll(): Promise<void> {
-    for (let line = this.#waiting.shift(); line !== undefined; line = this.#waiting.shift()) {
-      const gap = this.#lost > 0 ? `${JSON.stringify({ atMs: Date.now(), lost: this.#lost })}\n` : '';
+    while (this.#waiting.length > 0) {
+      const lines = this.#nextLines();
+      const lost = this.#lost;
+      const gap = lost > 0 ? `${JSON.stringify({ atMs: Date.now(), lost })}\n` : '';
       try {
-        await this.#append(gap + line);
-        this.#lost = 0;
+        await this.#append(gap + lines.join(''));
+        this.#lost -= lost; // more may be lost by now
         if (this.#isFailing) this.#say(`${this.#path}: the audit goes on`);
         this.#isFailing = false;
       } catch (error) {
-        this.#lost += 1;
+        this.#lost += lines.length;
         if (!this.#isFailing)
           this.#say(`${this.#path}: cannot write the audit: ${reasonOf(error)}; going on without`);
         this.#isFailing = true;
       }
     }
+  }
+
+  /** Together they cost one write: a line each would keep a busy jig's lines waiting until they are lost. */
+  #nextLines(): string[] {
+    let sizeBytes = 0;
+    const end = this.#waiting.findIndex((line, index) => {
+      sizeBytes += Buffer.byteLength(line);
+      return index > 0 && sizeBytes > this.#maxBytes * LARGEST_WRITE;
+    });
+    return this.#waiting.splice(0, end < 0 ? this.#waiting.length : end);
   }
 
   async #append(text: string): Promise<void> {
@@ -91,7 +111,7 @@ export class AuditFile implements AsyncDisposable {
       this.#sizeBytes = 0;
     }
     try {
-      await appendFile(this.#path, text, { mode: 0o640 });
+      await appendFile(this.#path, text, { mode: 0o640, flag: APPEND });
       this.#sizeBytes += bytes;
     } catch (error) {
       await this.#cutBack();

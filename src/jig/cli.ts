@@ -22,7 +22,7 @@ Examples:
   sai-jig --backend simulated                any config, driving nothing
   curl http://localhost:44000/uno-1/reset    200 when done, 409 while the board is busy
 
-Exit status: 0; 1 an input did not do in time what a sequence waits for; 64 usage; 69 a chip is not there;
+Exit status: 0; 1 an input did not do in time what a sequence waits for; 64 usage; 69 a chip or the address is not there;
 74 a chip may not be opened, or fails; 75 the port or a line is taken; 78 config; 128+n told to stop by signal n, with
 every line safe.`;
 

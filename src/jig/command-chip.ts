@@ -70,13 +70,17 @@ export class CommandLines {
     return this.#levels.get(offset) === 1 ? 1 : 0;
   }
 
+  /** Tried for each, also where another fails. @throws the first failure */
   async release(offsets: readonly number[]): Promise<void> {
     await this.#inTurn(async () => {
-      try {
-        for (const offset of offsets) if (this.#lines[offset]?.release) await this.#drive(offset, 'released');
-      } finally {
-        for (const offset of offsets) this.#holders.delete(offset);
+      const failures: unknown[] = [];
+      for (const offset of offsets) {
+        if (this.#lines[offset]?.release) {
+          await this.#drive(offset, 'released').catch((error: unknown) => failures.push(error));
+        }
+        this.#holders.delete(offset);
       }
+      if (failures.length > 0) throw failures[0];
     });
   }
 

@@ -1,5 +1,6 @@
 /** What `sai-jig` is asked to do. */
 
+import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { formatDuration } from '../base/duration.ts';
@@ -20,10 +21,10 @@ import { keptOutputsRemark } from './kept-outputs.ts';
 import { Metrics } from './metrics.ts';
 import { SIMULATED_PEERS } from './peers.ts';
 import { chipText, type LinePlan, planTargets, sequenceAt, type TargetPlan } from './plan.ts';
-import { outletText, type PowerPlan } from './power-plan.ts';
+import { longestToSafeMs, outletText, type PowerPlan } from './power-plan.ts';
 import { ServiceManager } from './service-manager.ts';
 import type { TargetParts } from './target.ts';
-import { readTls } from './tls-files.ts';
+import { expiryRemark, readTls } from './tls-files.ts';
 
 export interface JigOptions {
   /** Path of the config. */
@@ -52,27 +53,19 @@ export async function serve(
   sayKeptOutputs(options, targets, invocation);
   const host = options.host ?? addressOf(config.iface, options.config);
   const tls = readTls(config, options.config);
+  const expiry = tls && expiryRemark(tls, Date.now());
+  if (expiry !== undefined) diagnostics.say(expiry);
   const hub = new EventHub();
   const metrics = new Metrics();
   const say = (text: string): void => diagnostics.say(text);
   using manager = new ServiceManager(invocation.env, say);
+  const longestMs = Math.max(0, ...targets.map(({ power }) => (power ? longestToSafeMs(power) : 0)));
   await using audit =
     config.auditFile === undefined
       ? undefined
       : new AuditFile(resolve(dirname(options.config), config.auditFile), say);
-  await using jig = await Jig.start(targets, {
-    ...partsFor(options, targets, invocation),
-    onEvent: (event) => {
-      hub.emit(event);
-      metrics.countEvent(event);
-      if (diagnostics.verbosity === 'verbose') diagnostics.detail(JSON.stringify(event));
-    },
-  });
-  for (const { message } of await jig.makePowerSafe())
-    diagnostics.say(`cannot make its power safe: ${message}`);
   const admission = new Admission(config.tokens);
   await using server = new HttpServer({
-    targets: jig.targets,
     hub,
     admission,
     metrics,
@@ -84,23 +77,44 @@ export async function serve(
         `this is a bug in sai-rig, please report it: ${error instanceof Error ? error.stack : String(error)}`,
       ),
   });
+  // Before anything is driven: a second jig on the port learns of the first, and leaves its boards alone.
   const port = await server.listen(host, options.port ?? config.port ?? DEFAULT_JIG_PORT);
-  if (!admission.asksForToken && tls?.ca === undefined) {
-    diagnostics.say('no tokens in the config: whoever reaches this port can drive the lines');
+  await manager.starting(longestMs);
+  await using jig = await Jig.start(targets, {
+    ...partsFor(options, targets, invocation),
+    onEvent: (event) => {
+      hub.emit(event);
+      metrics.countEvent(event);
+      if (diagnostics.verbosity === 'verbose') diagnostics.detail(JSON.stringify(event));
+    },
+  });
+  await Promise.race([sayUnsafePower(jig, invocation), aborted(stop)]);
+  if (!stop.aborted) {
+    server.begin(jig.targets);
+    if (!admission.asksForToken && tls?.ca === undefined) {
+      diagnostics.say('no tokens in the config: whoever reaches this port can drive the lines');
+    }
+    const url = `${tls ? 'https' : 'http'}://${hostInUrl(host)}:${port}/`;
+    if (options.format === 'json')
+      print(`${JSON.stringify({ url, port, targets: targets.map(({ name }) => name) })}\n`);
+    const ready = `ready on ${url} with ${targets.length === 1 ? '1 target' : `${targets.length} targets`}`;
+    diagnostics.say(ready);
+    await manager.ready(ready);
+    manager.watch(() => jig.probe());
+    await aborted(stop);
   }
-  const url = `${tls ? 'https' : 'http'}://${hostInUrl(host)}:${port}/`;
-  if (options.format === 'json')
-    print(`${JSON.stringify({ url, port, targets: targets.map(({ name }) => name) })}\n`);
-  const ready = `ready on ${url} with ${targets.length === 1 ? '1 target' : `${targets.length} targets`}`;
-  diagnostics.say(ready);
-  await manager.ready(ready);
-  manager.watch(() => jig.probe());
-  await aborted(stop);
-  await manager.stopping();
+  await manager.stopping(longestMs);
   server.stopAccepting();
   // First the lines, then the answers that say so.
   await jig[Symbol.asyncDispose]();
   return 0;
+}
+
+/** Of outlets that wait for their `minOff`, that takes as long. */
+async function sayUnsafePower(jig: Jig, { diagnostics, stop }: Invocation): Promise<void> {
+  for (const { message } of await jig.makePowerSafe()) {
+    if (!stop.aborted) diagnostics.say(`cannot make its power safe: ${message}`);
+  }
 }
 
 /** Validates the config, and prints what it comes to. */
@@ -232,6 +246,12 @@ function addressOf(iface: string | undefined, file: string): string | undefined 
   const addresses = there[iface];
   const address = addresses?.find(({ family }) => family === 'IPv4') ?? addresses?.[0];
   if (address) return address.address;
+  if (!iface.includes('/') && existsSync(`/sys/class/net/${iface}`)) {
+    throw new RigError(
+      'unavailable',
+      `${file}: iface: expected an address of ${iface}, it has none; is its cable in, and the network up?`,
+    );
+  }
   throw new RigError(
     'config',
     `${file}: iface: expected an address or an interface of this host, one of ${Object.keys(there).join(', ')}, got ${JSON.stringify(iface)}`,

@@ -95,6 +95,16 @@ export interface LineRequest extends AsyncDisposable {
 
   /** Calls `listener` at each change of a requested input. Returns what ends that. */
   onEdge(listener: (edge: EdgeEvent) => void): () => void;
+
+  /** Tells, before it returns, of every change so far. Left out by chips that cannot, and by those that are never behind. */
+  catchUp?(): void;
+
+  /**
+   * Calls `listener` with a count when so many changes of inputs were too many to be kept until somebody took them. What
+   * the lines carry after them has been told as an edge. Returns what ends that. Left out by chips that lose nothing, or
+   * do not know.
+   */
+  onLoss?(listener: (count: number) => void): () => void;
 }
 
 /** What open-drain and open-source come to, for chips that only know driving and letting go. */

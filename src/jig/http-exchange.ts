@@ -1,4 +1,5 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import type { JigErrorCode } from '../wire/jig.ts';
 import { JigError } from './jig-error.ts';
 
@@ -26,6 +27,9 @@ export const HTTP_STATUS: Readonly<Record<JigErrorCode, number>> = {
 
 /** Bodies, if any, say nothing. */
 const MAX_BODY_BYTES = 64 * 1024;
+
+/** Whoever has not read its answer by then is stopped, or gone. */
+const LONGEST_READING_MS = 30_000;
 
 /** Only a whole request touches a line. @throws {JigError} `too-large`, `aborted` */
 export async function wholeBody(request: IncomingMessage, gone: AbortSignal): Promise<void> {
@@ -67,7 +71,15 @@ export function send(
   const { type, text } =
     body instanceof PlainText ? body : { type: 'application/json', text: `${JSON.stringify(body)}\n` };
   return new Promise((resolve) => {
-    gone.addEventListener('abort', () => resolve(), { once: true });
+    let timer: NodeJS.Timeout | undefined;
+    const end = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    const begin = (): void => {
+      timer = setTimeout(() => response.destroy(), LONGEST_READING_MS);
+    };
+    gone.addEventListener('abort', end, { once: true });
     response.writeHead(status, {
       'content-type': type,
       'content-length': Buffer.byteLength(text),
@@ -76,6 +88,23 @@ export function send(
       ...(status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
       ...(isLast ? { connection: 'close' } : {}),
     });
-    response.end(text, resolve);
+    // Behind another answer of its connection it has none yet.
+    if (response.socket) begin();
+    else response.once('socket', begin);
+    response.end(text, end);
   });
+}
+
+/** Answers what Node.js has given up to be answered, and hangs up. */
+export function hangUpWith(
+  socket: Socket,
+  { message, code }: JigError,
+  status: number = HTTP_STATUS[code],
+): void {
+  const body = `${JSON.stringify({ error: message, code })}\n`;
+  socket.on('error', () => {}); // `close` follows
+  socket.once('finish', () => socket.destroy()); // also where the client keeps its end open
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
 }

@@ -1,20 +1,20 @@
 /** HTTP to the jig: Sai's `GET /<target>/<sequence>`, a JSON API, and events. */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { TLSSocket } from 'node:tls';
 import { errnoCode, RigError, reasonOf } from '../base/errors.ts';
 import type { JigErrorBody, JigErrorCode, TargetStatus } from '../wire/jig.ts';
 import { type Admission, fenceOf } from './admission.ts';
 import type { AuditEntry } from './audit-file.ts';
 import { type EventHub, MAX_UNREAD_BYTES } from './event-hub.ts';
 import { EventSockets } from './event-socket.ts';
-import { HTTP_STATUS, PlainText, send, wholeBody } from './http-exchange.ts';
+import { HttpClient } from './http-client.ts';
+import { HTTP_STATUS, hangUpWith, PlainText, send, wholeBody } from './http-exchange.ts';
 import { JigError } from './jig-error.ts';
 import { METRICS_TYPE, type Metrics } from './metrics.ts';
-import { type Route, routeOf } from './route.ts';
+import { type Route, routeOf, WrongMethod } from './route.ts';
 import type { Target } from './target.ts';
 import type { TlsIdentity } from './tls-files.ts';
 
@@ -31,7 +31,6 @@ const TCP_KEEP_ALIVE_MS = 30_000;
 const LAST_ANSWERS_MS = 1000;
 
 export interface HttpParts {
-  readonly targets: ReadonlyMap<string, Target>;
   readonly hub: EventHub;
   readonly admission: Admission;
   readonly metrics?: Metrics;
@@ -48,23 +47,30 @@ export interface HttpParts {
 /** What is known of a request, as soon as it is. */
 interface About {
   readonly startedAtMs: number;
+  /** The same, by a clock that nobody sets. */
+  readonly startMs: number;
   route: Route | undefined;
   fence: number | undefined;
 }
 
-/** Serves until disposed. */
+/** Listens at once, answers from {@link begin} on, until disposed. */
 export class HttpServer implements AsyncDisposable {
   readonly #parts: HttpParts;
   readonly #server: Server | TlsServer;
   readonly #sockets: EventSockets;
   readonly #answering = new Set<Promise<void>>();
-  /** What each connection asks for: of several answers on their way Node.js tells only the first when it closes. */
-  readonly #asking = new WeakMap<Socket, Set<AbortController>>();
+  readonly #clients = new WeakMap<Duplex, HttpClient>();
+  readonly #begun: Promise<void>;
+  #onBegin: () => void = () => {};
+  #targets: ReadonlyMap<string, Target> | undefined;
   #isStopping = false;
 
   constructor(parts: HttpParts) {
     this.#parts = parts;
     this.#sockets = new EventSockets(parts.hub);
+    this.#begun = new Promise((resolve) => {
+      this.#onBegin = resolve;
+    });
     const { tls } = parts;
     const options = {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -89,19 +95,16 @@ export class HttpServer implements AsyncDisposable {
       this.#take(request, response),
     );
     this.#server.maxConnections = MAX_CONNECTIONS;
-    this.#server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => {
-      const asking = new Set<AbortController>();
-      this.#asking.set(socket, asking);
-      socket.once('close', () => {
-        for (const gone of asking) gone.abort(new JigError('aborted', 'the client has gone'));
-      });
-    });
-    this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+    this.#server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) =>
+      this.#clients.set(socket, new HttpClient(socket)),
+    );
+    this.#server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) =>
       this.#upgrade(request, socket, head),
     );
+    this.#server.on('clientError', (error: Error, socket: Socket) => this.#refuse(error, socket));
   }
 
-  /** Resolves with the port. @throws {RigError} blame `busy` for a port that is taken, `config` for an address that is not here */
+  /** Resolves with the port. @throws {RigError} blame `busy` for a port that is taken, `unavailable` for an address that is not here, or not yet */
   async listen(host: string | undefined, port: number): Promise<number> {
     const where = `${host ?? '*'}:${port}`;
     try {
@@ -124,14 +127,28 @@ export class HttpServer implements AsyncDisposable {
           { cause: error },
         );
       }
+      if (errnoCode(error) === 'EADDRNOTAVAIL') {
+        throw new RigError(
+          'unavailable',
+          `${where}: expected an address of this host, it is none; is it right, and the network up?`,
+          { cause: error },
+        );
+      }
       throw new RigError('config', `${where}: cannot listen there: ${reasonOf(error)}`, { cause: error });
     }
     return (this.#server.address() as AddressInfo).port;
   }
 
+  /** Whoever has asked before is answered now. */
+  begin(targets: ReadonlyMap<string, Target>): void {
+    this.#targets = targets;
+    this.#onBegin();
+  }
+
   /** No new requests; what is being answered is answered as long as it is wanted. */
   stopAccepting(): void {
     this.#isStopping = true;
+    this.#onBegin();
     this.#server.close();
   }
 
@@ -148,34 +165,43 @@ export class HttpServer implements AsyncDisposable {
   }
 
   #take(request: IncomingMessage, response: ServerResponse): void {
-    const answered = this.#answer(request, response).finally(() => this.#answering.delete(answered));
+    const answered = this.#answer(request, response)
+      .catch((error: unknown) => {
+        this.#parts.onBug(error);
+        request.socket.destroy();
+      })
+      .finally(() => this.#answering.delete(answered));
     this.#answering.add(answered);
   }
 
-  /** Never rejects: every request that was heard gets exactly one answer, or nobody is there to get it. */
+  /** Every request that was heard gets exactly one answer, or nobody is there to get it. */
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const controller = new AbortController();
-    const gone = controller.signal;
-    const asking = this.#asking.get(request.socket);
-    asking?.add(controller);
-    const about: About = { startedAtMs: Date.now(), route: undefined, fence: undefined };
+    const client = this.#clients.get(request.socket) ?? new HttpClient(request.socket);
+    const asked = client.ask(response);
+    const { gone } = asked;
+    const about: About = {
+      startedAtMs: Date.now(),
+      startMs: performance.now(),
+      route: undefined,
+      fence: undefined,
+    };
     response.on('error', () => {}); // the connection's `close` follows
     try {
       const { status, body } = await this.#do(request, response, gone, about);
-      this.#account(request, about, status === 'streaming' ? 200 : status, 'done');
+      this.#account(request, client, about, status === 'streaming' ? 200 : status, 'done');
       if (status === 'streaming') return; // for as long as there is somebody
       await send(response, gone, status, body, this.#isStopping);
-      asking?.delete(controller);
     } catch (error) {
       if (!(error instanceof JigError)) this.#parts.onBug(error);
+      if (error instanceof WrongMethod) response.setHeader('allow', error.allowed.join(', '));
       request.resume(); // what is left of it must not keep the answer from arriving
       const code: JigErrorCode = error instanceof JigError ? error.code : 'line-unavailable';
       const body: JigErrorBody = { error: reasonOf(error), code };
       const status = error instanceof JigError ? HTTP_STATUS[code] : 500;
-      this.#account(request, about, status, error instanceof JigError ? code : 'bug');
+      this.#account(request, client, about, status, error instanceof JigError ? code : 'bug');
       await send(response, gone, status, body, this.#isStopping || !request.complete);
-      asking?.delete(controller);
     }
+    asked.end();
   }
 
   async #do(
@@ -186,6 +212,8 @@ export class HttpServer implements AsyncDisposable {
   ): Promise<{ readonly status: number | 'streaming'; readonly body?: unknown }> {
     const route = routeOf(request.method ?? '', request.url ?? '');
     about.route = route;
+    await this.#begun;
+    gone.throwIfAborted();
     if (route.kind === 'health') return this.#health();
     this.#parts.admission.checkToken(request.headers);
     if (route.kind === 'run' || route.kind === 'abort') this.#parts.admission.checkNoWebPage(request.headers);
@@ -226,31 +254,32 @@ export class HttpServer implements AsyncDisposable {
 
   /** Before the answer leaves: it is so whoever hears of it. */
   #account(
-    { headers, socket }: IncomingMessage,
-    { route, fence, startedAtMs }: About,
+    { headers }: IncomingMessage,
+    { address, certificate }: HttpClient,
+    { route, fence, startedAtMs, startMs }: About,
     status: number,
     outcome: string,
   ): void {
     this.#parts.metrics?.countRequest(route?.kind ?? 'none', status);
     if (!this.#parts.onAudit || (route?.kind !== 'run' && route?.kind !== 'abort')) return;
-    if (!this.#parts.targets.has(route.target)) return; // a browser that looks for an icon
+    if (!this.#targets?.has(route.target)) return; // a browser that looks for an icon
     this.#parts.onAudit({
       atMs: startedAtMs,
-      address: socket.remoteAddress ?? 'gone',
-      certificate: commonNameOf(socket),
+      address,
+      certificate,
       token: this.#parts.admission.tokenName(headers),
       target: route.target,
       sequence: route.kind === 'run' ? route.sequence : undefined,
       fence,
       status,
       outcome,
-      durationMs: Date.now() - startedAtMs,
+      durationMs: Math.round(performance.now() - startMs),
     });
   }
 
   /** Without the traces, which may be long. */
   #statuses(): TargetStatus[] {
-    return [...this.#parts.targets.values()].map((target) => {
+    return [...this.#all().values()].map((target) => {
       const { last, ...status } = target.status();
       if (!last) return status;
       const { trace: _trace, ...report } = last;
@@ -259,7 +288,7 @@ export class HttpServer implements AsyncDisposable {
   }
 
   #index(): unknown {
-    const targets = [...this.#parts.targets.values()].map(({ plan }) => ({
+    const targets = [...this.#all().values()].map(({ plan }) => ({
       name: plan.name,
       sequences: [...plan.sequences.keys()].map((name) => `/${plan.name}/${name}`),
     }));
@@ -267,17 +296,23 @@ export class HttpServer implements AsyncDisposable {
   }
 
   #health(): { readonly status: number; readonly body: unknown } {
-    const unavailable = [...this.#parts.targets.values()]
+    const unavailable = [...this.#all().values()]
       .map((target) => target.status())
       .filter(({ reason }) => reason !== undefined)
       .map(({ name }) => name);
     return { status: unavailable.length === 0 ? 200 : 503, body: { unavailable } };
   }
 
+  /** @throws {JigError} `stopping` for a jig that was stopped while it started */
+  #all(): ReadonlyMap<string, Target> {
+    if (this.#targets) return this.#targets;
+    throw new JigError('stopping', 'the jig stops');
+  }
+
   #target(name: string): Target {
-    const target = this.#parts.targets.get(name);
+    const target = this.#all().get(name);
     if (target) return target;
-    const known = [...this.#parts.targets.keys()].join(', ') || '(there is none)';
+    const known = [...this.#all().keys()].join(', ') || '(there is none)';
     throw new JigError('unknown-target', `expected a target, one of ${known}, got ${JSON.stringify(name)}`);
   }
 
@@ -293,12 +328,13 @@ export class HttpServer implements AsyncDisposable {
     gone.addEventListener('abort', stop, { once: true });
   }
 
-  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     socket.on('error', () => {}); // `close` follows
+    if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
+      this.#takeAsItIs(request, socket);
+      return;
+    }
     try {
-      if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
-        throw new JigError('bad-request', 'expected an upgrade to websocket');
-      }
       if (routeOf(request.method ?? '', request.url ?? '').kind !== 'events') {
         throw new JigError('not-found', 'expected the websocket of /events');
       }
@@ -306,18 +342,46 @@ export class HttpServer implements AsyncDisposable {
       this.#parts.admission.checkNoWebPage(request.headers);
       this.#sockets.accept(request, socket, head);
     } catch (error) {
-      if (!(error instanceof JigError)) throw error;
-      const body = `${JSON.stringify({ error: error.message, code: error.code })}\n`;
-      socket.once('finish', () => socket.destroy()); // also where the client keeps its end open
-      socket.end(
-        `HTTP/1.1 ${HTTP_STATUS[error.code]} Refused\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+      if (!(error instanceof JigError)) this.#parts.onBug(error);
+      hangUpWith(
+        socket,
+        error instanceof JigError ? error : new JigError('line-unavailable', reasonOf(error)),
       );
     }
   }
+
+  /** Some clients offer another protocol with each request, as Java's does HTTP/2, and are content with this one. */
+  #takeAsItIs(request: IncomingMessage, socket: Socket): void {
+    if (this.#clients.get(socket)?.isAsking) {
+      socket.destroy(); // it did not wait for an answer, and there can be no other behind this one
+      return;
+    }
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket);
+    response.once('finish', () => socket.destroySoon());
+    socket.once('end', () => socket.end()).resume(); // nobody else would notice that it hangs up
+    this.#take(request, response);
+  }
+
+  /** What was no request, or not all of one in time. */
+  #refuse(error: Error, socket: Socket): void {
+    if (socket.writable && this.#clients.get(socket)?.isUnanswered !== false)
+      hangUpWith(socket, ...refusalOf(errnoCode(error)));
+    else socket.destroy();
+  }
 }
 
-/** Of the certificate that the client has shown, if any. */
-function commonNameOf(socket: Socket): string | undefined {
-  const names = socket instanceof TLSSocket ? socket.getPeerCertificate().subject?.CN : undefined;
-  return Array.isArray(names) ? names.join(', ') : names;
+/** Of what Node.js could not read. Source: Node.js, http, `clientError`. */
+function refusalOf(code: string | undefined): [JigError, number] {
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return [
+      new JigError('too-large', `expected a request line and headers of at most ${MAX_HEADER_BYTES} bytes`),
+      431,
+    ];
+  }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return [new JigError('bad-request', `expected all of a request within ${REQUEST_TIMEOUT_MS} ms`), 408];
+  }
+  return [new JigError('bad-request', 'expected a request in HTTP/1.1'), 400];
 }

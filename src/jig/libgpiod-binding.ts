@@ -42,11 +42,22 @@ export interface LibgpiodBulk {
   updateConfig(direction: number, flags: number, values: readonly (0 | 1)[]): void;
 }
 
-/** @throws {RigError} blame `unavailable` where it is not installed, or not built */
+/**
+ * In one thread of a process only.
+ *
+ * @throws {RigError} blame `unavailable` where it is not installed, or not built, or another thread has it
+ */
 export function loadLibgpiod(): Libgpiod {
   try {
     return createRequire(import.meta.url)('node-libgpiod') as Libgpiod;
   } catch (error) {
+    if (error instanceof Error && error.message.includes('did not self-register')) {
+      throw new RigError(
+        'unavailable',
+        'node-libgpiod: expected no other thread of this process to have it, one does; it works in one at a time, so let that one end, or use --backend uapi',
+        { cause: error },
+      );
+    }
     throw new RigError(
       'unavailable',
       `node-libgpiod: expected it to be installed and built, ${firstLine(error)}; install libgpiod-dev (libgpiod 1.x), then npm rebuild node-libgpiod --ignore-scripts=false`,

@@ -171,7 +171,7 @@ class OpenedChip implements GpioChip {
   }
 
   #requirePossible(offset: number, settings: LineSettings): void {
-    if (offset >= this.#opened.lineCount) {
+    if (!Number.isInteger(offset) || offset < 0 || offset >= this.#opened.lineCount) {
       throw new RigError(
         'config',
         `${this.name}: line ${offset}: expected an offset below ${this.#opened.lineCount}, the chip's number of lines`,

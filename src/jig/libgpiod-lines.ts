@@ -28,6 +28,8 @@ export class LibgpiodLines {
 
   /** To be called when the chip has just been opened. */
   constructor(library: Libgpiod, chip: LibgpiodChip) {
+    // A line of anything else ends the process at once.
+    if (!(chip instanceof library.Chip)) throw new TypeError('expected a chip of node-libgpiod');
     this.#library = library;
     this.#chip = chip;
     this.#first = this.#make(0);
@@ -47,12 +49,12 @@ export class LibgpiodLines {
 
   /** @throws a system error */
   configure(offset: number, { direction, flags, level }: LibgpiodConfig): void {
-    this.#line(offset).bulk.updateConfig(direction, flags, [level]);
+    this.#line(offset).bulk.updateConfig(direction, flags, [levelOf(level)]);
   }
 
   /** @throws a system error */
   setLevel(offset: number, level: Level): void {
-    this.#line(offset).line.setValue(level);
+    this.#line(offset).line.setValue(levelOf(level));
   }
 
   /** @throws a system error */
@@ -81,6 +83,12 @@ export class LibgpiodLines {
     this.#known.set(offset, known);
     return known;
   }
+}
+
+/** The library takes anything for a level: `'high'` for 0, 7 for 1. */
+function levelOf(level: Level): Level {
+  if (level === 0 || level === 1) return level;
+  throw new TypeError(`expected a level of 0 or 1, got ${JSON.stringify(level)}`);
 }
 
 interface LibgpiodConfig {

@@ -70,6 +70,10 @@ export class LibgpiodRequest implements LineRequest {
     return () => this.#listeners.delete(listener);
   }
 
+  catchUp(): void {
+    if (!this.#isReleased) this.#readInputs();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isReleased) return;
     this.#isReleased = true;

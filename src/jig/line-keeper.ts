@@ -20,6 +20,8 @@ export class LineKeeper implements AsyncDisposable {
   #lines: TargetLines | undefined;
   #gone: RigError | undefined;
   #taking: Promise<TargetLines> | undefined;
+  /** Of the lines on chips that are still there, when another has gone. */
+  #lettingGo: Promise<void> = Promise.resolve();
   #looking: Promise<void> = Promise.resolve();
 
   constructor(plan: TargetPlan, care: LineCare, events: KeeperEvents) {
@@ -56,6 +58,7 @@ export class LineKeeper implements AsyncDisposable {
   }
 
   async #takeOnce(): Promise<TargetLines> {
+    await this.#lettingGo; // else we would be in our own way
     if (this.#end.signal.aborted) throw new RigError('unavailable', `${this.#plan.name}: the jig stops`);
     const lines = await TargetLines.take(this.#plan, this.#care);
     this.#lines = lines;
@@ -76,13 +79,12 @@ export class LineKeeper implements AsyncDisposable {
     this.#lines = undefined;
     this.#gone = reason instanceof RigError ? reason : new RigError('unavailable', String(reason));
     this.#events.onGone(this.#gone);
-    this.#looking = this.#look(lines);
+    this.#lettingGo = letGo(lines);
+    this.#looking = this.#look();
   }
 
-  async #look(lost: TargetLines): Promise<void> {
-    // The lines on chips that are still there are left as at any other end.
-    await lost.makeSafe().catch(() => {}); // it fails at least for the chip that has gone
-    await lost[Symbol.asyncDispose]().catch(() => {});
+  async #look(): Promise<void> {
+    await this.#lettingGo;
     const { signal } = this.#end;
     while (!signal.aborted && !this.#lines) {
       await delay(RETRY_MS, undefined, { signal }).catch(() => {});
@@ -95,4 +97,10 @@ export class LineKeeper implements AsyncDisposable {
       }
     }
   }
+}
+
+/** Leaves the lines on chips that are still there as at any other end. */
+async function letGo(lines: TargetLines): Promise<void> {
+  await lines.makeSafe().catch(() => {}); // it fails at least for the chip that has gone
+  await lines[Symbol.asyncDispose]().catch(() => {});
 }

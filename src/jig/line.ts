@@ -69,6 +69,7 @@ export class Line {
       new Map([[this.#offset, driveOf(each, this.plan.activeLow)]]);
     if (value === 'active') this.#becomes(value); // from here on it may be
     const times = await this.#request.pulse(drives(value), drives(before), forMs);
+    this.#becomes(value); // it was meanwhile: what it was before counts anew
     this.#becomes(before);
     return times;
   }
@@ -76,6 +77,11 @@ export class Line {
   /** What the wire carries now. @throws {RigError} when the chip has gone */
   async read(): Promise<LineValue> {
     return valueOfLevel(await this.#request.get(this.#offset), this.plan.activeLow);
+  }
+
+  /** Tells of every change so far, where the chip can say so at once: what is told later is younger. */
+  catchUp(): void {
+    this.#request.catchUp?.();
   }
 
   /** Calls `listener` at each change of an input, with what it is now. Returns what ends that. */

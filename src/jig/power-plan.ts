@@ -54,6 +54,12 @@ function outletOf(power: Power): Outlet {
   }
 }
 
+/** How long it takes at most until it is safe: the time of each of a `command`'s programs, and that of their kill. */
+export function longestToSafeMs({ outlet, safe, minOffMs }: PowerPlan): number {
+  if (safe === 'keep') return 0;
+  return 2 * (outlet.withinMs + 1000) + (safe === 'on' ? minOffMs : 0);
+}
+
 /** As people and messages name it. */
 export function outletText(outlet: Outlet): string {
   switch (outlet.kind) {

@@ -42,11 +42,11 @@ export class PowerSwitch {
     );
   }
 
-  /** To its safe value, if it has one; on waits for `minOff` alone. @throws {PeerError} */
-  async makeSafe(): Promise<void> {
+  /** To its safe value, if it has one; on waits for `minOff` alone. @throws {PeerError}, the reason of `signal` */
+  async makeSafe(signal = new AbortController().signal): Promise<void> {
     const { safe, minOffMs } = this.#plan;
     if (safe === 'keep') return;
-    await this.#turnAfter(safe, this.#lastOffMs + minOffMs, new AbortController().signal);
+    await this.#turnAfter(safe, this.#lastOffMs + minOffMs, signal);
   }
 
   /** The same, where it was switched since and is not known to be safe. @throws {PeerError} */
@@ -55,9 +55,9 @@ export class PowerSwitch {
   }
 
   async #turnAfter(value: PowerValue, notBeforeMs: number, signal: AbortSignal): Promise<void> {
-    this.#isOurs = true;
     if (value === 'on' && this.#state !== 'on') await this.#clock.sleepUntil(notBeforeMs, signal);
     signal.throwIfAborted();
+    this.#isOurs = true;
     const before = this.#state;
     this.#state = undefined;
     try {

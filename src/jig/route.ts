@@ -47,8 +47,18 @@ export function routeOf(method: string, url: string): Route {
     });
   }
   if (words.length > 2) throw notFound();
-  if (method !== 'GET' && method !== 'POST') throw wrongMethod(method, 'GET or POST');
+  if (method !== 'GET' && method !== 'POST') throw wrongMethod(method, 'GET', 'POST');
   return { kind: 'run', form: 'sai', target: first, sequence: second, ...optionsOf(query) };
+}
+
+/** Names those that there are, as HTTP asks for. Source: RFC 9110, 15.5.6. */
+export class WrongMethod extends JigError {
+  readonly allowed: readonly string[];
+
+  constructor(method: string, allowed: readonly string[]) {
+    super('wrong-method', `expected ${allowed.join(' or ')}, got ${method}`);
+    this.allowed = allowed;
+  }
 }
 
 function reading(method: string, route: Route): Route {
@@ -111,6 +121,6 @@ function notFound(): JigError {
   );
 }
 
-function wrongMethod(method: string, expected: string): JigError {
-  return new JigError('wrong-method', `expected ${expected}, got ${method}`);
+function wrongMethod(method: string, ...allowed: string[]): WrongMethod {
+  return new WrongMethod(method, allowed);
 }

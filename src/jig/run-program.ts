@@ -12,10 +12,13 @@ export interface ProgramOutcome {
 /** Of what a program says, so much of each stream is kept. */
 const MAX_OUTPUT_CHARS = 64 * 1024;
 
+/** Who has not ended by then after a SIGKILL is inside a driver that does not return. */
+const LONGEST_DYING_MS = 1000;
+
 /**
  * Runs a program, without a shell, in a group of its own: at its deadline and at an abort all of it is killed.
  *
- * @throws {PeerError} when it cannot be started, or does not end in time
+ * @throws {PeerError} when it cannot be started, does not end in time, or cannot be killed
  * @throws the reason of `signal`
  */
 export async function runProgram(
@@ -32,18 +35,26 @@ export async function runProgram(
       said[name] = (said[name] + text).slice(-MAX_OUTPUT_CHARS);
     });
   }
+  const killed = new Kill(child);
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
-    killGroup(child);
+    killed.begin();
   }, withinMs);
-  const onAbort = (): void => killGroup(child);
+  const onAbort = (): void => killed.begin();
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     // Its end, not that of its streams: a daemon that it leaves behind may keep those.
     const status = await new Promise<number | NodeJS.Signals>((resolve, reject) => {
       child.once('error', reject);
       child.once('exit', (code, name) => setImmediate(() => resolve(name ?? code ?? 0)));
+      killed.onSurvived = (reason) =>
+        reject(
+          new PeerError(
+            'peer-unavailable',
+            `${program}: expected an end within ${formatDuration(withinMs)}, and it cannot be killed: ${reason}; it goes on`,
+          ),
+        );
     });
     signal.throwIfAborted();
     if (isLate) {
@@ -60,6 +71,7 @@ export async function runProgram(
     throw new PeerError('peer-unavailable', `${program}: cannot be started: ${found}`, { cause: error });
   } finally {
     clearTimeout(timer);
+    killed[Symbol.dispose]();
     signal.removeEventListener('abort', onAbort);
     child.stdout.destroy();
     child.stderr.destroy();
@@ -72,11 +84,29 @@ export function lastWords({ stdout, stderr }: ProgramOutcome): string {
   return line === '' ? 'it said nothing' : JSON.stringify(line);
 }
 
-function killGroup({ pid }: ChildProcess): void {
-  if (pid === undefined) return; // it could not be started
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch (error) {
-    if (errnoCode(error) !== 'ESRCH') throw error; // else it has just ended
+/** The end of a program and of all that it has started; nobody waits for one that does not end of it. */
+class Kill implements Disposable {
+  onSurvived: (reason: string) => void = () => {};
+  readonly #child: ChildProcess;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
+  }
+
+  begin(): void {
+    const { pid } = this.#child;
+    if (pid === undefined) return; // it could not be started
+    try {
+      process.kill(-pid, 'SIGKILL');
+      this.#timer ??= setTimeout(() => this.onSurvived('it does not end of SIGKILL'), LONGEST_DYING_MS);
+    } catch (error) {
+      if (errnoCode(error) === 'ESRCH') return; // it has just ended
+      this.onSurvived(errnoCode(error) === 'EPERM' ? 'it runs as another user' : reasonOf(error));
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
   }
 }

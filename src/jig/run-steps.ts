@@ -18,7 +18,7 @@ const LARGEST_CATCH_UP = 0.1;
 
 /** What the steps act on. */
 export interface StepBoard {
-  line(name: string): Pick<Line, 'value' | 'read' | 'onChange'>;
+  line(name: string): Pick<Line, 'value' | 'read' | 'catchUp' | 'onChange'>;
   /** All of them or, where that is refused, none. */
   drive(values: ReadonlyMap<string, OutputValue>): Promise<void>;
   turnPower: TurnPower;
@@ -67,7 +67,7 @@ class StepRun {
   #untold: TraceEntry[] = [];
   /**
    * Changes of each awaited input that no wait has used, oldest first. By their arrival and not by their times: those
-   * of a chip that is behind may be older than what provoked them.
+   * of a chip that is behind may be older than what provoked them. One that can catch up is asked to.
    */
   readonly #changes = new Map<string, LineValue[]>();
   #onChange: () => void = () => {};
@@ -230,6 +230,8 @@ class StepRun {
     const { line, until, withinMs } = step;
     const changes = this.#changes.get(line) ?? [];
     this.tell();
+    // What it carries now counts, not what it carried once.
+    if ('value' in until) this.#forgetChanges([line]);
     const found = new AbortController();
     const look = (): void => {
       if (found.signal.aborted || !this.#isMet(until, changes)) return;
@@ -238,8 +240,6 @@ class StepRun {
     this.#onChange = look;
     try {
       if ('value' in until) {
-        // What it carries now counts, not what it carried once.
-        changes.length = 0;
         if ((await this.#board.line(line).read()) === until.value && changes.length === 0) found.abort();
       }
       look();
@@ -258,9 +258,11 @@ class StepRun {
     return index >= 0;
   }
 
-  #forgetChanges(): void {
-    if (this.#changes.size === 0) return;
-    for (const changes of this.#changes.values()) changes.length = 0;
+  #forgetChanges(names: Iterable<string> = this.#changes.keys()): void {
+    for (const name of names) {
+      this.#board.line(name).catchUp();
+      this.#changes.get(name)?.splice(0);
+    }
   }
 
   async #untilFound(

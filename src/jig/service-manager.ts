@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { LONGEST_MS } from '../base/duration.ts';
 import { errnoCode, reasonOf } from '../base/errors.ts';
 import { sendDatagram } from '../native/datagram.ts';
 
@@ -12,6 +13,7 @@ export class ServiceManager implements Disposable {
   readonly #watchdogMs: number | undefined;
   readonly #say: (text: string) => void;
   #pings: NodeJS.Timeout | undefined;
+  #isDeaf = false;
 
   /** Without `NOTIFY_SOCKET` nobody is told. */
   constructor(env: NodeJS.ProcessEnv, say: (text: string) => void) {
@@ -19,16 +21,22 @@ export class ServiceManager implements Disposable {
     this.#address = address === '' ? undefined : address;
     const isOurs = pid === undefined || pid === '' || pid === `${process.pid}`;
     const ms = Number(microseconds) / 1000;
-    this.#watchdogMs = isOurs && ms > 0 ? ms : undefined;
+    this.#watchdogMs = isOurs && ms > 0 ? Math.min(ms, LONGEST_MS) : undefined;
     this.#say = say;
+  }
+
+  /** Start and stop take up to so long: more than systemd waits, maybe. 0: no longer than others. */
+  async starting(withinMs: number): Promise<void> {
+    if (withinMs > 0) await this.#tell(extension(withinMs));
   }
 
   async ready(status: string): Promise<void> {
     await this.#tell(`READY=1\nSTATUS=${status}\n`);
   }
 
-  async stopping(): Promise<void> {
-    await this.#tell('STOPPING=1\n');
+  /** As {@link starting}. */
+  async stopping(withinMs: number): Promise<void> {
+    await this.#tell(`STOPPING=1\n${withinMs > 0 ? extension(withinMs) : ''}`);
   }
 
   /**
@@ -58,15 +66,23 @@ export class ServiceManager implements Disposable {
     for (let tries = 1; ; tries++) {
       try {
         sendDatagram(this.#address, message);
+        this.#isDeaf = false;
         return;
       } catch (error) {
         if (errnoCode(error) === 'EAGAIN' && tries < MAX_TRIES) {
           await delay(RETRY_MS);
           continue;
         }
-        this.#say(`NOTIFY_SOCKET: ${this.#address}: cannot tell the service manager: ${reasonOf(error)}`);
+        // Once: it is told twice in the watchdog's time, for years.
+        if (!this.#isDeaf)
+          this.#say(`NOTIFY_SOCKET: ${this.#address}: cannot tell the service manager: ${reasonOf(error)}`);
+        this.#isDeaf = true;
         return;
       }
     }
   }
+}
+
+function extension(ms: number): string {
+  return `EXTEND_TIMEOUT_USEC=${Math.ceil(ms) * 1000}\n`;
 }

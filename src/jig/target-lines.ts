@@ -146,6 +146,11 @@ export class TargetLines implements AsyncDisposable {
     const wanted = await wantedOf(chip, plans, this.#plan.name);
     const settings = new Map([...wanted].map(([offset, plan]) => [offset, Line.settings(plan)]));
     const request: LineRequest = await chip.request(`${CONSUMER} ${this.#plan.name}`, settings);
+    request.onLoss?.((count) =>
+      this.#care.say(
+        `${this.#plan.name}: ${chip.name}: ${count} changes of inputs were lost: the jig was held up for longer than the kernel keeps them; what the lines carry now is known`,
+      ),
+    );
     for (const [offset, plan] of wanted) {
       const maxMs = plan.output?.maxActiveMs;
       const limit =
@@ -159,6 +164,7 @@ export class TargetLines implements AsyncDisposable {
 
   /** Until it is safe, or nobody's any more. */
   async #onOverdue(line: Line, maxActiveMs: number): Promise<void> {
+    if (this.#end.signal.aborted) return; // what was asked of it before has just been acknowledged
     const { clock, onOverdue, say } = this.#care;
     const { name, output } = line.plan;
     let driven = line.drive(output?.safe ?? 'released');

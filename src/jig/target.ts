@@ -102,11 +102,11 @@ export class Target implements AsyncDisposable {
     await this.#keeper.held?.probe();
   }
 
-  /** Its power to the safe value, if it has one. @throws {JigError} when that cannot be had */
+  /** Its power to the safe value, if it has one. @throws {JigError} when that cannot be had, or the jig stops before */
   async makePowerSafe(): Promise<void> {
     await this.#turns.take(this.#stop.signal);
     try {
-      await this.#power?.makeSafe();
+      await this.#power?.makeSafe(this.#stop.signal);
     } catch (error) {
       throw this.#failure(error);
     } finally {

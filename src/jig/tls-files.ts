@@ -1,8 +1,12 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { RigError, reasonOf } from '../base/errors.ts';
 import type { JigConfig } from './config.ts';
+
+/** Time to make a new certificate. */
+const SOON_MS = 30 * 24 * 3600 * 1000;
 
 /** What an https server is made with. */
 export interface TlsIdentity {
@@ -44,4 +48,13 @@ export function readTls({ tls }: JigConfig, file: string): TlsIdentity | undefin
     throw new RigError('config', `${file}: tls.clientCa: expected certificates in PEM, got none`);
   }
   return { cert, key, ca };
+}
+
+/** What to tell of a certificate that is over, or soon is; no error: the clock of a Pi is wrong until it has asked. */
+export function expiryRemark({ cert }: TlsIdentity, nowMs: number): string | undefined {
+  const { validTo } = new X509Certificate(cert);
+  const leftMs = Date.parse(validTo) - nowMs;
+  if (leftMs > SOON_MS) return undefined;
+  const when = leftMs > 0 ? 'ends' : 'ended';
+  return `tls.cert: the certificate ${when} on ${validTo}; make a new one, and start the jig again`;
 }

@@ -61,7 +61,7 @@ class UapiChip implements GpioChip {
     this.#pulses = pulses;
     this.#lineCount = this.call('cannot be asked', () => readChipInfo(fd).lineCount);
     this.#requireVersion2();
-    this.#stopWatching = watch.watch(fd, 'end', () => this.lose());
+    this.#stopWatching = this.call('cannot be watched', () => watch.watch(fd, 'end', () => this.lose()));
   }
 
   async lines(): Promise<readonly ChipLine[]> {

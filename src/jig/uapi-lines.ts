@@ -8,13 +8,12 @@ import {
   type LineConfig,
   type LineOrder,
   levelsOrder,
-  readLineEvents,
   readLineLevel,
 } from '../native/gpio-chardev.ts';
 import type { Bias, Drive, EdgeEvent, Level, LineRequest, LineSettings, PulseTimes } from './gpio.ts';
 import type { PulseThread } from './pulse-thread.ts';
+import { UapiInputs } from './uapi-inputs.ts';
 
-const NS_PER_MS = 1e6;
 const US_PER_MS = 1000;
 
 /** What a request needs of its chip. */
@@ -41,7 +40,9 @@ export class UapiLines implements LineRequest {
   /** Where each line is: found at once, however many there are. */
   readonly #places = new Map<number, { readonly fd: number; readonly index: number }>();
   readonly #drives = new Map<number, Drive>();
+  readonly #inputs: UapiInputs | undefined;
   readonly #listeners = new Set<(edge: EdgeEvent) => void>();
+  readonly #lossListeners = new Set<(count: number) => void>();
   readonly #stopWatching = new Map<TakenLines, () => Promise<void>>();
   readonly #pulses: PulseThread;
   /** While the thread has the lines: nobody else touches them. It always resolves. */
@@ -60,11 +61,13 @@ export class UapiLines implements LineRequest {
         if (settings.direction === 'output') this.#drives.set(offset, settings.initial);
       }
       if (lines[0]?.[1].direction !== 'input') continue;
+      const offsets = lines.map(([offset]) => offset);
+      this.#inputs = new UapiInputs(fd, offsets);
       this.#stopWatching.set(
         each,
         watch.watch(fd, 'reading', ({ isOver }) => {
           if (isOver) this.#chip.lose();
-          else this.#tellEdges(fd);
+          else this.#tellEdges();
         }),
       );
     }
@@ -130,10 +133,20 @@ export class UapiLines implements LineRequest {
     return () => this.#listeners.delete(listener);
   }
 
+  catchUp(): void {
+    this.#tellEdges();
+  }
+
+  onLoss(listener: (count: number) => void): () => void {
+    this.#lossListeners.add(listener);
+    return () => this.#lossListeners.delete(listener);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isReleased) return;
     this.#isReleased = true;
     this.#listeners.clear();
+    this.#lossListeners.clear();
     this.#chip.forget(this);
     // The number of its descriptor must not become another's under the thread.
     await this.#pulsing;
@@ -183,19 +196,17 @@ export class UapiLines implements LineRequest {
     return this.#drives.get(offset) !== 'released';
   }
 
-  #tellEdges(fd: number): void {
-    if (this.#isReleased) return;
-    let events: ReturnType<typeof readLineEvents>;
+  #tellEdges(): void {
+    if (!this.#inputs || this.#isReleased || this.#chip.gone.aborted) return;
+    let changes: ReturnType<UapiInputs['changes']>;
     try {
-      events = readLineEvents(fd);
+      changes = this.#inputs.changes();
     } catch (error) {
       this.#chip.lose(error);
       return;
     }
-    for (const { offset, level, timestampNs } of events) {
-      const edge = { offset, level, monotonicMs: Number(timestampNs) / NS_PER_MS };
-      for (const listener of [...this.#listeners]) listener(edge);
-    }
+    if (changes.lost > 0) for (const listener of [...this.#lossListeners]) listener(changes.lost);
+    for (const edge of changes.edges) for (const listener of [...this.#listeners]) listener(edge);
   }
 
   #find(offset: number): { fd: number; index: number } {

@@ -6,6 +6,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { RigError } from '../base/errors.ts';
 import { callLibc } from './libc.ts';
+import { isReadable } from './poll.ts';
 
 /** Source: <linux/gpio.h>, GPIO_MAX_NAME_SIZE, with the zero at the end; GPIO_V2_LINES_MAX; ..._LINE_NUM_ATTRS_MAX. */
 const NAME_BYTES = 32;
@@ -25,7 +26,7 @@ const ATTRIBUTE = { bytes: 24, id: 0, value: 8, mask: 16 };
 /** `struct gpio_v2_line_values`. */
 const LINE_VALUES = { bytes: 16, bits: 0, mask: 8 };
 /** `struct gpio_v2_line_event`. */
-const LINE_EVENT = { bytes: 48, timestampNs: 0, id: 8, offset: 12 };
+const LINE_EVENT = { bytes: 48, timestampNs: 0, id: 8, offset: 12, lineSequence: 20 };
 
 /** Source: <asm-generic/ioctl.h>. */
 const READ = 2;
@@ -60,7 +61,7 @@ const ATTRIBUTE_ID = { flags: 1, values: 2, debounce: 3 };
 const RISING_EDGE = 1;
 
 /** The kernel drops the oldest of more that nobody has read: of a line that chatters while the process is stopped. */
-const EVENT_BUFFER = 1024;
+export const EVENT_BUFFER = 1024;
 const EVENTS_AT_ONCE = 64;
 
 /** How one line is set up. */
@@ -78,6 +79,8 @@ export interface LineEvent {
   readonly level: 0 | 1;
   /** Of CLOCK_MONOTONIC. */
   readonly timestampNs: bigint;
+  /** Counts those of this line, from 1 on, modulo 2^32, also those that the kernel has dropped. */
+  readonly lineSequence: number;
 }
 
 /** What is asked of held lines in one step, ready to be sent, also by another thread. */
@@ -174,8 +177,20 @@ export function readLineLevel(linesFd: number, index: number): 0 | 1 {
   return values.readBigUInt64LE(LINE_VALUES.bits) === 0n ? 0 : 1;
 }
 
-/** Blocks until there is one: ask poll(2) first. @throws {SystemError} */
+/**
+ * What the kernel has kept, oldest first, and never waits for more. As many as it keeps: it had kept as much as it can
+ * when it was asked, and may have dropped older ones.
+ *
+ * @throws {SystemError}
+ */
 export function readLineEvents(linesFd: number): LineEvent[] {
+  const all: LineEvent[] = [];
+  // A read of a descriptor without events would stop the whole process.
+  while (all.length < EVENT_BUFFER && isReadable(linesFd)) all.push(...readSomeEvents(linesFd));
+  return all;
+}
+
+function readSomeEvents(linesFd: number): LineEvent[] {
   const events = Buffer.alloc(EVENTS_AT_ONCE * LINE_EVENT.bytes);
   const count = readSync(linesFd, events) / LINE_EVENT.bytes;
   return Array.from({ length: count }, (_, index) => {
@@ -184,6 +199,7 @@ export function readLineEvents(linesFd: number): LineEvent[] {
       offset: event.readUInt32LE(LINE_EVENT.offset),
       level: event.readUInt32LE(LINE_EVENT.id) === RISING_EDGE ? 1 : 0,
       timestampNs: event.readBigUInt64LE(LINE_EVENT.timestampNs),
+      lineSequence: event.readUInt32LE(LINE_EVENT.lineSequence),
     };
   });
 }

@@ -20,6 +20,11 @@ export function isWritable(fd: number): boolean {
   return poll(fd, POLLOUT) !== 0;
 }
 
+/** Whether a read would give something, or fail, at once. @throws {SystemError} */
+export function isReadable(fd: number): boolean {
+  return poll(fd, POLLIN) !== 0;
+}
+
 /** Whether nobody will ever read what is written: a pipe without a reader, a terminal that hung up. @throws {SystemError} */
 export function isAbandoned(fd: number): boolean {
   return (poll(fd, 0) & (POLLERR | POLLHUP)) !== 0;

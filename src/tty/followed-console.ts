@@ -15,6 +15,12 @@ import { consoleReleased } from './tty-errors.ts';
 /** Boards need half a second and more; what they say meanwhile waits in their own buffers. */
 const LOOK_EACH_MS = 20;
 
+/**
+ * Who has the lease looks ten times a second, and may have to end a process before the lock is its own again: what is
+ * there is not given up before, though it may be away for no time at all, as after the end of a session that had it.
+ */
+const RELOCKED_WITHIN_MS = 2000;
+
 /** Whether a tty is there. */
 export type Presence = 'away' | 'back';
 
@@ -155,7 +161,7 @@ async function untilBack(
   notBack: (hindrance: string) => RigError,
   until: AbortSignal,
 ): Promise<Console> {
-  const giveUpMs = performance.now() + withinMs;
+  const awayMs = performance.now();
   let hindrance = '';
   for (;;) {
     until.throwIfAborted();
@@ -172,7 +178,8 @@ async function untilBack(
         hindrance = isAbsence(error) ? '' : ` (${error.message.replace(`${options.label}: `, '')})`;
       }
     } else hindrance = state === 'missing' ? '' : ' (it is there, its lease has not locked it)';
-    if (nowMs >= giveUpMs) throw notBack(hindrance);
+    const patienceMs = state === 'unlocked' ? Math.max(withinMs, RELOCKED_WITHIN_MS) : withinMs;
+    if (nowMs - awayMs >= patienceMs) throw notBack(hindrance);
     await sleep(LOOK_EACH_MS, undefined, { signal: until }).catch(() => {}); // told above
   }
 }

@@ -45,6 +45,9 @@ export const ENV = {
   jigConfig: 'SAI_JIG_CONF',
   /** Bearer token that the jig asks for. */
   jigToken: 'SAI_JIG_TOKEN',
+  /** File of the certificate that the jig asks for, and of its key. */
+  jigCertificate: 'SAI_JIG_CERT',
+  jigKey: 'SAI_JIG_KEY',
 } as const;
 
 /** First words, after `SAI_`, of names that mean something already: no role may be called so. */

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { RunReport } from '../../src/wire/jig.ts';
@@ -34,6 +35,9 @@ const BEAT = [
   { value: 3 },
 ];
 const BEAT_LEAST_MS = [0.9 * 6, 0.9 * 4, 5, 0.9 * 3, 2, 0.9 * 3];
+
+/** Only ever an upper bound. */
+const POLL = { timeout: 20_000 };
 
 let guest: GpioGuest;
 let chips = 0;
@@ -116,35 +120,6 @@ describe.each(['uapi', 'libgpiod'])('sai-jig with %s on a chip of the kernel', (
       'power out',
       'boot set 0',
     ]);
-  });
-
-  test('lets go of every line at its end, through the safe values', async () => {
-    const chip = await addChip();
-    await chip.pull('power', 'up');
-    const jig = await startJig(chip.label, backend);
-    const hold = ask('/dut/hold');
-    await jigIs('running');
-    await chip.events();
-    jig.kill('SIGTERM');
-    expect((await jig.outcome).status).toBe(143);
-    expect((await hold).status).toBe(503);
-    expect(withoutRepeats(await chip.events())).toContain('boot set 0');
-    expect(await chip.levels()).toBe('0 0 1 0');
-  });
-
-  test('that was killed lets go of its lines, and first of all requests them at their safe values again', async () => {
-    const chip = await addChip();
-    const jig = await startJig(chip.label, backend);
-    void ask('/dut/hold');
-    await jigIs('running');
-    expect(await chip.levels()).toBe('1 1 0 0');
-    jig.kill('SIGKILL');
-    await jig.outcome;
-    expect(await chip.levels()).toBe('0 0 0 0');
-    await chip.events();
-    await startJig(chip.label, backend);
-    expect((await chip.events()).filter((event) => event !== 'led in')).toEqual(SAFE);
-    expect((await ask('/dut/reset')).status).toBe(200);
   });
 
   test('says in one line who has a line that it wants', async () => {
@@ -278,9 +253,7 @@ describe('sai-jig that makes short pulses on a chip of the kernel', { timeout: 6
     const events = (await chip.events()).filter((event) => event.startsWith('boot set'));
     expect(withoutRepeats(events)).toEqual(['boot set 0', ...pulses]);
     const hammer = play('hammer');
-    while (!(await chip.events()).includes('boot set 1')) {
-      // asked again
-    }
+    await expect.poll(() => chip.events(), POLL).toContain('boot set 1');
     hammer.kill('SIGTERM');
     expect((await hammer.outcome).status).toBe(143);
     expect((await chip.events()).filter((event) => event.startsWith('boot set')).at(-1)).toBe('boot set 0');
@@ -305,6 +278,20 @@ test('on a kernel without version 2 of the interface, sai-jig speaks through lib
   expect((await chip.events()).slice(0, 2)).toEqual(['reset set 1', 'reset out']);
 });
 
+test('the kernel names its chips as the unit and the rule of a jig do', async () => {
+  const [unit = '', rules = ''] = ['systemd/sai-jig.service', 'udev/71-sai-jig.rules'].map((file) =>
+    readFileSync(join(ROOT, 'hardware', file), 'utf8'),
+  );
+  const chip = await guest.addChip('pinctrl-bcm2711', ['GPIO0']);
+  const node = chip.path.replace('/dev/', '');
+  const [, allowed] = /^DeviceAllow=char-(\w+) rw$/m.exec(unit) ?? [];
+  expect(await guest.shell("awk '{print $2}' /proc/devices")).toContain(`${allowed}\n`);
+  const [, subsystem, glob = ''] = /^SUBSYSTEM=="(\w+)", KERNEL=="([^"]*)"/m.exec(rules) ?? [];
+  const link = await guest.shell(`readlink -f /sys/bus/gpio/devices/${node}/subsystem`);
+  expect(link.trim()).toBe(`/sys/bus/${subsystem}`);
+  expect(node).toMatch(new RegExp(`^${glob.replaceAll('*', '.*')}$`));
+});
+
 /** Setting up one line anew says of the others again what they are. */
 function withoutRepeats(events: readonly string[]): string[] {
   const last = new Map<string, string>();
@@ -318,14 +305,9 @@ function withoutRepeats(events: readonly string[]): string[] {
 }
 
 async function jigIs(state: string): Promise<void> {
-  for (;;) {
-    const { body } = await ask('/targets/dut');
-    if (body['state'] === state) return;
-  }
+  await expect.poll(async () => (await ask('/targets/dut')).body['state'], POLL).toBe(state);
 }
 
 async function untilHeld(chip: TracedChip): Promise<void> {
-  while (!(await guest.shell(`gpioinfo ${chip.path}`)).includes('gpioset')) {
-    // asked again
-  }
+  await expect.poll(() => guest.shell(`gpioinfo ${chip.path}`), POLL).toContain('gpioset');
 }

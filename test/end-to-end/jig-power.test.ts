@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { RecordingBoard } from '../peers/recording-board.ts';
 import { RunningJig } from '../peers/running-jig.ts';
 import { type Outcome, ROOT, runCommand } from '../peers/running-lab.ts';
@@ -149,6 +151,41 @@ describe('a plug', () => {
     expect((await jig.ask('/dut/on')).status).toBe(200);
     expect(await jig.stop('SIGTERM')).toBe(143);
     expect(plug.switched).toEqual(['off', 'on']);
+  });
+
+  test('is not touched by a second jig on the port of the first', async () => {
+    const folder = tempFolder();
+    const plug = await ScriptedPlug.start();
+    const jig = await RunningJig.start(folder, config(tasmota(plug)));
+    expect((await jig.ask('/dut/on')).status).toBe(200);
+    const second = await saiJig('--config', join(folder, 'jig.json'), '--port', `${jig.port}`);
+    expect(second).toMatchObject({ status: 75, stderr: expect.stringContaining('expected a free port') });
+    expect(plug.switched).toEqual(['off', 'on']);
+  });
+
+  test('that is not due yet does not keep a jig from being stopped while it starts, and stays as it is', async () => {
+    const [prompt, slow] = [await ScriptedPlug.start(), await ScriptedPlug.start()];
+    const target = (name: string, power: object): object => ({ name, gpios: [], power, sequences: [] });
+    const targets = [
+      target('prompt', tasmota(prompt)),
+      target('slow', tasmota(slow, { safe: 'on', minOff: '1h' })),
+    ];
+    const file = join(tempFolder(), 'jig.json');
+    writeFileSync(file, JSON.stringify({ schema: 'sai-jig', iface: '127.0.0.1', port: 0, targets }));
+    const child = spawn(join(ROOT, 'bin/sai-jig'), ['--config', file], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    let stderr = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk.toString();
+    });
+    const ended = once(child, 'close');
+    await until(() => prompt.switched.length === 1, 'it makes power safe');
+    child.kill('SIGTERM');
+    expect(await ended).toEqual([143, null]);
+    expect(stderr).toBe('');
+    expect([prompt.switched, slow.switched]).toEqual([['off'], []]);
   });
 
   test('is not touched by a simulated jig, nor is its password shown by a check', async () => {

@@ -4,12 +4,13 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { samplesIn } from '../peers/exposition.ts';
 import { needsProgram } from '../peers/needs.ts';
 import { RunningJig } from '../peers/running-jig.ts';
-import { ROOT, runCommand } from '../peers/running-lab.ts';
+import { type Outcome, ROOT, runCommand } from '../peers/running-lab.ts';
 import { tempFolder } from '../temp-folder.ts';
 import { until } from '../until.ts';
 
@@ -230,6 +231,7 @@ describe('TLS', () => {
     const jig = await start(folder, { tls: { cert: 'server.pem', key: 'server.key' } });
     await until(() => jig.stderr.includes(`ready on https://127.0.0.1:${jig.port}/`), 'it is ready');
     expect(jig.stderr).toContain('no tokens in the config');
+    expect(jig.stderr).toMatch(/tls\.cert: the certificate ends on .* GMT; make a new one/); // of the test's two days
     const plain = connect(jig.port, '127.0.0.1');
     plain.on('error', () => {}); // hung up on
     plain.write('GET /dut/reset HTTP/1.1\r\nhost: jig\r\n\r\n');
@@ -265,11 +267,66 @@ describe('TLS', () => {
     expect(await askOverTls(folder, jig.port, '/dut/reset')).toMatch(/CERTIFICATE_REQUIRED|ECONNRESET/);
     expect(await askOverTls(folder, jig.port, '/dut/reset', 'stranger')).toMatch(/UNKNOWN_CA|ECONNRESET/);
     expect(await askOverTls(folder, jig.port, '/dut/reset', 'alice')).toBe(200);
+    const file = (name: string): string => join(folder, name);
+    const { SAI_JIG_CERT: _certificate, SAI_JIG_KEY: _key, ...env } = process.env;
+    const stranger = {
+      ...env,
+      SAI_DEVICE_JIG: `https://127.0.0.1:${jig.port}/dut`,
+      NODE_EXTRA_CA_CERTS: file('server.pem'),
+    };
+    const run = (more: object): Promise<Outcome> =>
+      runCommand(join(ROOT, 'bin/sai'), ['jig', 'run', 'reset'], { env: { ...stranger, ...more } });
+    const alice = { SAI_JIG_CERT: file('alice.pem'), SAI_JIG_KEY: file('alice.key') };
+    expect(await run(alice)).toMatchObject({ status: 0 });
+    expect((await run({})).stderr).toMatch(
+      /CERTIFICATE_REQUIRED\); name it in SAI_JIG_CERT|hang up|ECONNRESET/,
+    );
+    for (const [more, told] of [
+      [{ ...alice, SAI_JIG_KEY: file('none') }, /SAI_JIG_KEY: expected a file that can be read: ENOENT/],
+      [
+        { ...alice, SAI_JIG_KEY: file('lab.key') },
+        /SAI_JIG_CERT and SAI_JIG_KEY: expected a certificate and its key/,
+      ],
+    ] as const) {
+      const outcome = await run(more);
+      expect(outcome.status).toBe(78);
+      expect(outcome.stderr).toMatch(told);
+    }
     await jig.stop('SIGTERM');
     const told = readFileSync(join(folder, 'audit'), 'utf8').trim().split('\n');
     expect(told.map((line) => JSON.parse(line) as unknown)).toMatchObject([
       { certificate: 'alice', status: 200 },
+      { certificate: 'alice', status: 200 },
     ]);
+  });
+
+  test('serves on when a client hangs up, whom the audit names all the same', async (context) => {
+    needsProgram(context, 'openssl');
+    const folder = tempFolder();
+    certificate(folder, 'server');
+    certificate(folder, 'alice', 'server');
+    const tls = { cert: 'server.pem', key: 'server.key', clientCa: 'server.pem' };
+    const jig = await start(folder, { tls, auditFile: 'audit' });
+    const alice = {
+      cert: readFileSync(join(folder, 'alice.pem')),
+      key: readFileSync(join(folder, 'alice.key')),
+    };
+    const ca = readFileSync(join(folder, 'server.pem'));
+    const socket = connectTls({ host: '127.0.0.1', port: jig.port, ca, ...alice });
+    socket.write('GET /dut/hold?on-disconnect=abort HTTP/1.1\r\nhost: jig\r\n\r\n');
+    const told = (): string =>
+      existsSync(join(folder, 'audit')) ? readFileSync(join(folder, 'audit'), 'utf8') : '';
+    const status = (): Promise<number | string> => askOverTls(folder, jig.port, '/dut/reset', 'alice');
+    while ((await status()) !== 409);
+    socket.destroy();
+    await until(() => told().includes('"hold"'), 'it is told');
+    const line =
+      told()
+        .split('\n')
+        .find((each) => each.includes('"hold"')) ?? '';
+    expect(JSON.parse(line)).toMatchObject({ address: '127.0.0.1', certificate: 'alice', status: 410 });
+    expect(await status()).toBe(200);
+    expect(await jig.stop('SIGTERM')).toBe(143);
   });
 
   test('with files that will not do is a config error, also of a check', async (context) => {

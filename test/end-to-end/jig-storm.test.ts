@@ -65,6 +65,7 @@ test('whoever asks gets one answer, and no two sequences of a target ever overla
       'hang up',
       'hang up and abort',
       'abort',
+      'offer',
       'wrong',
     ]);
     switch (kind) {
@@ -86,6 +87,12 @@ test('whoever asks gets one answer, and no two sequences of a target ever overla
         };
       case 'abort':
         return { path: `/targets/${target}/abort`, options: { method: 'POST' }, right: [200] };
+      case 'offer':
+        return {
+          path: `/${target}/${sequence}`,
+          options: { headers: { connection: 'upgrade', upgrade: 'h2c' } },
+          right: [200, 409, 410],
+        };
       default:
         return { path: `/${target}/nothing`, options: {}, right: [400] };
     }

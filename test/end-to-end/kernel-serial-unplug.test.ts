@@ -135,6 +135,41 @@ test('a command or a tool that had the tty as its controlling terminal has unplu
   expect(outcome).toMatchObject({ status: 0 });
 });
 
+describe('a session that had the tty as its controlling terminal, and ends in the middle of a lease', () => {
+  const session = `setsid sh -c 'exec 3<>${LINK}'`;
+
+  test('ends no lease, also where the tty may not be away', async () => {
+    const command = ['sh', '-c', `${session} && echo over && exec sleep 1000`];
+    const held = rig.start('sai-device', ['-v', 'board', ...command], impatientConfig);
+    await held.line(/over/);
+    await held.line(/is back, and locked again/);
+    expect((await rig.sh('flock -n /dev/ttyUSB0 true')).status).toBe(1);
+    held.kill('SIGTERM');
+    expect((await held.outcome).status).toBe(143);
+  });
+
+  test('leaves the speed to who read it, and has it again before the lease', async () => {
+    // Who holds the lease stands still until the reader has the tty again.
+    const command = `sai-expect -v --baud 9600 --expect end --timeout 10m 2> /tmp/rig/reader & reader=$!
+      until grep -q -e --expect /tmp/rig/reader; do sleep 0.1; done
+      kill -STOP $PPID && ${session}
+      until grep -q 'is back' /tmp/rig/reader; do sleep 0.1; done
+      kill -CONT $PPID && wait $reader`;
+    const held = rig.start('sai-device', ['-v', 'board', 'sh', '-c', command], config);
+    await held.line(/is back, and locked again/);
+    rig.usb.say('end\n');
+    expect((await held.outcome).status).toBe(0);
+    expect(rig.usbChip.report().format).toBe('9600 8N1');
+  });
+
+  test('leaves nothing of its speed where it was a tool', async () => {
+    const tool = `setsid sh -c 'exec 3<>${LINK}; stty 1200 <&3'`;
+    const command = ['sh', '-c', `sai-device --tool ${tool} && stty -F ${LINK} speed`];
+    const outcome = await rig.run('sai-device', ['board', ...command], impatientConfig);
+    expect(outcome).toMatchObject({ status: 0, stdout: '115200\n' });
+  });
+});
+
 test('a board whose ttys are always lent is not followed to another one either', async () => {
   const device = { name: 'board-1', type: 'board', ttys: [LINK], usb: { serial: 'A1' } };
   const lent = await rig.configure('lent', [{ ...device, lend: 'always', reappear: '1s' }]);

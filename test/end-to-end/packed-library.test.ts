@@ -1,10 +1,21 @@
 /** The package as npm hands it out, in a project of somebody else. */
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { expect, test } from 'vitest';
-import { ROOT } from '../peers/running-lab.ts';
+import { beforeAll, expect, test } from 'vitest';
+import { startRegistry } from '../peers/loopback-registry.ts';
+import { ROOT, runCommand } from '../peers/running-lab.ts';
+import { typedBlocks } from '../peers/typed-commands.ts';
 import { tempFolder } from '../temp-folder.ts';
 
 const PROGRAM = `
@@ -41,6 +52,8 @@ try {
 }
 `;
 
+const EXAMPLE = join(ROOT, 'hardware/wiring/esp32.jig.json');
+
 /** What a project is set to that trusts nothing: also the declarations that it is given are checked. */
 const COMPILER_OPTIONS = {
   strict: true,
@@ -50,6 +63,46 @@ const COMPILER_OPTIONS = {
   skipLibCheck: false,
   target: 'es2022',
 };
+
+let tarball: string;
+
+beforeAll(() => {
+  const folder = mkdtempSync(join(tmpdir(), 'sai-packed-'));
+  expect(run('npm', ['pack', '--silent', '--pack-destination', folder], ROOT).status).toBe(0);
+  tarball = join(folder, readdirSync(folder)[0] ?? '');
+  return () => rmSync(folder, { recursive: true });
+});
+
+test('is installed for everybody as hardware/README.md says, with every command', {
+  timeout: 60_000,
+}, async () => {
+  const folder = tempFolder();
+  // What is not there without its headers.
+  const registry = await startRegistry(['node-libgpiod']);
+  const env = {
+    ...process.env,
+    npm_config_registry: registry,
+    npm_config_cache: join(folder, 'cache'),
+    npm_config_audit: 'false',
+  };
+  const command = typedBlocks('hardware/README.md')
+    .flatMap(({ commands }) => commands)
+    .find((each) => each.includes('npm install'));
+  const typed = (command ?? '')
+    .replace('sudo ', '')
+    .replace('/usr/local', join(folder, 'local'))
+    .replace('./sai-rig-*.tgz', tarball);
+  const installed = await runCommand('sh', ['-ec', typed], { env, cwd: folder });
+  expect(installed.status, installed.stderr).toBe(0);
+  const { bin } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { bin: object };
+  for (const name of Object.keys(bin)) {
+    const { status, stdout } = run(join(folder, 'local/bin', name), ['--help'], folder);
+    expect({ name, status }).toEqual({ name, status: 0 });
+    expect(stdout).toContain(`Usage: ${name}`);
+  }
+  const jig = run(join(folder, 'local/bin/sai-jig'), ['--config', EXAMPLE, '--check'], folder);
+  expect(jig.status, jig.stderr).toBe(0);
+});
 
 test('compiles strictly, its declarations too, and runs', { timeout: 60_000 }, () => {
   const project = tempFolder();
@@ -80,9 +133,7 @@ test('compiles strictly, its declarations too, and runs', { timeout: 60_000 }, (
 /** As npm installs it; what it depends on is what this checkout has. */
 function unpackInto(modules: string): void {
   mkdirSync(join(modules, 'sai-rig'), { recursive: true });
-  expect(run('npm', ['pack', '--silent', '--pack-destination', modules], ROOT).status).toBe(0);
-  const [tarball = ''] = readdirSync(modules).filter((name) => name.endsWith('.tgz'));
-  const unpack = ['-xzf', join(modules, tarball), '--strip-components=1', '-C', join(modules, 'sai-rig')];
+  const unpack = ['-xzf', tarball, '--strip-components=1', '-C', join(modules, 'sai-rig')];
   expect(run('tar', unpack, modules).status).toBe(0);
   const { dependencies } = JSON.parse(readFileSync(join(modules, 'sai-rig/package.json'), 'utf8')) as {
     dependencies: Record<string, string>;

@@ -2,23 +2,14 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, type TestContext, test } from 'vitest';
-import { GpioGuest, needsGpioGuest, whyNoGpioGuest } from '../peers/gpio-guest.ts';
+import { expect, type TestContext, test } from 'vitest';
 import { needsProgram, needsRoot } from '../peers/needs.ts';
 import { tempFolder } from '../temp-folder.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const HARDWARE = join(ROOT, 'hardware');
 const UNIT = join(HARDWARE, 'systemd/sai-jig.service');
-const RULES = join(HARDWARE, 'udev/71-sai-jig.rules');
 const OVERLAY = join(HARDWARE, 'overlays/sai-jig-lines.dts');
-
-let guest: GpioGuest;
-
-beforeAll(async () => {
-  if (!whyNoGpioGuest()) guest = await GpioGuest.start();
-});
-afterAll(async () => await guest?.[Symbol.asyncDispose]());
 
 function run(program: string, ...args: string[]) {
   const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
@@ -69,19 +60,6 @@ test('systemd-sysusers makes the user of the unit, in the group of the chips', (
   const user = /^User=(.*)$/m.exec(readFileSync(UNIT, 'utf8'))?.[1];
   expect(readFileSync(join(root, 'etc/passwd'), 'utf8')).toContain(`${user}:x:`);
   expect(readFileSync(join(root, 'etc/group'), 'utf8')).toMatch(new RegExp(`^gpio:x:\\d+:${user}$`, 'm'));
-});
-
-test('the kernel names its chips as the unit and the rule do', async (context) => {
-  needsGpioGuest(context);
-  const chip = await guest.addChip('pinctrl-bcm2711', ['GPIO0']);
-  const node = chip.path.replace('/dev/', '');
-  const [, allowed] = /^DeviceAllow=char-(\w+) rw$/m.exec(readFileSync(UNIT, 'utf8')) ?? [];
-  expect(await guest.shell("awk '{print $2}' /proc/devices")).toContain(`${allowed}\n`);
-  const [, subsystem, glob = ''] =
-    /^SUBSYSTEM=="(\w+)", KERNEL=="([^"]*)"/m.exec(readFileSync(RULES, 'utf8')) ?? [];
-  const link = await guest.shell(`readlink -f /sys/bus/gpio/devices/${node}/subsystem`);
-  expect(link.trim()).toBe(`/sys/bus/${subsystem}`);
-  expect(node).toMatch(new RegExp(`^${glob.replaceAll('*', '.*')}$`));
 });
 
 test('the overlay compiles, and names each line of the header as the examples call it', (context) => {

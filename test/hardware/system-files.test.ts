@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { diagnose } from '../../src/device/doctor.ts';
@@ -103,4 +103,18 @@ test('every rule is a list of matches and assignments that ends nowhere else tha
   for (const line of statementsOf(RULES)) expect(line).toMatch(new RegExp(`^${term}(?:, ${term})*$`));
   const text = readFileSync(RULES, 'utf8');
   expect(text.match(/GOTO="(\w+)"/)?.[1]).toBe(text.match(/LABEL="(\w+)"/)?.[1]);
+});
+
+test.each([
+  'udev/70-sai-rig.rules',
+  'udev/71-sai-jig.rules',
+  'tmpfiles.d/sai-rig.conf',
+  'sysusers.d/sai-jig.conf',
+  'systemd/sai-jig.service',
+])('%s tells how it is put in place, as the document does, whose commands are tried', (file) => {
+  const text = readFileSync(join(HARDWARE, file), 'utf8');
+  const [, folder] = /^# {3}install -D -m 644 -t (\S+) /m.exec(text) ?? [];
+  expect(text).toContain(`#   install -D -m 644 -t ${folder} ${basename(file)} && `);
+  const document = readFileSync(join(HARDWARE, 'README.md'), 'utf8');
+  expect(document).toContain(`\n    install -D -m 644 -t ${folder} ${file}\n`);
 });

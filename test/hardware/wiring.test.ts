@@ -15,6 +15,11 @@ const NAMES = readdirSync(WIRING)
 const PI = { supplyVolts: 3.3, pullOhmsMin: 33_000, lowOhmsMax: 0.4 / 0.004, inputHighMinVolts: 2.0 };
 /** Source: the same page: the greatest drive strength of BCM2711. */
 const GREATEST_MILLIAMPERES = 8;
+/** What hardware/wiring/README.md says of a line in normal use. */
+const USUAL_MILLIAMPERES = 1;
+/** Of the resistors, as its list of parts has them. */
+const MOST = 1.05;
+const LEAST = 0.95;
 
 interface Parts {
   readonly circuit: string;
@@ -39,6 +44,12 @@ const allLines = NAMES.flatMap((name) => linesOf(name).map(([line, parts]) => ({
 function node(...branches: readonly { readonly volts: number; readonly ohms: number }[]): number {
   const current = branches.reduce((sum, { volts, ohms }) => sum + volts / ohms, 0);
   return current / branches.reduce((sum, { ohms }) => sum + 1 / ohms, 0);
+}
+
+/** R2, and what the board has beside it, as strong as they come. */
+function pullUps({ pullOhms, boardPullOhms }: Parts): { volts: number; ohms: number }[] {
+  const board = boardPullOhms === undefined ? [] : [boardPullOhms];
+  return [pullOhms, ...board].map((ohms) => ({ volts: PI.supplyVolts, ohms: ohms * LEAST }));
 }
 
 function run(program: string, ...args: string[]) {
@@ -107,15 +118,13 @@ test.each(allLines.filter(({ parts }) => parts.circuit === 'open-drain'))(
   'pulled low, $name/$line is low, and let go it is high, whatever the Pi pulls',
   ({ parts }) => {
     const { supplyVolts, pullOhmsMin, lowOhmsMax } = PI;
-    const board = parts.boardPullOhms ? [{ volts: supplyVolts, ohms: parts.boardPullOhms }] : [];
-    const up = [{ volts: supplyVolts, ohms: parts.pullOhms }, ...board];
-    const low = node({ volts: 0, ohms: parts.seriesOhms + lowOhmsMax }, ...up);
+    const low = node({ volts: 0, ohms: parts.seriesOhms * MOST + lowOhmsMax }, ...pullUps(parts));
     // Without the board's own: not every board has it.
     const high = node(
-      { volts: 0, ohms: parts.seriesOhms + pullOhmsMin },
-      { volts: supplyVolts, ohms: parts.pullOhms },
+      { volts: 0, ohms: parts.seriesOhms * LEAST + pullOhmsMin },
+      { volts: supplyVolts, ohms: parts.pullOhms * MOST },
     );
-    expect(low).toBeLessThanOrEqual(parts.lowMaxVolts ?? 0.5);
+    expect(low).toBeLessThanOrEqual(parts.lowMaxVolts ?? 0);
     expect(high).toBeGreaterThanOrEqual(Math.max(parts.highMinVolts ?? 0, 0.8 * supplyVolts));
   },
 );
@@ -124,9 +133,9 @@ test.each(allLines.filter(({ parts }) => parts.circuit === 'open-source'))(
   'driven, $name/$line is high, against a resistor of the board as well',
   ({ parts: { seriesOhms, pullOhms, boardPullOhms = Number.POSITIVE_INFINITY } }) => {
     const driven = node(
-      { volts: PI.supplyVolts, ohms: seriesOhms + PI.lowOhmsMax },
-      { volts: 0, ohms: pullOhms },
-      { volts: 0, ohms: boardPullOhms },
+      { volts: PI.supplyVolts, ohms: seriesOhms * MOST + PI.lowOhmsMax },
+      { volts: 0, ohms: pullOhms * LEAST },
+      { volts: 0, ohms: boardPullOhms * LEAST },
     );
     expect(driven).toBeGreaterThanOrEqual(0.7 * PI.supplyVolts);
   },
@@ -136,8 +145,8 @@ test.each(allLines.filter(({ parts }) => parts.circuit === 'input'))(
   'the board, on, makes $name/$line high, with what protects the pin in the way',
   ({ parts: { seriesOhms, pullOhms } }) => {
     const seen = node(
-      { volts: PI.supplyVolts, ohms: seriesOhms },
-      { volts: 0, ohms: pullOhms },
+      { volts: PI.supplyVolts, ohms: seriesOhms * MOST },
+      { volts: 0, ohms: pullOhms * LEAST },
       { volts: 0, ohms: PI.pullOhmsMin },
     );
     expect(seen).toBeGreaterThanOrEqual(PI.inputHighMinVolts);
@@ -147,13 +156,27 @@ test.each(allLines.filter(({ parts }) => parts.circuit === 'input'))(
 test.each(allLines.filter(({ parts }) => /^(?:open-|input)/.test(parts.circuit)))(
   'a pin of the Pi that fights the board over $name/$line survives it',
   ({ parts: { seriesOhms } }) => {
-    expect((1000 * PI.supplyVolts) / seriesOhms).toBeLessThan(GREATEST_MILLIAMPERES);
+    expect((1000 * PI.supplyVolts) / (seriesOhms * LEAST)).toBeLessThan(GREATEST_MILLIAMPERES);
   },
 );
 
-test('a limit of a board says where it comes from', () => {
+test.each(allLines)(
+  'less than a milliampere flows between $name/$line and its pin, at work and when the Pi is off',
+  ({ parts }) => {
+    const series = parts.seriesOhms * LEAST;
+    const ups = pullUps(parts).reduce((sum, { ohms }) => sum + 1 / ohms, 0);
+    // A gate has its R2 alone, and an input is fed by the board through R1.
+    const gate = parts.pullOhms * LEAST;
+    const ohms = { 'open-drain': series + 1 / ups, 'open-source': series + 1 / ups, input: series };
+    const least = ohms[parts.circuit as keyof typeof ohms] ?? gate;
+    expect((1000 * PI.supplyVolts) / least).toBeLessThan(USUAL_MILLIAMPERES);
+  },
+);
+
+test('what pulls low says how low the board wants it, and a limit of a board says where it comes from', () => {
   for (const { parts } of allLines) {
     const hasLimit = parts.lowMaxVolts !== undefined || parts.highMinVolts !== undefined;
     expect(hasLimit).toBe(parts.source !== undefined);
+    if (parts.circuit === 'open-drain') expect(parts.lowMaxVolts).toBeDefined();
   }
 });

@@ -1,26 +1,19 @@
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { createRequire } from 'node:module';
+import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
+import type { Level } from '../../src/jig/gpio.ts';
+import { loadLibgpiod } from '../../src/jig/libgpiod-binding.ts';
 import { LibgpiodChips } from '../../src/jig/libgpiod-chip.ts';
+import { LibgpiodLines } from '../../src/jig/libgpiod-lines.ts';
 import { gpioContract } from '../jig/gpio-contract.ts';
+import { collectAll } from './collect-all.ts';
 import { simBench } from './sim-bench.ts';
 
 const chips = new LibgpiodChips();
 const bench = () => simBench(async (label) => chips.open({ kind: 'name', name: label }));
 const output = { direction: 'output', mode: 'push-pull', bias: 'as-is' } as const;
-
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
-
-/** Everything that nobody refers to any more: what a finalizer lets go of is collected by the next. */
-async function collectAll(): Promise<void> {
-  for (let round = 0; round < 3; round += 1) {
-    collect();
-    await nextTurn();
-  }
-}
 
 gpioContract('by libgpiod', async () => bench());
 
@@ -28,7 +21,7 @@ describe('a chip of libgpiod', () => {
   test('outlives lines that it has not', async () => {
     const rig = bench();
     await using chip = await rig.open();
-    for (let offset = 5; offset < 50; offset += 1) {
+    for (const offset of [-1, 0.5, Number.NaN, ...Array.from({ length: 45 }, (_, at) => 5 + at)]) {
       const wanted = new Map([[offset, { ...output, initial: 1 } as const]]);
       await expect(chip.request('a test', wanted)).rejects.toMatchObject({ blame: 'config' });
     }
@@ -111,6 +104,48 @@ describe('a chip of libgpiod', () => {
     }
     expect(new Set(counts).size).toBe(1);
     expect(rig.changes.at(-1)).toBe('reset=0');
+  });
+
+  test('is the only thing that lines are made of: the library ends the process over others', () => {
+    expect(() => new LibgpiodLines(loadLibgpiod(), {} as never)).toThrow('expected a chip of node-libgpiod');
+  });
+
+  test('takes no level but 0 and 1: the library takes anything for one of them', async () => {
+    const rig = bench();
+    await using chip = await rig.open();
+    const wrong = ['high', 7, undefined] as unknown as Level[];
+    const refused = { blame: 'hardware', message: expect.stringContaining('a level of 0 or 1') };
+    for (const initial of wrong) {
+      const wanted = new Map([[0, { ...output, initial }]]);
+      await expect(chip.request('a test', wanted)).rejects.toMatchObject(refused);
+    }
+    expect(rig.changes).toEqual([]);
+    await using request = await chip.request('a test', new Map([[0, { ...output, initial: 1 }]]));
+    for (const level of wrong)
+      await expect(request.set(new Map([[0, level]]))).rejects.toMatchObject(refused);
+    expect(rig.changes).toEqual(['reset=1']);
+  });
+
+  test('gives a line that is high its first level with no other before', async () => {
+    const rig = bench();
+    await using chip = await rig.open();
+    rig.driveFromBoard(0, 1);
+    await using _request = await chip.request('a test', new Map([[0, { ...output, initial: 1 }]]));
+    rig.driveFromBoard(0, 0);
+    expect(rig.changes).toEqual(['reset=1']);
+  });
+
+  test('is in one thread at a time: another is refused, and this one goes on', async () => {
+    const rig = bench();
+    await using chip = await rig.open();
+    await using request = await chip.request('a test', new Map([[0, { ...output, initial: 1 }]]));
+    const library = createRequire(import.meta.url).resolve('node-libgpiod');
+    const other = new Worker(`require(${JSON.stringify(library)})`, { eval: true });
+    const [refusal] = (await once(other, 'error')) as [Error];
+    expect(refusal.message).toContain('did not self-register');
+    await collectAll();
+    await request.set(new Map([[0, 0]]));
+    expect(rig.changes).toEqual(['reset=1', 'reset=0']);
   });
 
   test('refuses to debounce', async () => {

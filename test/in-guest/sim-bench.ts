@@ -21,6 +21,24 @@ export interface SimBench extends GpioBench {
   path(): string;
   /** Milliseconds between what was told the line and what it was told before, by the kernel's clock. */
   intervalsMs(offset: number): readonly number[];
+  /** {@link GpioBench.changes}, each with when the kernel traced it: what it did not, with what it did before. */
+  readonly timedChanges: readonly TimedChange[];
+  /** The kernel has a line for itself from the next {@link GpioBench.plug} on, under that name. */
+  hog(offset: number, name: string): void;
+}
+
+interface TimedChange {
+  /** Of CLOCK_MONOTONIC. */
+  readonly atS: number;
+  readonly what: string;
+}
+
+/** What the boards of several chips have seen, in its order. */
+export function changesOf(...benches: readonly SimBench[]): string[] {
+  const all = benches.flatMap(({ timedChanges, label }) =>
+    timedChanges.map(({ atS, what }) => ({ atS, what: `${label} ${what}` })),
+  );
+  return all.sort((one, other) => one.atS - other.atS).map(({ what }) => what);
 }
 
 /** Up until the test is finished. */
@@ -39,8 +57,12 @@ export function simBench(open: (label: string) => Promise<GpioChip>, twinOf?: st
     levelAt: (offset) => board.levelAt(offset),
     driveFromBoard: (offset, level) => chip.pull(offset, level),
     get changes() {
+      return board.changes().map(({ what }) => what);
+    },
+    get timedChanges() {
       return board.changes();
     },
+    hog: (offset, name) => chip.hog(offset, name),
     unplug: async () => chip.setLive(false),
     plug: async () => {
       chip.setLive(true);
@@ -55,6 +77,7 @@ class SimChip {
   #sysfs = '';
   readonly #label: string;
   readonly #config: string;
+  readonly #hogs: string[] = [];
 
   constructor(device: string, label: string) {
     this.#label = label;
@@ -98,8 +121,17 @@ class SimChip {
     writeFileSync(join(this.#sysfs, `sim_gpio${offset}/pull`), level ? 'pull-up' : 'pull-down');
   }
 
+  hog(offset: number, name: string): void {
+    const folder = join(this.#config, `bank/line${offset}/hog`);
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'name'), name);
+    writeFileSync(join(folder, 'direction'), 'output-low');
+    this.#hogs.push(folder);
+  }
+
   remove(): void {
     this.setLive(false);
+    for (const folder of this.#hogs) rmdirSync(folder);
     for (const offset of BENCH_LINES.keys()) rmdirSync(join(this.#config, `bank/line${offset}`));
     rmdirSync(join(this.#config, 'bank'));
     rmdirSync(this.#config);
@@ -112,7 +144,8 @@ class TracedBoard {
   readonly #trace: string;
   readonly #driven = new Map<number, Level>();
   readonly #levels = new Map<number, Level>();
-  readonly #changes: string[] = [];
+  readonly #changes: TimedChange[] = [];
+  #atS = 0;
   #base: number;
   #linesRead = 0;
   #told: Level = 0;
@@ -127,7 +160,7 @@ class TracedBoard {
     writeFileSync(join(this.#trace, 'events/gpio/enable'), '1');
   }
 
-  changes(): readonly string[] {
+  changes(): readonly TimedChange[] {
     this.#follow();
     return [...this.#changes];
   }
@@ -177,7 +210,8 @@ class TracedBoard {
   }
 
   #apply(line: string): void {
-    const [, , number, what, level] = EVENT.exec(line) ?? [];
+    const [, time, number, what, level] = EVENT.exec(line) ?? [];
+    this.#atS = Number(time);
     const offset = Number(number) - this.#base;
     if (BENCH_LINES[offset] === undefined) return; // of another chip
     if (what === 'in') this.#letGo(offset);
@@ -202,7 +236,7 @@ class TracedBoard {
   #see(offset: number, level: Level): void {
     if (level === (this.#levels.get(offset) ?? 0)) return;
     this.#levels.set(offset, level);
-    this.#changes.push(`${BENCH_LINES[offset]}=${level}`);
+    this.#changes.push({ atS: this.#atS, what: `${BENCH_LINES[offset]}=${level}` });
   }
 }
 

@@ -96,6 +96,33 @@ test('a debounced input tells the one change that lasts, and each change of its 
   ]);
 });
 
+test('changes of inputs that the kernel has no room for are counted, and what the lines carry then is told', async () => {
+  const rig = bench();
+  await using chip = await rig.open();
+  const input = { direction: 'input', bias: 'as-is' } as const;
+  await using request = await chip.request(
+    'a test',
+    new Map([
+      [3, input],
+      [4, input],
+    ]),
+  );
+  const told: string[] = [];
+  request.onEdge(({ offset, level }) => told.push(`${offset}=${level}`));
+  request.onLoss?.((count) => told.push(`${count} lost`));
+  // All in one turn: nobody takes what the kernel keeps, which is 1024 changes.
+  rig.driveFromBoard(4, 1);
+  for (let change = 1; change <= 1201; change += 1) rig.driveFromBoard(3, change % 2 === 1 ? 1 : 0);
+  request.catchUp?.();
+  expect(told.filter((each) => each.startsWith('3='))).toHaveLength(1024);
+  expect(told.filter((each) => !each.startsWith('3='))).toEqual(['177 lost', '4=1']);
+  expect([told.at(-2), await request.get(3)]).toEqual(['3=1', 1]);
+  told.length = 0;
+  rig.driveFromBoard(4, 0);
+  await until(() => told.length === 2, 'the next change is told');
+  expect(told).toEqual(['1 lost', '4=0']);
+});
+
 test('a pull of the chip is the level of a line that nobody drives', async () => {
   const rig = bench();
   await using chip = await rig.open();

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -74,6 +75,35 @@ test('a folder that is not there loses entries, which is said once, and counted 
   await audit[Symbol.asyncDispose]();
   expect(linesOf(path)).toMatchObject([{ lost: 3 }, { durationMs: 3 }]);
   expect(remarks.slice(1)).toEqual([`${path}: the audit goes on`]);
+});
+
+test('a pipe that nobody reads loses entries, and is not waited for', async () => {
+  const path = join(tempFolder(), 'audit');
+  execFileSync('mkfifo', [path]);
+  const remarks: string[] = [];
+  const audit = new AuditFile(path, (text) => remarks.push(text));
+  audit.write(entry(0));
+  await until(() => remarks.length > 0, 'it is told');
+  expect(remarks).toEqual([expect.stringMatching(/audit: cannot write the audit: ENXIO/)]);
+  await audit[Symbol.asyncDispose]();
+});
+
+test('entries that come faster than a disk takes them are counted, all of them', async () => {
+  const path = join(tempFolder(), 'audit');
+  const audit = new AuditFile(path, () => {});
+  const count = 3000;
+  for (let index = 0; index < count; index++) {
+    audit.write(entry(index));
+    // Also while the line that tells of the first is on its way.
+    if (index > 1500) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await audit[Symbol.asyncDispose]();
+  audit.write(entry(-1));
+  await audit[Symbol.asyncDispose]();
+  const lines = linesOf(path);
+  const lost = lines.reduce((sum, line) => sum + Number(line['lost'] ?? 0), 0);
+  expect(lost).toBeGreaterThan(0);
+  expect(lines.filter((line) => line['lost'] === undefined).length + lost).toBe(count + 1);
 });
 
 test.skipIf(NO_SMALL_DISK !== undefined)(

@@ -75,6 +75,24 @@ describe('lines that are commands', () => {
     expect(relays.levels.get('boot')).toBe('1');
   });
 
+  test('are let go of each, also where one fails', async () => {
+    const relays = new Relays();
+    const chip = await relays.lines.open();
+    await chip.request(
+      'a test',
+      new Map([
+        [0, output(1)],
+        [1, output(1)],
+      ]),
+    );
+    relays.broken.add('reset z');
+    await expect(chip[Symbol.asyncDispose]()).rejects.toThrow(
+      'chip relays: reset: reset z: expected status 0',
+    );
+    expect(relays.ran.slice(2)).toEqual(['reset z', 'boot z']);
+    expect(relays.lines.lines().map(({ consumer }) => consumer)).toEqual(NAMES.map(() => undefined));
+  });
+
   test('that cannot be let go of keep their levels, and say so in a config that wants it', async () => {
     const relays = new Relays({ release: false });
     const chip = await relays.lines.open();

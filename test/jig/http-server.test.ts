@@ -48,7 +48,7 @@ let port = 0;
 let hub: EventHub;
 let stop: () => Promise<void>;
 
-async function start(tokens?: readonly string[]): Promise<void> {
+async function start(tokens?: readonly string[], beforeBegin = async (): Promise<void> => {}): Promise<void> {
   const chip = new SimulatedChip('chip 0', ['', '']);
   changes = 0;
   levelOf = (offset) => chip.levelAt(offset);
@@ -62,13 +62,14 @@ async function start(tokens?: readonly string[]): Promise<void> {
   });
   const bugs: unknown[] = [];
   const server = new HttpServer({
-    targets: jig.targets,
     hub,
     admission: new Admission(tokens),
     say: () => {},
     onBug: (bug) => bugs.push(bug),
   });
   port = await server.listen('127.0.0.1', 0);
+  await beforeBegin();
+  server.begin(jig.targets);
   stop = async () => {
     await jig[Symbol.asyncDispose]();
     await server[Symbol.asyncDispose]();
@@ -173,6 +174,22 @@ describe('a sequence', () => {
     await statusOf('/targets/dut/abort', { method: 'POST' });
     await long;
     expect((await ask('/dut/nothing')).body).toMatchObject({ run: 2 });
+  });
+
+  test('that is asked for while the jig starts waits for it, unless its client goes away', async () => {
+    await stop();
+    let early: Promise<Answer> | undefined;
+    await start(undefined, async () => {
+      early = ask('/dut/nothing');
+      const socket = connect(port, '127.0.0.1');
+      socket.write('GET /dut/reset HTTP/1.1\r\nhost: jig\r\n\r\n');
+      await once(socket, 'connect');
+      socket.destroy();
+      // Answered without the jig, so the server has read what came before.
+      expect((await ask('/dut/nothing/at/all')).status).toBe(404);
+    });
+    expect(await early).toMatchObject({ count: 1, status: 200, body: { run: 1 } });
+    expect(changes).toBe(0);
   });
 
   test.each([
@@ -318,18 +335,59 @@ describe('a hostile client', () => {
     ],
     ['a tunnel', 'CONNECT jig:80 HTTP/1.1\r\nhost: jig\r\n\r\n', /^$/],
     [
-      'another protocol',
-      'GET /dut/reset HTTP/1.1\r\nhost: jig\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n',
-      /^HTTP\/1\.1 400 /,
-    ],
-    [
       'a websocket of a sequence',
       'GET /dut/reset HTTP/1.1\r\nhost: jig\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
       /^HTTP\/1\.1 404 /,
     ],
-  ])('that sends %s touches no line', async (_what, bytes, answer) => {
-    expect(await raw(bytes)).toMatch(answer);
+  ])('that sends %s touches no line', async (what, bytes, answer) => {
+    const text = await raw(bytes);
+    expect(text).toMatch(answer);
+    if (what !== 'no host' && text !== '')
+      // that is Node's own
+      expect(JSON.parse(text.split('\r\n\r\n')[1] ?? '')).toEqual({
+        error: expect.any(String),
+        code: expect.stringMatching(/^(bad-request|not-found|too-large)$/),
+      });
     expect(changes).toBe(0);
+  });
+
+  test.each(['GET', 'POST'])(
+    'that offers another protocol with its %s, too, is answered in HTTP/1.1',
+    async (method) => {
+      const offer = 'connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n';
+      const body = method === 'POST' ? 'content-length: 2\r\n\r\n{}' : '\r\n';
+      const answer = await raw(`${method} /dut/reset HTTP/1.1\r\nhost: jig\r\n${offer}${body}`);
+      expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n(.+\r\n)*connection: close\r\n/i);
+      expect(answer).toContain('"outcome":"done"');
+      expect(changes).toBe(2);
+    },
+  );
+
+  test('that offers another protocol and hangs up is gone', async () => {
+    const socket = connect(port, '127.0.0.1');
+    const offer = 'host: jig\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n';
+    socket.write(`GET /dut/long?on-disconnect=abort HTTP/1.1\r\n${offer}`);
+    await until(() => levelOf(0) === 1, 'it begins');
+    socket.end();
+    await until(() => levelOf(0) === 0, 'it is aborted');
+    const impatient = connect(port, '127.0.0.1');
+    impatient.on('error', () => {}); // hung up on
+    impatient.write(
+      `GET /dut/long?on-disconnect=abort HTTP/1.1\r\nhost: jig\r\n\r\nGET /dut/reset HTTP/1.1\r\n${offer}`,
+    );
+    await once(impatient, 'close');
+    await until(() => levelOf(0) === 0, 'it is aborted, too');
+  });
+
+  test('with a method that is none here is told which there are', async () => {
+    for (const [path, allow] of [
+      ['/dut/reset', 'GET, POST'],
+      ['/targets', 'GET'],
+      ['/targets/dut/abort', 'POST'],
+    ]) {
+      const answer = await raw(`HEAD ${path} HTTP/1.1\r\nhost: jig\r\nconnection: close\r\n\r\n`);
+      expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 405 .*\r\nallow: ${allow}\r\n`));
+    }
   });
 
   test('that sends requests without waiting gets its answers in order, one each', async () => {

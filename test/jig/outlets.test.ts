@@ -221,6 +221,32 @@ describe('an outlet that commands switch', () => {
     });
   });
 
+  test.each([
+    ['as another user', 'EPERM', 'it runs as another user'],
+    ['inside a driver', undefined, 'it does not end of SIGKILL'],
+  ])(
+    'is not waited for when its command runs %s, where it cannot be killed',
+    async (_where, code, reason) => {
+      const { folder } = scripted('relay', 'echo $$ > $0.pid; exec sleep 1000');
+      const pidFile = join(folder, 'relay.pid');
+      const pid = (): string => readFileSync(pidFile, 'utf8');
+      const kill = process.kill.bind(process);
+      onTestFinished(async () => {
+        vi.restoreAllMocks();
+        await until(() => existsSync(pidFile) && pid() !== '', 'it runs');
+        kill(Number(pid()), 'SIGKILL');
+      });
+      vi.spyOn(process, 'kill').mockImplementation(() => {
+        if (code === undefined) return true;
+        throw Object.assign(new Error(`kill ${code}`), { code });
+      });
+      expect(await turn({ ...outlet(), withinMs: 100 }, 'on')).toMatchObject({
+        code: 'peer-unavailable',
+        message: `relay: expected an end within 100 ms, and it cannot be killed: ${reason}; it goes on`,
+      });
+    },
+  );
+
   test('is not waited for past its deadline, nor is anything of the command left', async () => {
     const { folder } = scripted('relay', 'sleep 1000 & echo $! > $0.pid; wait');
     const pidFile = join(folder, 'relay.pid');

@@ -107,3 +107,14 @@ test('it is left safe only where somebody switched it since, and it is not known
   await power.leaveSafe();
   expect(turns).toEqual(['0 on', '0 off', '0 off', '0 off']);
 });
+
+test('what was never told is not made safe: a wait that ends early leaves the outlet as it was', async () => {
+  const { power, turns } = bench({ minOffMs: 2000, safe: 'on' });
+  const stop = new AbortController();
+  stop.abort(new Error('stopped'));
+  await expect(power.makeSafe(stop.signal)).rejects.toThrow('stopped');
+  await power.leaveSafe();
+  expect(turns).toEqual([]);
+  await power.makeSafe();
+  expect(turns).toEqual(['2000 on']);
+});

@@ -21,6 +21,8 @@ class Wires implements StepBoard {
   onDrive: (value: OutputValue) => void = () => {};
   /** Of the chip's own clock, in which nothing is late; undefined without one. */
   pulsed: string[] | undefined;
+  /** What the chip does when it is asked for what it has not told yet. */
+  catchUp: () => void = () => {};
   #reset: OutputValue = 'inactive';
   #led: LineValue = 'inactive';
   readonly #listeners = new Set<(value: LineValue) => void>();
@@ -32,6 +34,7 @@ class Wires implements StepBoard {
         return name === 'reset' ? wires.#reset : wires.#led;
       },
       read: async () => this.#led,
+      catchUp: () => this.catchUp(),
       onChange: (listener) => {
         this.#listeners.add(listener);
         return () => this.#listeners.delete(listener);
@@ -346,6 +349,20 @@ describe('a run of steps', () => {
     );
     if (outcome === 'done') expect(await run).toBe('done');
     else expect(await run).toMatchObject({ code: 'peer-answer', blame: 'protocol', message: outcome });
+  });
+
+  test('takes nothing that a chip tells late, and could have told before, for what a step provoked', async () => {
+    const wires = new Wires();
+    let told = 0;
+    wires.catchUp = () => {
+      told += 1;
+      wires.led('active');
+      wires.ledInSilence('inactive');
+    };
+    for (const until of [{ edge: 'rising' }, { value: 'active' }] as const) {
+      await expect(wires.run([set('active'), waitFor(until)])).rejects.toMatchObject({ blame: 'verdict' });
+    }
+    expect(told).toBe(3);
   });
 
   test('stops at whatever step it is when it is aborted', async () => {

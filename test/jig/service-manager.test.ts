@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { ServiceManager } from '../../src/jig/service-manager.ts';
@@ -51,7 +51,42 @@ test('without a service manager nobody is told, and nothing asked', async () => 
     using manager = new ServiceManager(env, (text) => remarks.push(text));
     await manager.ready('ready');
     manager.watch(() => Promise.reject(new Error('asked')));
-    await manager.stopping();
+    await manager.stopping(0);
   }
   expect(remarks).toEqual([]);
+});
+
+test('a service manager that has gone is remarked once, and again after it was back', async (context) => {
+  needsProgram(context, 'socat');
+  const remarks: string[] = [];
+  const path = join(tempFolder(), 'notify');
+  const env = { NOTIFY_SOCKET: path, WATCHDOG_USEC: '2000' };
+  using manager = new ServiceManager(env, (text) => remarks.push(text));
+  let checks = 0;
+  manager.watch(async () => void checks++);
+  await until(() => checks > 5, 'it is told some times');
+  expect(remarks).toEqual([expect.stringMatching(/notify: cannot tell the service manager: .*ENOENT/)]);
+  const back = await listening(path);
+  await until(() => back.heard() !== '', 'it hears again');
+  rmSync(path);
+  await until(() => remarks.length > 1, 'it has gone again');
+  const then = checks;
+  await until(() => checks > then + 5, 'it is told some times');
+  expect(remarks).toHaveLength(2);
+});
+
+test('that power takes longer than systemd waits is told it, at the start and at the stop', async (context) => {
+  needsProgram(context, 'socat');
+  const { manager, heard } = await listening(join(tempFolder(), 'notify'));
+  await manager.starting(0);
+  await manager.starting(310_000);
+  await manager.ready('ready');
+  await manager.stopping(310_000);
+  const text = `EXTEND_TIMEOUT_USEC=310000000
+READY=1
+STATUS=ready
+STOPPING=1
+EXTEND_TIMEOUT_USEC=310000000
+`;
+  await until(() => heard() === text, 'all is heard');
 });

@@ -23,6 +23,7 @@ const CONFIG = {
           seq: [{ gpio_name: 'reset', value: 1 }, { gpio_name: 'power', value: 1 }, { value: '1m' }],
         },
         { name: 'nothing', seq: [] },
+        { name: 'leave', seq: [{ gpio_name: 'reset', value: 1 }] },
       ],
     },
   ],
@@ -75,6 +76,15 @@ test('when one of its chips goes away, the lines on the other are made safe, and
     'started',
     'ended',
   ]);
+});
+
+test('when one of its chips goes away and is back at once, the lines on the other are taken from nobody but ourselves', async () => {
+  const { target, chips } = await bench();
+  await target.run(asking('leave'));
+  chips[1]?.unplug();
+  chips[1]?.plug();
+  expect(await target.run(asking('nothing'))).toMatchObject({ outcome: 'done' });
+  expect(chips.map((chip) => chip.levelAt(0))).toEqual([0, 0]);
 });
 
 test('disposed, it is over: what runs ends, nothing begins, and every line is free', async () => {

@@ -71,8 +71,12 @@ export class TracedChip {
 
   /** What the board does to a line that nobody drives. */
   async pull(name: string, direction: 'up' | 'down'): Promise<void> {
-    const offset = this.#names.indexOf(name);
-    await this.#guest.shell(`echo pull-${direction} > ${this.#sim.sysfs}/sim_gpio${offset}/pull`);
+    await this.#guest.shell(`echo pull-${direction} > ${this.pullOf(name)}`);
+  }
+
+  /** The file that says so to the simulator. */
+  pullOf(name: string): string {
+    return `${this.#sim.sysfs}/sim_gpio${this.#names.indexOf(name)}/pull`;
   }
 
   /** What was done to its lines until now is forgotten: it may come back with other numbers. */

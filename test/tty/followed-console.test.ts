@@ -1,4 +1,7 @@
+import { closeSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { tryFlock } from '../../src/native/flock.ts';
+import { makeRaw } from '../../src/native/termios.ts';
 import type { Console } from '../../src/tty/console.ts';
 import { following } from '../../src/tty/followed-console.ts';
 import { openSerialConsole } from '../../src/tty/serial-console.ts';
@@ -83,6 +86,19 @@ describe.each([
     expect(await heard.ended).toMatchObject({
       message: expect.stringContaining('(it is there, its lease has not locked it)') as string,
     });
+  });
+
+  test('and never was away is waited for until its lease has locked it, in no time too', async () => {
+    await using console = await openIt(0, 'the lease');
+    const heard = readUntilEnd(console);
+    const { masterFd, ttyFd } = port.board;
+    const next = port.plugIn();
+    for (const fd of [masterFd, ttyFd]) closeSync(fd);
+    await expect.poll(() => changes.length).toBe(1);
+    makeRaw(next.ttyFd, { baudRate, hangUpOnClose: false });
+    expect(tryFlock(next.ttyFd)).toBe(true);
+    port.say('on');
+    await expect.poll(heard.text).toBe('on');
   });
 
   test('is waited for at the open, too', async () => {

@@ -1,3 +1,0 @@
-import { guestTests } from '../peers/guest-tests.ts';
-
-await guestTests('uapi-chip.test.ts');
