@@ -30,8 +30,8 @@ const CONFIG_SCHEMAS = {
     title: 'Steps on consoles, for sai-expect --script',
   },
   jig: {
-    source: 'src/jig/config.ts',
-    name: 'JigConfig',
+    source: 'src/jig/config-json-schema.ts',
+    name: 'PublishedJigConfig',
     title: 'Lines of a jig and its sequences, for sai-jig',
   },
 };

@@ -53,7 +53,10 @@ function openEither(chip: ChipId, openUapi: (chip: ChipId) => GpioChip, libgpiod
 }
 
 /** Each chip has the lines that the config names: by number as they are, by name behind those. */
-function simulatedOpener(targets: readonly TargetPlan[]): OpenChip {
+export function simulatedOpener(
+  targets: readonly TargetPlan[],
+  onMade: (chip: ChipId, made: SimulatedChip, names: readonly string[]) => void = () => {},
+): OpenChip {
   const lines = targets.flatMap((target) => target.lines);
   const chips = new Map<string, SimulatedChip>();
   return async (chip) => {
@@ -66,6 +69,7 @@ function simulatedOpener(targets: readonly TargetPlan[]): OpenChip {
     const names = [...Array<string>(unnamed).fill(''), ...own.filter((at) => typeof at === 'string')];
     const made = new SimulatedChip(key, names);
     chips.set(key, made);
+    onMade(chip, made, names);
     return await made.open();
   };
 }

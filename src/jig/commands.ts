@@ -3,9 +3,9 @@
 import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { formatDuration } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
+import { didYouMean } from '../base/validate.ts';
 import { DEFAULT_JIG_PORT } from '../wire/jig.ts';
 import { Admission } from './admission.ts';
 import { AuditFile } from './audit-file.ts';
@@ -20,11 +20,13 @@ import { Jig } from './jig.ts';
 import { keptOutputsRemark } from './kept-outputs.ts';
 import { Metrics } from './metrics.ts';
 import { SIMULATED_PEERS } from './peers.ts';
-import { chipText, type LinePlan, planTargets, sequenceAt, type TargetPlan } from './plan.ts';
-import { longestToSafeMs, outletText, type PowerPlan } from './power-plan.ts';
+import { type LineValue, planTargets, sequenceAt, type TargetPlan } from './plan.ts';
+import { longestToSafeMs } from './power-plan.ts';
 import { ServiceManager } from './service-manager.ts';
+import { simulate } from './simulation.ts';
 import type { TargetParts } from './target.ts';
 import { expiryRemark, readTls } from './tls-files.ts';
+import { transitions, type WaveStyle, waveform } from './waveform.ts';
 
 export interface JigOptions {
   /** Path of the config. */
@@ -117,36 +119,6 @@ async function sayUnsafePower(jig: Jig, { diagnostics, stop }: Invocation): Prom
   }
 }
 
-/** Validates the config, and prints what it comes to. */
-export async function check(options: JigOptions, invocation: Invocation): Promise<number> {
-  const { config, targets } = await load(options);
-  readTls(config, options.config);
-  const port = config.port ?? DEFAULT_JIG_PORT;
-  sayKeptOutputs(options, targets, invocation);
-  if (options.format === 'json') {
-    const plain = targets.map(({ sequences, ...target }) => ({
-      ...target,
-      sequences: Object.fromEntries(sequences),
-    }));
-    // Logins are nobody's business, and headers may be some.
-    const hidden = (key: string, value: unknown): unknown =>
-      key === 'login' || key === 'headers' ? undefined : value;
-    invocation.print(`${JSON.stringify({ port, targets: plain }, hidden)}\n`);
-    return 0;
-  }
-  const text = targets.flatMap((target) => [
-    `${target.name}${target.requireFence ? ' (asks for a fence)' : ''}`,
-    ...target.lines.map((line) => `  ${lineText(line)}`),
-    ...(target.power ? [`  power: ${powerText(target.power)}`] : []),
-    ...target.interlocks.map((names) => `  never active together: ${names.join(', ')}`),
-    ...[...target.sequences.values()].map(
-      ({ name, steps }) => `  ${name}: ${steps.map((step) => step.text).join(', ') || 'nothing'}`,
-    ),
-  ]);
-  invocation.print(`${[`${options.config}: valid; port ${port}`, ...text].join('\n')}\n`);
-  return 0;
-}
-
 /** Prints when a sequence does what. */
 export async function dryRun(name: string, options: JigOptions, invocation: Invocation): Promise<number> {
   const { target, sequence } = sequenceAt((await load(options)).targets, name);
@@ -156,6 +128,48 @@ export async function dryRun(name: string, options: JigOptions, invocation: Invo
     invocation.print(timingDiagram(target, sequence));
   }
   return 0;
+}
+
+/** What is asked of a simulation. */
+export interface SimulateRequest {
+  /** `TARGET/SEQUENCE`. */
+  readonly name: string;
+  /** `NAME=0` or `NAME=1`: inputs that keep a value. */
+  readonly inputs: readonly string[];
+  readonly style: WaveStyle;
+}
+
+/** Plays a sequence in memory, and prints what each line carries. @throws {JigError} why it did not get to its end */
+export async function simulateOne(
+  request: SimulateRequest,
+  options: JigOptions,
+  invocation: Invocation,
+): Promise<number> {
+  const { target, sequence } = sequenceAt((await load(options)).targets, request.name);
+  const inputs = inputValues(target, request.inputs);
+  const simulation = await simulate(target, sequence, inputs, invocation.stop);
+  if (options.format === 'json') {
+    for (const entry of transitions(target, simulation)) invocation.print(`${JSON.stringify(entry)}\n`);
+  } else {
+    invocation.print(waveform(target, sequence, simulation, request.style));
+  }
+  if (simulation.failure) throw simulation.failure;
+  return 0;
+}
+
+/** @throws {RigError} blame `usage` for what is no input, or no value */
+function inputValues(target: TargetPlan, texts: readonly string[]): Map<string, LineValue> {
+  const known = target.lines.filter(({ output }) => !output).map(({ name }) => name);
+  return new Map(
+    texts.map((text) => {
+      const [, name = '', value] = /^(.*)=([01])$/s.exec(text) ?? [];
+      if (known.includes(name)) return [name, value === '1' ? 'active' : 'inactive'];
+      throw new RigError(
+        'usage',
+        `--set: expected NAME=0 or NAME=1, the name of an input of ${target.name}, one of ${known.join(', ') || '(it has none)'}, got ${JSON.stringify(text)}${didYouMean(name, known)}`,
+      );
+    }),
+  );
 }
 
 /** Plays one sequence without the daemon, and lets go of the lines through their safe values. */
@@ -216,26 +230,6 @@ function partsFor(
     say: (text) => diagnostics.say(text),
     ...(backend === 'simulated' ? { peers: SIMULATED_PEERS } : {}),
   };
-}
-
-function powerText({ outlet, safe, minOffMs, minIntervalMs }: PowerPlan): string {
-  const rest = [outletText(outlet), safe === 'keep' ? 'kept as it is' : `safe ${safe}`];
-  if (minOffMs > 0) rest.push(`off for at least ${formatDuration(minOffMs)}`);
-  if (minIntervalMs > 0) rest.push(`on at most once in ${formatDuration(minIntervalMs)}`);
-  return rest.join(', ');
-}
-
-function lineText({ name, wire, chip, at, output, activeLow, bias, debounceMs }: LinePlan): string {
-  const what = output ? `output, ${output.mode}, safe ${output.safe}` : 'input';
-  const limit = output?.maxActiveMs;
-  const rest = [
-    what,
-    ...(limit === undefined ? [] : [`active for at most ${formatDuration(limit)}`]),
-    ...(activeLow ? ['active low'] : []),
-    ...(bias === 'as-is' ? [] : [bias]),
-    ...(debounceMs === undefined ? [] : [`debounce ${formatDuration(debounceMs)}`]),
-  ];
-  return `${name}${wire === undefined ? '' : ` (${wire})`}: ${chipText(chip)}, line ${at}: ${rest.join(', ')}`;
 }
 
 /** `iface` is an address or an interface's name, as in Sai. */

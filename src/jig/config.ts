@@ -4,13 +4,17 @@ import * as v from 'valibot';
 import { readConfigFile } from '../base/config-file.ts';
 import { formatDuration, LONGEST_MS, parseDurationMs } from '../base/duration.ts';
 import { RigError } from '../base/errors.ts';
-import { parse } from '../base/validate.ts';
+import { parse, parseAll } from '../base/validate.ts';
+import { ConfigMistakes } from './mistakes.ts';
+
+// What only a check says is said once more as metadata, in JSON Schema: editors get it by `config-json-schema.ts`.
 
 /** Source: Sai's README, URL elements; what it reads as one token. */
 const Name = v.pipe(
   v.string(),
   v.regex(/^[\w.-]+$/, 'expected a name of letters, digits, _, - and .'),
   v.check((name) => !/^\.+$/.test(name), 'expected a name, not a path'),
+  v.metadata({ not: { type: 'string', pattern: '^\\.+$' } }),
 );
 
 /** First URL elements that are the API's own. */
@@ -18,6 +22,7 @@ const RESERVED = ['targets', 'events', 'healthz', 'metrics'];
 const TargetName = v.pipe(
   Name,
   v.check((name) => !RESERVED.includes(name), `expected a name other than ${RESERVED.join(', ')}`),
+  v.metadata({ not: { anyOf: [{ type: 'string', pattern: '^\\.+$' }, { enum: RESERVED }] } }),
 );
 
 const LineValue = v.picklist([0, 1], 'expected 0 or 1');
@@ -40,7 +45,7 @@ const DurationText = v.pipe(
 const Duration = v.union([Milliseconds, DurationText], 'expected a duration such as 50ms or 2s');
 export type Duration = v.InferOutput<typeof Duration>;
 
-export const Gpio = v.strictObject({
+const GpioKeys = v.strictObject({
   name: Name,
   /** The kernel's number of the chip: Sai's README has the one, its code the other. */
   chip_index: v.exactOptional(Natural),
@@ -74,17 +79,39 @@ export const Gpio = v.strictObject({
   /** An output is active for no longer than that, whoever set it; then it goes to its safe value. */
   maxActive: v.exactOptional(Duration),
 });
+/** Which keys go together; `plan.ts` says it. */
+const Gpio = v.pipe(
+  GpioKeys,
+  v.metadata({
+    allOf: [
+      oneOfKeys('chip', 'chip_index', 'chip_idx'),
+      oneOfKeys('offset', 'line'),
+      {
+        if: { properties: { direction: { const: 'in' } }, required: ['direction'] },
+        // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+        then: { not: { anyOf: ['safe', 'drive', 'maxActive'].map((key) => ({ required: [key] })) } },
+        else: { not: { required: ['debounce'] } },
+      },
+      { not: { properties: { safe: { const: 1 } }, required: ['safe', 'maxActive'] } },
+    ],
+  }),
+);
 export type Gpio = v.InferOutput<typeof Gpio>;
 
 const HttpUrl = v.pipe(
   v.string(),
   v.check(isHttpUrl, 'expected http://HOST or https://HOST, without a user'),
+  v.metadata({
+    pattern: '^\\s*[Hh][Tt][Tt][Pp][Ss]?:',
+    not: { type: 'string', pattern: '^[^/?#]*//[^/?#]*@' },
+  }),
 );
 
 /** A program and its arguments; there is no shell. */
 const Argv = v.pipe(
   v.array(v.string()),
   v.check(([program = '']) => program !== '', 'expected a program, then its arguments'),
+  v.metadata({ minItems: 1 }),
 );
 
 const POWER_KEYS = {
@@ -136,22 +163,22 @@ export const STEPS = {
   gpio_name: v.strictObject({ gpio_name: Name, value: LineValue }),
   /** Several lines at once. */
   set: v.strictObject({
-    set: v.pipe(
-      v.record(Name, LineValue),
-      v.check((values) => Object.keys(values).length > 0, 'expected at least one line'),
-    ),
+    set: v.pipe(v.record(Name, LineValue), v.minEntries(1, 'expected at least one line')),
   }),
   /** A line takes a value (1) for at least a time, then has again what it had before. */
   pulse: v.strictObject({ pulse: Name, for: Duration, value: v.exactOptional(LineValue) }),
   /** Until an input has a value, or changes. */
-  wait_for: v.strictObject({
-    wait_for: Name,
-    value: v.exactOptional(LineValue),
-    edge: v.exactOptional(
-      v.picklist(['rising', 'falling', 'both'], 'expected "rising", "falling" or "both"'),
-    ),
-    within: Duration,
-  }),
+  wait_for: v.pipe(
+    v.strictObject({
+      wait_for: Name,
+      value: v.exactOptional(LineValue),
+      edge: v.exactOptional(
+        v.picklist(['rising', 'falling', 'both'], 'expected "rising", "falling" or "both"'),
+      ),
+      within: Duration,
+    }),
+    v.metadata(oneOfKeys('value', 'edge')),
+  ),
   repeat: v.strictObject({
     repeat: v.pipe(Natural, v.minValue(1, 'expected at least 1')),
     seq: v.array(AnyStep),
@@ -184,21 +211,32 @@ export const STEPS = {
 /** Sai's: time passes. */
 export const PauseStep = v.strictObject({ value: Duration });
 
-const Sequence = v.strictObject({ name: Name, seq: v.array(AnyStep) });
-export type Sequence = v.InferOutput<typeof Sequence>;
+/** What is generic in the steps, which are read once their kind is known. */
+const sequenceOf = <const S extends v.GenericSchema>(step: S) =>
+  v.strictObject({ name: Name, seq: v.array(step) });
+export type Sequence = v.InferOutput<ReturnType<typeof sequenceOf<typeof AnyStep>>>;
 
-const Target = v.strictObject({
-  name: TargetName,
-  description: v.exactOptional(v.string()),
-  gpios: v.array(Gpio),
-  sequences: v.array(Sequence),
-  /** True: a request without `Sai-Fence` is refused. */
-  requireFence: v.exactOptional(v.boolean()),
-  power: v.exactOptional(Power),
-  /** Of each list of outputs at most one is ever active. */
-  interlocks: v.exactOptional(v.array(v.pipe(v.array(Name), v.minLength(2, 'expected at least two lines')))),
-});
-export type Target = v.InferOutput<typeof Target>;
+const targetOf = <const S extends v.GenericSchema>(step: S) =>
+  v.strictObject({
+    name: TargetName,
+    description: v.exactOptional(v.string()),
+    gpios: v.array(Gpio),
+    sequences: v.array(sequenceOf(step)),
+    /** True: a request without `Sai-Fence` is refused. */
+    requireFence: v.exactOptional(v.boolean()),
+    power: v.exactOptional(Power),
+    /** Of each list of outputs at most one is ever active. */
+    interlocks: v.exactOptional(
+      v.array(
+        v.pipe(
+          v.array(Name),
+          v.minLength(2, 'expected at least two lines'),
+          v.metadata({ uniqueItems: true }),
+        ),
+      ),
+    ),
+  });
+export type Target = v.InferOutput<ReturnType<typeof targetOf<typeof AnyStep>>>;
 
 /** Chips that are not the kernel's, by the name that a line's `chip` says. */
 const DeclaredChip = v.variant('kind', [
@@ -226,30 +264,34 @@ export type DeclaredChip = v.InferOutput<typeof DeclaredChip>;
 
 const FileName = v.pipe(v.string(), v.minLength(1, 'expected a file'));
 
-/** Sai's `/etc/sai/jig/conf`, and ours: `conf/jig.example.json`. */
-export const JigConfig = v.strictObject({
-  /** For editors: where the JSON Schema of this file is. */
-  $schema: v.exactOptional(v.string()),
-  schema: v.literal('sai-jig', 'expected "sai-jig"'),
-  port: v.exactOptional(v.pipe(Natural, v.maxValue(65_535, 'expected a port up to 65535'))),
-  /** Network interface or address to listen on; all when left out. */
-  iface: v.exactOptional(v.string()),
-  /** Whoever sends one of these as bearer token may use the jig; anybody may when left out. */
-  tokens: v.exactOptional(
-    v.pipe(
-      v.array(v.pipe(v.string(), v.regex(/^[\x21-\x7e]{16,}$/, 'expected 16 or more visible characters'))),
-      v.minLength(1, 'expected at least one token'),
+/** The config with steps of that schema. */
+export const jigConfigOf = <const S extends v.GenericSchema>(step: S) =>
+  v.strictObject({
+    /** For editors: where the JSON Schema of this file is. */
+    $schema: v.exactOptional(v.string()),
+    schema: v.literal('sai-jig', 'expected "sai-jig"'),
+    port: v.exactOptional(v.pipe(Natural, v.maxValue(65_535, 'expected a port up to 65535'))),
+    /** Network interface or address to listen on; all when left out. */
+    iface: v.exactOptional(v.string()),
+    /** Whoever sends one of these as bearer token may use the jig; anybody may when left out. */
+    tokens: v.exactOptional(
+      v.pipe(
+        v.array(v.pipe(v.string(), v.regex(/^[\x21-\x7e]{16,}$/, 'expected 16 or more visible characters'))),
+        v.minLength(1, 'expected at least one token'),
+      ),
     ),
-  ),
-  /** Files in PEM, from the config's own folder; with `clientCa` clients have to show a certificate that it signed. */
-  tls: v.exactOptional(
-    v.strictObject({ cert: FileName, key: FileName, clientCa: v.exactOptional(FileName) }),
-  ),
-  /** Where it is written who asked for what; nowhere when left out. */
-  auditFile: v.exactOptional(FileName),
-  chips: v.exactOptional(v.record(Name, DeclaredChip)),
-  targets: v.array(Target),
-});
+    /** Files in PEM, from the config's own folder; with `clientCa` clients have to show a certificate that it signed. */
+    tls: v.exactOptional(
+      v.strictObject({ cert: FileName, key: FileName, clientCa: v.exactOptional(FileName) }),
+    ),
+    /** Where it is written who asked for what; nowhere when left out. */
+    auditFile: v.exactOptional(FileName),
+    chips: v.exactOptional(v.record(Name, DeclaredChip)),
+    targets: v.array(targetOf(step)),
+  });
+
+/** Sai's `/etc/sai/jig/conf`, and ours: `conf/jig.example.json`. */
+export const JigConfig = jigConfigOf(AnyStep);
 export type JigConfig = v.InferOutput<typeof JigConfig>;
 
 /** @throws {RigError} blame `config` with file, path inside it, expected, found */
@@ -257,9 +299,21 @@ export async function loadJigConfig(path: string): Promise<JigConfig> {
   return parse(JigConfig, await readConfigFile(path), path);
 }
 
+/** The same, with all that is wrong. @throws {ConfigMistakes} */
+export async function loadWholeJigConfig(path: string): Promise<JigConfig> {
+  const parsed = parseAll(JigConfig, await readConfigFile(path), path);
+  if ('problems' in parsed) throw new ConfigMistakes(parsed.problems);
+  return parsed.output;
+}
+
 /** Of a duration as the config has it. */
 export function durationMs(duration: Duration): number {
   return typeof duration === 'number' ? duration : parseDurationMs(duration, 'duration');
+}
+
+/** In JSON Schema: exactly one of them is there. */
+function oneOfKeys(...keys: readonly string[]): { oneOf: { required: string[] }[] } {
+  return { oneOf: keys.map((key) => ({ required: [key] })) };
 }
 
 function isHttpUrl(text: string): boolean {

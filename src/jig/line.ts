@@ -103,11 +103,13 @@ export class Line {
   }
 }
 
-function driveOf(value: OutputValue, activeLow: boolean): Drive {
+/** What an output has to do to have a value. */
+export function driveOf(value: OutputValue, activeLow: boolean): Drive {
   if (value === 'released') return 'released';
   return (value === 'active') === activeLow ? 0 : 1;
 }
 
-function valueOfLevel(level: Level, activeLow: boolean): LineValue {
+/** What a level means. */
+export function valueOfLevel(level: Level, activeLow: boolean): LineValue {
   return (level === 1) === activeLow ? 'inactive' : 'active';
 }

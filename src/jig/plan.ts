@@ -6,6 +6,7 @@ import { didYouMean } from '../base/validate.ts';
 import type { CommandLine } from './command-chip.ts';
 import { type DeclaredChip, durationMs, type Gpio, type JigConfig, type Target } from './config.ts';
 import type { Bias, DriveMode } from './gpio.ts';
+import { atOnce, type Collect } from './mistakes.ts';
 import { type PowerPlan, planPower } from './power-plan.ts';
 import { compileSequence, type SequencePlan } from './sequence.ts';
 
@@ -62,19 +63,22 @@ export interface TargetPlan {
 }
 
 /**
- * The targets of a config that was read from `file`.
+ * The targets of a config that was read from `file`. With a `collect` that keeps mistakes, what they spoil is left out.
  *
  * @throws {RigError} blame `config` with file, path inside it, expected, found
  */
-export function planTargets(config: JigConfig, file: string): TargetPlan[] {
-  requireOwnNames(
-    config.targets.map(({ name }) => name),
-    `${file}: targets`,
+export function planTargets(config: JigConfig, file: string, collect: Collect = atOnce): TargetPlan[] {
+  collect(() =>
+    requireOwnNames(
+      config.targets.map(({ name }) => name),
+      `${file}: targets`,
+    ),
   );
+  const source = { file, chips: config.chips ?? {}, collect };
   const targets = config.targets.map((target, index) =>
-    planTarget(target, `${file}: targets.${index}`, { file, chips: config.chips ?? {} }),
+    planTarget(target, `${file}: targets.${index}`, source),
   );
-  requireOwnWires(targets, file);
+  collect(() => requireOwnWires(targets, file));
   return targets;
 }
 
@@ -88,18 +92,26 @@ export function chipText(chip: ChipId): string {
 interface Source {
   readonly file: string;
   readonly chips: Readonly<Record<string, DeclaredChip>>;
+  readonly collect: Collect;
 }
 
 function planTarget(target: Target, where: string, source: Source): TargetPlan {
-  requireOwnNames(
-    target.gpios.map(({ name }) => name),
-    `${where}.gpios`,
+  const { collect } = source;
+  for (const list of ['gpios', 'sequences'] as const) {
+    collect(() =>
+      requireOwnNames(
+        target[list].map(({ name }) => name),
+        `${where}.${list}`,
+      ),
+    );
+  }
+  const lines = target.gpios.flatMap(
+    (gpio, index) => collect(() => planLine(gpio, `${where}.gpios.${index}`, source)) ?? [],
   );
-  requireOwnNames(
-    target.sequences.map(({ name }) => name),
-    `${where}.sequences`,
-  );
-  const lines = target.gpios.map((gpio, index) => planLine(gpio, `${where}.gpios.${index}`, source));
+  // What is said of a line that is wrong itself would be wrong, too.
+  const isWhole = lines.length === target.gpios.length;
+  const interlocks = isWhole ? (target.interlocks ?? []) : [];
+  const sequences = isWhole ? target.sequences : [];
   const power = target.power && planPower(target.power);
   const context = { lines, power, sequences: target.sequences, where: `${where}.sequences` };
   return {
@@ -107,8 +119,13 @@ function planTarget(target: Target, where: string, source: Source): TargetPlan {
     requireFence: target.requireFence ?? false,
     lines,
     power,
-    interlocks: planInterlocks(target.interlocks ?? [], lines, `${where}.interlocks`),
-    sequences: new Map(target.sequences.map(({ name }) => [name, compileSequence(name, context)])),
+    interlocks: collect(() => planInterlocks(interlocks, lines, `${where}.interlocks`)) ?? [],
+    sequences: new Map(
+      sequences.flatMap(({ name }) => {
+        const sequence = collect(() => compileSequence(name, context));
+        return sequence ? [[name, sequence]] : [];
+      }),
+    ),
   };
 }
 

@@ -28,7 +28,7 @@ export interface StepBoard {
 
 /**
  * Does the steps, each at its time after the first: late ones do not make later ones late, as long as pauses are
- * long enough to catch up.
+ * long enough to catch up. Each is told to `onStep` just before it is begun.
  *
  * @throws {RigError} blame `verdict` when an input does not do in time what is waited for
  * @throws what a line throws, the reason of `signal`
@@ -39,11 +39,12 @@ export async function runSteps(
   clock: Clock,
   signal: AbortSignal,
   onTrace: (entry: TraceEntry) => void,
+  onStep: (step: Step) => void = () => {},
 ): Promise<void> {
   const run = new StepRun(board, clock, signal, onTrace);
   using _watch = run.watch(steps);
   try {
-    await run.perform(steps);
+    await run.perform(steps, onStep);
   } finally {
     run.tell();
   }
@@ -113,12 +114,13 @@ class StepRun {
   }
 
   /** In one function, and made ready while there is time: after it was woken, a slow host is slow with all that it does. */
-  async perform(steps: readonly Step[]): Promise<void> {
+  async perform(steps: readonly Step[], onStep: (step: Step) => void): Promise<void> {
     let ready: Drives | undefined;
     for (const [index, step] of steps.entries()) {
       if (this.#rushed >= LONGEST_RUSH) await this.#rest();
       this.#rushed += 1;
       if (this.#signal.aborted) throw this.#signal.reason;
+      onStep(step);
       switch (step.kind) {
         case 'set': {
           const drives = ready ?? drivesOf(step);

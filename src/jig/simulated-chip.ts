@@ -45,6 +45,11 @@ export class SimulatedChip {
     for (const line of this.#lines) line.listeners.add(({ level }) => listener(line.offset, level));
   }
 
+  /** Calls `listener` with each change of a wire, also one that only makes it let go of, or not. */
+  onWire(listener: (wire: WireState) => void): void {
+    for (const line of this.#lines) line.watchers.add(listener);
+  }
+
   /** The adapter is pulled out: requests end, the wires go to what the board gives them. */
   unplug(): void {
     this.#gone.abort(new RigError('unavailable', `${this.name}: the chip has gone`));
@@ -60,10 +65,19 @@ export class SimulatedChip {
   }
 }
 
+/** What a wire carries, and whether the chip drives it. */
+export interface WireState {
+  readonly offset: number;
+  readonly name: string;
+  readonly level: Level;
+  readonly isDriven: boolean;
+}
+
 class SimulatedLine {
   readonly offset: number;
   readonly name: string;
   readonly listeners = new Set<(edge: EdgeEvent) => void>();
+  readonly watchers = new Set<(wire: WireState) => void>();
   consumer: string | undefined;
   level: Level = 0;
   #own: Drive = 'released';
@@ -76,12 +90,19 @@ class SimulatedLine {
   }
 
   change({ own = this.#own, board = this.#board, bias = this.#bias }): void {
+    const wasDriven = this.#own !== 'released';
     this.#own = own;
     this.#board = board;
     this.#bias = bias;
     const level = firstDriven(own, board, bias === 'pull-up' ? 1 : 0);
-    if (level === this.level) return;
+    const before = this.level;
     this.level = level;
+    const isDriven = own !== 'released';
+    if (level !== before || isDriven !== wasDriven) {
+      const wire = { offset: this.offset, name: this.name, level, isDriven };
+      for (const watcher of this.watchers) watcher(wire);
+    }
+    if (level === before) return;
     const edge = { offset: this.offset, level, monotonicMs: monotonicMs() };
     for (const listener of [...this.listeners]) listener(edge);
   }

@@ -239,9 +239,10 @@ async function wantedOf(
   return wanted;
 }
 
-function offsetOf(
+/** @throws {RigError} blame `config` for a name that no line there has, or several */
+export function offsetOf(
   { name, at }: LinePlan,
-  chip: GpioChip,
+  chip: Pick<GpioChip, 'name'>,
   there: readonly ChipLine[],
   target: string,
 ): number {

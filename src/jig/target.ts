@@ -10,7 +10,7 @@ import { type Peers, REAL_PEERS } from './peers.ts';
 import type { OutputValue, TargetPlan } from './plan.ts';
 import { PowerSwitch } from './power.ts';
 import { runSteps, type StepBoard } from './run-steps.ts';
-import type { SequencePlan } from './sequence.ts';
+import type { SequencePlan, Step } from './sequence.ts';
 import type { LineCare, OpenChip, TargetLines } from './target-lines.ts';
 import { Turns } from './turns.ts';
 
@@ -37,6 +37,8 @@ export interface TargetParts {
   readonly say: (text: string) => void;
   /** What the target asks for something; the real ones when left out. */
   readonly peers?: Peers;
+  /** Told of each step just before it is begun. */
+  readonly onStep?: (step: Step) => void;
 }
 
 /** One board as the jig sees it: runs one sequence at a time, and leaves its lines safe when one does not end well. */
@@ -256,10 +258,12 @@ export class Target implements AsyncDisposable {
         turnPower: async (value, signal) => await this.#power?.turn(value, signal),
         callHttp: this.#peers.callHttp,
       };
-      await runSteps(sequence.steps, board, this.#parts.clock, ends.signal, (entry) => {
+      const onTrace = (entry: TraceEntry): void => {
         trace.push(entry);
         this.#parts.onEvent({ event: 'step', atMs: Date.now(), ...about, text: entry.text });
-      });
+      };
+      const { clock, onStep } = this.#parts;
+      await runSteps(sequence.steps, board, clock, ends.signal, onTrace, onStep);
     } catch (error) {
       await this.#makeSafe(lines);
       failure = this.#failure(error);

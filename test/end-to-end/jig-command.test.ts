@@ -1,4 +1,4 @@
-import { copyFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { packageFile } from '../../src/base/package-file.ts';
 import { readFindings } from '../../src/findings/findings-file.ts';
-import { whyNoLibgpiod } from '../peers/needs.ts';
+import { needsProgram, whyNoLibgpiod } from '../peers/needs.ts';
 import { RecordingBoard } from '../peers/recording-board.ts';
 import { RunningJig } from '../peers/running-jig.ts';
 import { type Outcome, ROOT, runCommand, startLab } from '../peers/running-lab.ts';
@@ -115,6 +115,26 @@ describe('sai-jig', () => {
         64,
         'dtu/reset: expected TARGET/SEQUENCE, the target one of dut (did you mean "dut"?)',
       ],
+      [
+        ['--config', good, '--simulate', 'dut/rest'],
+        64,
+        'dut/rest: expected a sequence of dut, one of reset (did you mean "reset"?)',
+      ],
+      [
+        ['--config', EXAMPLE, '--simulate', 'esp32-1/reset', '--set', 'reset=1'],
+        64,
+        '--set: expected NAME=0 or NAME=1, the name of an input of esp32-1, one of ready, got "reset=1"',
+      ],
+      [
+        ['--config', good, '--set', 'x=1'],
+        64,
+        '--set: expected --simulate TARGET/SEQUENCE with it; see sai-jig --help',
+      ],
+      [
+        ['--simulate', 'dut/reset', '--check'],
+        64,
+        'expected one thing to do, got --check and --simulate; see sai-jig --help',
+      ],
     ];
     // In pairs: each is a process, and there are two cores.
     for (let at = 0; at < cases.length; at += 2) {
@@ -180,7 +200,8 @@ describe('sai-jig', () => {
   });
 
   test('checks a config, and prints what it comes to', async () => {
-    const { status, stdout, stderr } = await saiJig('--config', EXAMPLE, '--check');
+    const example = ['--config', EXAMPLE, '--backend', 'simulated', '--check'];
+    const { status, stdout, stderr } = await saiJig(...example);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toContain(
       '  reset (EN): chip 0, line 17: output, open-drain, safe inactive, active for at most 2 s, active low, pull-up\n',
@@ -188,11 +209,98 @@ describe('sai-jig', () => {
     expect(stdout).toContain(
       '  three-knocks: boot=1 for 20 ms, pause 80 ms, boot=1 for 20 ms, pause 80 ms, boot=1 for 20 ms, pause 80 ms\n',
     );
-    const json = await saiJig('--config', EXAMPLE, '--check', '--json');
+    expect(stdout).toContain("    reset: pull-up to the board's rail (4.7 kΩ): safe is high\n");
+    expect(stdout).toMatch(/\nremarks\n(?: {2}.*\n)*$/);
+    const json = await saiJig(...example, '--json');
     expect(JSON.parse(json.stdout)).toMatchObject({
       port: 44_000,
-      targets: [{ name: 'esp32-1' }, { name: 'pump-1' }, { name: 'esp32-2' }, { name: 'uno-1' }],
+      targets: [
+        {
+          name: 'esp32-1',
+          lines: [{ wiring: { resistor: 'pull-up', ohms: 4700, safeLevel: 'high' } }, {}, {}],
+        },
+        { name: 'pump-1' },
+        { name: 'esp32-2' },
+        { name: 'uno-1' },
+      ],
+      findings: [
+        { severity: 'remark', code: 'left-active', target: 'esp32-1', sequence: 'bootloader', line: 'boot' },
+        { severity: 'remark', code: 'left-active', target: 'pump-1', sequence: 'drain', line: 'pump-out' },
+        { severity: 'remark', code: 'unused', target: 'esp32-2', line: 'supply' },
+      ],
     });
+  });
+
+  test('says all that is wrong with a config, each in a line, and in a finding of --json', async () => {
+    const gpios = [
+      { name: 'reset', chip_index: 0, offset: 1, maxActive: '1s' },
+      { name: 'power', chip: 'gpiochip0', offset: 1 },
+      { name: 'boot', chip_index: 0, offset: 3 },
+    ];
+    const hold = {
+      name: 'hold',
+      seq: [{ gpio_name: 'reset', value: 1 }, { value: '2s' }, { set: { boot: 1 } }],
+    };
+    const misspelt = configFile({ targets: [{ name: 'a', gpio: [], sequences: {} }], prot: 1 });
+    const wrong = configFile({
+      targets: [
+        {
+          name: 'a',
+          gpios: [{ name: 'x', offset: 1 }],
+          sequences: [{ name: 'go', seq: [{ pulse: 'x', for: 1 }] }],
+        },
+        {
+          name: 'b',
+          gpios,
+          sequences: [
+            hold,
+            { name: 'go', seq: [{ pulse: 'rest', for: 1 }, {}] },
+            { name: 'on', seq: [{ power: 'on' }] },
+          ],
+        },
+      ],
+    });
+    const certain = configFile({
+      targets: [{ name: 'b', gpios, interlocks: [['reset', 'boot']], sequences: [hold] }],
+    });
+    const cases: [file: string, findings: (string | RegExp)[]][] = [
+      [
+        misspelt,
+        [
+          'targets.0: unknown key "gpio" (did you mean "gpios"?)',
+          'unknown key "prot" (did you mean "port"?)',
+          'targets.0.gpios: expected a value, got nothing',
+          'targets.0.sequences: expected array, got {}',
+        ],
+      ],
+      [
+        wrong,
+        [
+          'targets.0.gpios.0: expected one of chip, chip_index and chip_idx, got neither',
+          'targets.1.sequences.1.seq.0.pulse: expected a line of this target, one of reset, power, boot, got "rest" (did you mean "reset"?)',
+          'targets.1.sequences.2.seq.0.power: expected a target with the key "power", this one has none',
+        ],
+      ],
+      [
+        certain,
+        [
+          'b/hold: seq.2: boot=1: expected at most one of boot and reset active, got both; set reset to 0 first, or in the same step',
+          'b/hold: seq.0: reset=1: expected reset active for less than its maxActive, 1 s, got 2 s',
+          'chip gpiochip0, line 1: expected each line of a chip once, got it as b/reset and b/power',
+        ],
+      ],
+    ];
+    await Promise.all(
+      cases.map(async ([file, expected]) => {
+        const args = ['--config', file, '--backend', 'simulated', '--check', '--json'];
+        const { status, stdout, stderr } = await saiJig(...args);
+        expect(stderr.split('\n')).toEqual([...expected.map((text) => `sai-jig: ${file}: ${text}`), '']);
+        expect(status).toBe(78);
+        const { findings } = JSON.parse(stdout) as { findings: { severity: string }[] };
+        const errors = findings.filter(({ severity }) => severity === 'error');
+        expect(errors).toHaveLength(expected.length);
+      }),
+    );
   });
 
   test('draws when a sequence does what', async () => {
@@ -208,6 +316,76 @@ describe('sai-jig', () => {
  150  0      0     end
 (1 active, 0 inactive, - let go of; 1 is the low level of reset, boot)
 `);
+  });
+
+  test('draws what each line carries, as wide as the terminal and in its characters', async (context) => {
+    needsProgram(context, 'script');
+    const args = ['--config', EXAMPLE, '--simulate', 'esp32-1/bootloader'];
+    const locale = { ...env, LC_ALL: '', LC_CTYPE: '', LANG: 'C.UTF-8', COLUMNS: '48' };
+    const bin = join(ROOT, 'bin/sai-jig');
+    const runs = [
+      runCommand(bin, args, { env: locale }),
+      runCommand(bin, args, { env: { ...locale, LC_CTYPE: 'C' } }),
+      runCommand(bin, [...args, '--ascii'], { env: locale }),
+      runCommand(bin, args, { env: { ...locale, COLUMNS: '' } }),
+      // A terminal knows better.
+      runCommand('script', ['-qec', `stty cols 60 && ${bin} ${args.join(' ')}`, '/dev/null'], {
+        env: locale,
+      }),
+    ];
+    const [wave, plain, asked, wide, terminal] = (await Promise.all(runs)).map(({ status, stdout }) => {
+      expect(status).toBe(0);
+      return stdout.replaceAll('\r', '');
+    });
+    expect(wave).toBe(`esp32-1/bootloader
+
+reset (1=low) ┄┄┄┄┄┄╲▁▁▁▁▁▁▁▁▁▁▁▁▁▁╱┄┄┄┄┄┄┄┄┄┄┄┄
+boot (1=low)  ┄┄┄╲▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁╱▔▔
+ready (in)    ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+              ───┴──┴──────────────┴─────────┴──
+step             1  2              3         4
+ms               0                 100       150
+
+ 1    0 ms  boot=1
+ 2    0 ms  reset=1 for 100 ms
+ 3  100 ms  reset back to 0
+ 4  150 ms  boot=0
+    150 ms  end
+
+(▔ high, ▁ low, ┄ let go of; 1 is the low level of reset, boot; time is not to scale)
+`);
+    expect(readFileSync(join(ROOT, 'docs/jig.md'), 'utf8')).toContain(wave?.replaceAll(/^(?=.)/gm, '    '));
+    expect(plain).toMatch(/\nreset \(1=low\) \.+\\_+\/\.+\n/);
+    expect(asked).toBe(plain);
+    expect([wave, wide, terminal].map((text) => text?.split('\n')[2]?.length)).toEqual([48, 80, 60]);
+  });
+
+  test('plays the engine itself when it simulates, so what fails on a board fails there', async () => {
+    const example = ['--config', EXAMPLE, '--simulate', 'esp32-1/boot-and-check'];
+    const [failed, entries] = await Promise.all([
+      saiJig(...example, '--ascii', '--set', 'ready=0'),
+      saiJig(...example, '--json'),
+    ]);
+    expect(failed).toMatchObject({
+      status: 1,
+      stderr: 'sai-jig: esp32-1: seq.1: wait for ready rising within 5000 ms: it did not come\n',
+    });
+    expect(failed.stdout).toContain('\n    5100 ms  failed; all is made safe\n');
+    expect(entries).toMatchObject({ status: 0, stderr: '' });
+    const lines = entries.stdout.trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { event: 'level', line: 'reset', level: 1, value: 0, letGo: true },
+      { event: 'level', line: 'boot' },
+      { event: 'level', line: 'ready', level: 0 },
+      { event: 'level', line: 'reset', level: 0, value: 1, letGo: false },
+      { event: 'step', atMs: 0, text: 'reset=1 for 100 ms' },
+      { event: 'level', line: 'reset', atMs: 100, letGo: true },
+      { event: 'step', atMs: 100, text: 'reset back to 0' },
+      { event: 'level', line: 'ready', level: 1 },
+      { event: 'step', text: 'wait for ready rising within 5000 ms' },
+      { event: 'step', text: 'wait for ready=1 within 100 ms' },
+      { event: 'end', atMs: 100 },
+    ]);
   });
 
   test('runs any config on simulated chips, also that of the original', async () => {

@@ -101,6 +101,38 @@ async function startJig(chip: string, backend: string): Promise<GuestProcess> {
 
 const ask = (path: string, method = 'GET') => askJig(guest.httpPort, path, { method });
 
+test('a check asks the kernel which chips and lines are meant, and moves none', async () => {
+  const chip = await addChip();
+  const holder = guest.start('gpioset', ['--mode=signal', chip.path, '3=1']);
+  await untilHeld(chip);
+  await chip.events();
+  const number = Number(chip.path.replace(/\D+/, ''));
+  const gpios = [
+    { name: 'reset', chip: chip.label, line: 'reset' },
+    { name: 'again', chip_index: number, offset: 0 },
+    { name: 'node', chip: chip.path, line: 'boot' },
+    { name: 'held', chip: chip.label, offset: 3 },
+    { name: 'none', chip: chip.label, line: 'rest' },
+    { name: 'away', chip_index: 99, offset: 0 },
+  ];
+  const file = await write({ targets: [{ name: 'dut', gpios, sequences: [] }] });
+  const { status, stdout, stderr } = await guest.run(SAI_JIG, ['--config', file, '--check']);
+  const name = `gpiochip${number} (${chip.label})`;
+  expect(stderr.split('\n')).toEqual([
+    `sai-jig: ${file}: dut/none: expected a line of ${name}, one of reset, boot, power, led, got "rest"`,
+    `sai-jig: ${file}: ${name}, line 0: expected each line of a chip once, got it as dut/reset and dut/again`,
+    '',
+  ]);
+  expect(status).toBe(78);
+  expect(stdout).toContain(
+    `  dut/held: ${name}, line 3 is held by gpioset; while it is, the jig does not start\n`,
+  );
+  expect(stdout).toMatch(/\n {2}chip 99: expected a GPIO chip of this host, one of .*; so it is not known /);
+  expect(await chip.events()).toEqual([]);
+  holder.kill('SIGTERM');
+  await holder.outcome;
+});
+
 describe.each(['uapi', 'libgpiod'])('sai-jig with %s on a chip of the kernel', (backend) => {
   const why = backend === 'libgpiod' ? whyNoLibgpiod() : undefined;
   beforeEach((context) => context.skip(why !== undefined, why));

@@ -207,6 +207,63 @@ describe('a plug', () => {
       expect(status).toBe(0);
       expect(stdout).not.toContain('"secret"');
     }
+    expect(plug.switched).toEqual([]);
+    expect(plug.asked.map((path) => path.replace(/^.*&/, ''))).toEqual(['cmnd=Power', 'cmnd=Power']);
+  });
+});
+
+const ASK = '/cm?cmnd=Power';
+
+test('a check asks every outlet for its state, at the same time, and switches none', async () => {
+  const folder = tempFolder();
+  const file = join(folder, 'jig.json');
+  const plugs = await Promise.all([0, 1, 2].map(async () => await ScriptedPlug.start()));
+  const [good, slow, gone] = plugs as [ScriptedPlug, ScriptedPlug, ScriptedPlug];
+  slow.behaviour = hanging;
+  await gone.stop();
+  const command = { kind: 'command', on: ['true', 'on'], off: ['true'], safe: 'keep' };
+  const liar = { ...command, on: ['true', '1'], state: ['echo', 'maybe'] };
+  const powers = [
+    tasmota(good),
+    tasmota(slow, { within: '1s' }),
+    tasmota(gone),
+    command,
+    liar,
+    { ...command, on: ['true', '2'], state: ['echo', 'off'] },
+  ];
+  const step = { http: `${good.url}/never` };
+  const seq = [{ power: 'on' }, step];
+  const targets = powers.map((power, index) => ({
+    name: `dut${index}`,
+    gpios: [],
+    power,
+    sequences: [{ name: 'go', seq }],
+  }));
+  writeFileSync(file, JSON.stringify({ schema: 'sai-jig', targets }));
+  const args = ['--config', file, '--check'];
+  const [text, json] = await Promise.all([saiJig(...args), saiJig(...args, '--json')]);
+  const { status, stdout, stderr } = text;
+  expect(stderr.split('\n')).toEqual([
+    `sai-jig: dut1: power: ${slow.url}/cm: expected an answer within 1 s, got none; is it on, and does the network reach it?`,
+    `sai-jig: dut2: power: ${gone.url}/cm: connect ECONNREFUSED 127.0.0.1:${gone.port}; is it on, and does the network reach it?`,
+    'sai-jig: dut4: power: echo maybe: expected on or off, got "maybe"',
+    '',
+  ]);
+  expect(status).toBe(69);
+  expect(stdout).toMatch(/: valid; port 44000\n/);
+  expect(stdout).toMatch(
+    /\npower of dut0: on\n {2}dut3: command true on was not asked: it has no "state"\npower of dut5: off\n$/,
+  );
+  expect(plugs.map(({ asked }) => asked)).toEqual([[ASK, ASK], [ASK, ASK], []]);
+  expect(json).toMatchObject({ status: 69, stderr });
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    targets: [{ power: { state: 'on' } }, {}, {}, {}, {}, { power: { state: 'off' } }],
+    findings: [
+      { code: 'power-unreachable', blame: 'unavailable', target: 'dut1' },
+      { code: 'power-unreachable', blame: 'unavailable', target: 'dut2' },
+      { code: 'power-not-asked', target: 'dut3' },
+      { code: 'power-unreachable', blame: 'protocol', target: 'dut4' },
+    ],
   });
 });
 

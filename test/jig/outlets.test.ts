@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { callHttp } from '../../src/jig/http-call.ts';
-import { turnerOf } from '../../src/jig/outlets.ts';
+import { askerOf, turnerOf } from '../../src/jig/outlets.ts';
 import type { PowerValue } from '../../src/jig/power.ts';
 import type { Outlet } from '../../src/jig/power-plan.ts';
 import { answering, dying, hanging, ScriptedPlug } from '../peers/scripted-plug.ts';
@@ -19,6 +19,11 @@ async function turn(outlet: Outlet, value: PowerValue, signal = NEVER): Promise<
     () => 'done',
     (error: unknown) => error,
   );
+}
+
+/** Its state, or the failure. */
+async function ask(outlet: Outlet): Promise<unknown> {
+  return await askerOf(outlet, callHttp)?.(NEVER).catch((error: unknown) => error);
 }
 
 function plugAt(url: string, more: Partial<Outlet & { kind: 'tasmota' }> = {}): Outlet {
@@ -108,6 +113,20 @@ describe('a Tasmota plug', () => {
     expect(await turn(plugAt(`http://127.0.0.1:${port}`), 'on')).toMatchObject({ code: 'peer-answer' });
   });
 
+  test('says what it is, and is not switched by that', async () => {
+    const plug = await ScriptedPlug.start();
+    expect(await ask(plugAt(plug.url))).toBe('on');
+    plug.isOn = false;
+    expect(await ask(plugAt(plug.url, { relay: 2, login: { user: 'me', password: 'x' } }))).toBe('off');
+    expect(plug.asked).toEqual(['/cm?cmnd=Power', '/cm?user=me&password=x&cmnd=Power2']);
+    expect(plug.switched).toEqual([]);
+    plug.behaviour = answering(200, '{"Command":"Unknown"}');
+    expect(await ask(plugAt(plug.url))).toMatchObject({
+      code: 'peer-answer',
+      message: `${plug.url}: expected {"POWER":"ON"} or "OFF", got 200 "{\\"Command\\":\\"Unknown\\"}"; is it a Tasmota plug, and is user and password right?`,
+    });
+  });
+
   test('is not waited for after an abort', async () => {
     const plug = await ScriptedPlug.start();
     plug.behaviour = hanging;
@@ -160,8 +179,22 @@ describe('a port of a USB hub', () => {
     expect(on.calls()).toEqual(['-l 1-1 -p 2 -a on']);
   });
 
+  test('says what it is to a uhubctl that is told to do nothing', async () => {
+    const current = (words: string): string => `echo 'Current status for hub 1-1 [x]\n  Port 2: ${words}'`;
+    const { calls } = scripted('uhubctl', current('0503 power highspeed enable connect'));
+    expect(await ask(port)).toBe('on');
+    expect(calls()).toEqual(['-l 1-1 -p 2']);
+    scripted('uhubctl', current('0000 off'));
+    expect(await ask(port)).toBe('off');
+    scripted('uhubctl', 'true');
+    expect(await ask(port)).toMatchObject({
+      message:
+        'hub 1-1, port 2: expected on or off, got no status of it; has the hub that port, and can it switch it?',
+    });
+  });
+
   test.each([
-    ['keeps one of its hubs on', statusOf('0000 off', '02a0 power'), 'expected off, got power and off'],
+    ['keeps one of its hubs on', statusOf('0000 off', '02a0 power'), 'expected off, got on and off'],
     ['says nothing of the port', 'true', 'expected off, got no status of it'],
   ])('that %s is not switched', async (_what, script, text) => {
     scripted('uhubctl', script);
@@ -211,6 +244,18 @@ describe('an outlet that commands switch', () => {
       code: 'peer-answer',
       message: 'relay state: expected off, got "ON"',
     });
+  });
+
+  test('says by its state what it is, and without one cannot be asked', async () => {
+    const { calls } = scripted('relay', 'echo ON');
+    expect(await ask(outlet(['relay', 'state']))).toBe('on');
+    expect(calls()).toEqual(['state']);
+    scripted('relay', 'echo maybe');
+    expect(await ask(outlet(['relay', 'state']))).toMatchObject({
+      code: 'peer-answer',
+      message: 'relay state: expected on or off, got "maybe"',
+    });
+    expect(askerOf(outlet(), callHttp)).toBeUndefined();
   });
 
   test('fails with the command, and says its last words', async () => {

@@ -9,6 +9,7 @@ afterAll(async () => await guest?.[Symbol.asyncDispose]());
 
 await guestTests(guest, 'uapi-chip.test.ts', why);
 await guestTests(guest, 'libgpiod-chip.test.ts', why ?? whyNoLibgpiod());
+await guestTests(guest, 'kernel-target.test.ts', why ?? whyNoLibgpiod());
 
 describe('the guest', () => {
   beforeEach(needsGpioGuest);

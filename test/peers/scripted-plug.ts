@@ -55,13 +55,15 @@ export class ScriptedPlug {
     await this.#close();
   }
 
-  /** Switches as the request says. Resolves with what it answers. */
+  /** Switches as the request says, if it does. Returns what it answers. */
   obey({ url = '' }: IncomingMessage): string {
-    const [, relay = '', value = ''] = /[?&]cmnd=Power(\d*)%20(On|Off)$/.exec(url) ?? [];
-    if (value === '') return '{"Command":"Unknown"}';
-    this.isOn = value === 'On';
-    this.switched.push(value.toLowerCase());
-    return JSON.stringify({ [`POWER${relay}`]: value.toUpperCase() });
+    const [command, relay = '', value = ''] = /[?&]cmnd=Power(\d*)(?:%20(On|Off))?$/.exec(url) ?? [];
+    if (command === undefined) return '{"Command":"Unknown"}';
+    if (value !== '') {
+      this.isOn = value === 'On';
+      this.switched.push(value.toLowerCase());
+    }
+    return JSON.stringify({ [`POWER${relay}`]: this.isOn ? 'ON' : 'OFF' });
   }
 }
 
