@@ -4,17 +4,21 @@ import { LONGEST_MS } from '../base/duration.ts';
 export interface Clock {
   /** Milliseconds of CLOCK_MONOTONIC, with a fraction. */
   nowMs(): number;
-  /** Never early, mostly late by a millisecond. @throws the reason of `signal` */
-  sleepUntil(atMs: number, signal: AbortSignal): Promise<void>;
   /**
-   * The same, but early by up to {@link EARLY_MS}: for who makes something ready, and then has {@link waitOut} the rest.
-   * Whatever else there is to do comes first, also when it is time already.
+   * Never early, mostly late by a millisecond. Others have their turn first, also when it is time already.
    *
    * @throws the reason of `signal`
    */
-  sleepAlmostUntil(atMs: number, signal: AbortSignal): Promise<void>;
+  sleepUntil(atMs: number, signal: AbortSignal): Promise<void>;
+  /**
+   * The same, but early by up to {@link EARLY_MS}: for who makes something ready, and then has {@link waitOut} the rest.
+   * Both are left out by clocks that are exact.
+   *
+   * @throws the reason of `signal`
+   */
+  sleepAlmostUntil?(atMs: number, signal: AbortSignal): Promise<void>;
   /** Never early, mostly late by less than a tenth of one. Blocks everything: for the end of a sleep alone. */
-  waitOut(atMs: number): void;
+  waitOut?(atMs: number): void;
 }
 
 /**
@@ -87,7 +91,7 @@ class SystemClock implements Clock {
   }
 }
 
-export const systemClock: Clock = new SystemClock();
+export const systemClock = new SystemClock();
 
 /** Nobody ever wakes who sleeps on it. */
 const NEVER = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));

@@ -137,7 +137,7 @@ class StepRun {
           const untilMs = this.#planned(step.pauseMs, step.pauseMs * (1 - LARGEST_CATCH_UP));
           await this.#nap(untilMs);
           this.#forgetChanges();
-          this.#clock.waitOut(untilMs);
+          this.#clock.waitOut?.(untilMs);
           this.#trace(step, step.text);
           break;
         }
@@ -199,7 +199,7 @@ class StepRun {
     await this.#nap(untilMs);
     this.#signal.throwIfAborted();
     this.#forgetChanges();
-    this.#clock.waitOut(untilMs);
+    this.#clock.waitOut?.(untilMs);
     await this.#board.drive(after);
     this.#trace(step, back);
   }
@@ -208,7 +208,7 @@ class StepRun {
   async #rest(): Promise<void> {
     this.#rushed = 0;
     this.tell();
-    await this.#clock.sleepAlmostUntil(this.#happenedMs, this.#signal);
+    await this.#clock.sleepUntil(this.#happenedMs, this.#signal);
   }
 
   /** When it ends: `ms` after what was due before, but at least `shortestMs` after what happened last. */
@@ -224,8 +224,9 @@ class StepRun {
    * everything stands still is told later, as if it came after the next step.
    */
   #nap(untilMs: number): Promise<void> {
-    if (this.#changes.size > 0) return this.#clock.sleepUntil(untilMs, this.#signal);
-    return this.#clock.sleepAlmostUntil(untilMs, this.#signal);
+    const clock = this.#clock;
+    if (this.#changes.size > 0 || !clock.sleepAlmostUntil) return clock.sleepUntil(untilMs, this.#signal);
+    return clock.sleepAlmostUntil(untilMs, this.#signal);
   }
 
   async #wait(step: Step & { readonly kind: 'wait' }): Promise<void> {

@@ -26,12 +26,6 @@ class StoppedClock implements Clock {
     });
   }
 
-  sleepAlmostUntil(atMs: number, signal: AbortSignal): Promise<void> {
-    return this.sleepUntil(atMs, signal);
-  }
-
-  waitOut(): void {}
-
   /** Whether each of those who went to sleep, in their order, still does. */
   get asleep(): boolean[] {
     return this.sleeps.map(({ signal }) => !signal.aborted);
