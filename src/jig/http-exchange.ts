@@ -25,6 +25,12 @@ export const HTTP_STATUS: Readonly<Record<JigErrorCode, number>> = {
   'peer-answer': 502,
 };
 
+/** Requests are a line and some headers. */
+export const MAX_HEADER_BYTES = 8 * 1024;
+
+/** From the first byte of a request to its last; whoever is slower is cut off. */
+export const REQUEST_TIMEOUT_MS = 5000;
+
 /** Bodies, if any, say nothing. */
 const MAX_BODY_BYTES = 64 * 1024;
 
@@ -107,4 +113,18 @@ export function hangUpWith(
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
+}
+
+/** Of what Node.js could not read. Source: Node.js, http, `clientError`. */
+export function refusalOf(code: string | undefined): [JigError, number] {
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return [
+      new JigError('too-large', `expected a request line and headers of at most ${MAX_HEADER_BYTES} bytes`),
+      431,
+    ];
+  }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return [new JigError('bad-request', `expected all of a request within ${REQUEST_TIMEOUT_MS} ms`), 408];
+  }
+  return [new JigError('bad-request', 'expected a request in HTTP/1.1'), 400];
 }

@@ -11,18 +11,21 @@ import type { AuditEntry } from './audit-file.ts';
 import { type EventHub, MAX_UNREAD_BYTES } from './event-hub.ts';
 import { EventSockets } from './event-socket.ts';
 import { HttpClient } from './http-client.ts';
-import { HTTP_STATUS, hangUpWith, PlainText, send, wholeBody } from './http-exchange.ts';
+import {
+  HTTP_STATUS,
+  hangUpWith,
+  MAX_HEADER_BYTES,
+  PlainText,
+  REQUEST_TIMEOUT_MS,
+  refusalOf,
+  send,
+  wholeBody,
+} from './http-exchange.ts';
 import { JigError } from './jig-error.ts';
 import { METRICS_TYPE, type Metrics } from './metrics.ts';
 import { type Route, routeOf, WrongMethod } from './route.ts';
 import type { Target } from './target.ts';
 import type { TlsIdentity } from './tls-files.ts';
-
-/** Requests are a line and some headers. */
-const MAX_HEADER_BYTES = 8 * 1024;
-
-/** From the first byte of a request to its last; whoever is slower is cut off. */
-const REQUEST_TIMEOUT_MS = 5000;
 
 const MAX_CONNECTIONS = 1024;
 const TCP_KEEP_ALIVE_MS = 30_000;
@@ -370,18 +373,4 @@ export class HttpServer implements AsyncDisposable {
       hangUpWith(socket, ...refusalOf(errnoCode(error)));
     else socket.destroy();
   }
-}
-
-/** Of what Node.js could not read. Source: Node.js, http, `clientError`. */
-function refusalOf(code: string | undefined): [JigError, number] {
-  if (code === 'HPE_HEADER_OVERFLOW') {
-    return [
-      new JigError('too-large', `expected a request line and headers of at most ${MAX_HEADER_BYTES} bytes`),
-      431,
-    ];
-  }
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    return [new JigError('bad-request', `expected all of a request within ${REQUEST_TIMEOUT_MS} ms`), 408];
-  }
-  return [new JigError('bad-request', 'expected a request in HTTP/1.1'), 400];
 }

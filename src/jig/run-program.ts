@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { formatDuration } from '../base/duration.ts';
 import { errnoCode, reasonOf } from '../base/errors.ts';
 import { PeerError } from './peer-error.ts';
@@ -31,9 +32,11 @@ export async function runProgram(
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   const said = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
-    child[name].setEncoding('utf8').on('data', (text: string) => {
-      said[name] = (said[name] + text).slice(-MAX_OUTPUT_CHARS);
-    });
+    streamOf(child, name)
+      ?.setEncoding('utf8')
+      .on('data', (text: string) => {
+        said[name] = (said[name] + text).slice(-MAX_OUTPUT_CHARS);
+      });
   }
   const killed = new Kill(child);
   let isLate = false;
@@ -73,8 +76,7 @@ export async function runProgram(
     clearTimeout(timer);
     killed[Symbol.dispose]();
     signal.removeEventListener('abort', onAbort);
-    child.stdout.destroy();
-    child.stderr.destroy();
+    for (const name of ['stdout', 'stderr'] as const) streamOf(child, name)?.destroy();
   }
 }
 
@@ -82,6 +84,11 @@ export async function runProgram(
 export function lastWords({ stdout, stderr }: ProgramOutcome): string {
   const line = (stderr.trim() || stdout.trim()).split('\n').at(-1) ?? '';
   return line === '' ? 'it said nothing' : JSON.stringify(line);
+}
+
+/** Where descriptors are used up there are none, whatever the types say; the failure follows as an event. */
+function streamOf(child: ChildProcess, name: 'stdout' | 'stderr'): Readable | null | undefined {
+  return child[name];
 }
 
 /** The end of a program and of all that it has started; nobody waits for one that does not end of it. */

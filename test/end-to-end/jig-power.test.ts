@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { RecordingBoard } from '../peers/recording-board.ts';
@@ -319,5 +319,30 @@ describe('an http step', () => {
         code: 'peer-answer',
       },
     });
+  });
+});
+
+describe('an outlet that commands switch', () => {
+  test('fails where nothing can be started any more, and works once it can', async () => {
+    const power = { kind: 'command', on: ['true'], off: ['true'], safe: 'off' };
+    const jig = await RunningJig.start(tempFolder(), config(power));
+    const { pid } = jig.child;
+    const limit = (descriptors: number): void =>
+      void execFileSync('prlimit', ['--pid', `${pid}`, `--nofile=${descriptors}:`]);
+    // One is free, for the connection.
+    const open = new Set(readdirSync(`/proc/${pid}/fd`).map(Number));
+    const [, second = 0] = Array.from({ length: open.size + 2 }, (_, fd) => fd).filter((fd) => !open.has(fd));
+    limit(second);
+    expect(await jig.ask('/dut/on')).toEqual({
+      count: 1,
+      status: 503,
+      body: {
+        error: 'dut: seq.0: power on: true: cannot be started: spawn true EMFILE',
+        code: 'peer-unavailable',
+      },
+    });
+    limit(256);
+    expect((await jig.ask('/dut/on')).status).toBe(200);
+    expect(await jig.stop('SIGTERM')).toBe(143);
   });
 });

@@ -39,6 +39,16 @@ test('systemd takes the unit, all of it', (context) => {
   expect(run('systemd-analyze', 'verify', '--man=no', path).stderr).toContain('RestartSecs');
 });
 
+test('systemctl enables the unit, so that it starts with the host', (context) => {
+  needsProgram(context, 'systemctl');
+  const root = tempFolder();
+  const units = join(root, 'etc/systemd/system');
+  mkdirSync(units, { recursive: true });
+  copyFileSync(UNIT, join(units, 'sai-jig.service'));
+  expect(run('systemctl', `--root=${root}`, 'enable', 'sai-jig')).toMatchObject({ status: 0 });
+  expect(readdirSync(join(units, 'multi-user.target.wants'))).toEqual(['sai-jig.service']);
+});
+
 test('the unit calls sai-jig as it can be called', () => {
   const [start = '', stop = ''] = ['ExecStart', 'ExecStopPost'].map(
     (key) => new RegExp(`^${key}=/usr/local/bin/sai-jig (.*)$`, 'm').exec(readFileSync(UNIT, 'utf8'))?.[1],

@@ -103,7 +103,10 @@ const UNTYPED = new Map<string, Untyped>([
   ],
   [
     'systemctl daemon-reload && systemctl enable --now sai-jig',
-    { why: 'there is no systemd; what the unit says is done', instead: startUnit },
+    {
+      why: 'there is no systemd: what the unit says is done; jig-host.test.ts enables it',
+      instead: startUnit,
+    },
   ],
   ['systemctl status sai-jig', { why: 'there is no systemd' }],
   [
@@ -179,7 +182,7 @@ test('what hardware/README.md tells to type does what it says', { timeout: SLOW_
         continue;
       }
       const typed = command.replace(/ USER$/, ' pi');
-      const { status, stdout, stderr } = await guest.run('bash', ['-euc', typed], {
+      const { status, stdout, stderr } = await guest.run('sh', ['-euc', typed], {
         cwd,
         env: { USER: 'pi' },
       });
