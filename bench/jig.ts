@@ -16,7 +16,7 @@ export interface BenchPlace {
   /** An empty folder, removed afterwards. */
   readonly scratch: string;
   readonly print: (line: string) => void;
-  /** `kernel`: on the lines of a kernel, in an emulated machine. */
+  /** `kernel`: on the lines of a kernel, in an emulated machine; then `loaded` or `counted`. */
   readonly args: readonly string[];
 }
 
@@ -47,7 +47,7 @@ server.listen(0, '127.0.0.1', () => console.log(JSON.stringify({ port: server.ad
 
 /** Called by scripts/bench.mjs. */
 export async function bench({ bin, scratch, print, args }: BenchPlace): Promise<void> {
-  if (args.includes('kernel')) return await benchOnKernel({ bin, print });
+  if (args.includes('kernel')) return await benchOnKernel({ bin, print, args });
   const path = join(scratch, 'dut.chip');
   const chip = await StampingChip.serve(path);
   const config = join(scratch, 'jig.json');

@@ -1,19 +1,25 @@
 /**
  * The same asked of real GPIO drivers: in the guest of the tests, an emulated machine and **not a Pi**, judged by the
- * kernel's own trace of what is done to the line. Peers in the same run: a chain of Node's timers, and gpioset in a shell.
+ * kernel's own trace of what is done to the line. Peers in the same run: timers of Node.js alone, and gpioset in a shell.
  */
 
-import { loadavg } from 'node:os';
+import { spawn } from 'node:child_process';
+import { availableParallelism, loadavg } from 'node:os';
 import { GpioGuest, GUEST_HTTP_PORT, type GuestProcess, type SimChip } from '../../test/peers/gpio-guest.ts';
 
 const ROUNDS = 5;
 const STEPS = 300;
 const STEP_MS = 10;
-const PULSES = 100;
-const PULSE_MS = 1;
+/** How many of which length. */
+const PULSES: ReadonlyMap<number, number> = new Map([
+  [1, 40],
+  [2, 40],
+  [5, 40],
+  [50, 10],
+]);
 const REQUESTS = 50;
 /** Each starts two processes. */
-const SHELL_ROUNDS = 30;
+const SHELL_ROUNDS = 10;
 
 const NS_PER_MS = 1e6;
 const MS_PER_S = 1000;
@@ -31,36 +37,52 @@ interface Player {
 }
 
 interface Figures {
-  /** Of each edge behind its time, of each pulse past its length, of each first edge behind its request. */
+  /** Of each edge behind its time, of each first edge behind its request, and, by length, of each pulse past it. */
   readonly steps: readonly number[];
-  readonly pulses: readonly number[];
   readonly requests: readonly number[];
+  readonly pulses: ReadonlyMap<number, readonly number[]>;
 }
+
+/** How timers alone come to absolute times: with pauses as short as it takes, or never early, and cut by no more than ours. */
+type Rule = 'absolute' | 'kept';
 
 /** What a jig without anything that makes one of it comes to. */
 const BARE = `
 const { createServer } = require('node:http');
-const { Chip, Line } = require(process.argv[1] + '/node_modules/node-libgpiod');
-const chip = new Chip(process.argv[2]);
+const [root, path, rule] = process.argv.slice(1);
+const { Chip, Line } = require(root + '/node_modules/node-libgpiod');
+const chip = new Chip(path);
 const line = new Line(chip, 0);
 line.requestOutputMode('bare', 0);
-const steps = (left, end) => {
-  if (left === 0) return end();
-  line.setValue((left + 1) % 2);
-  setTimeout(steps, ${STEP_MS}, left - 1, end);
+const nowMs = () => Number(process.hrtime.bigint()) / ${NS_PER_MS};
+const steps = (end) => {
+  let left = ${STEPS};
+  let dueMs = nowMs();
+  let untilMs = dueMs;
+  const step = () => {
+    if (left === 0) return end();
+    const earlyMs = untilMs - nowMs();
+    if (rule === 'kept' && earlyMs > 0) return setTimeout(step, Math.ceil(earlyMs));
+    line.setValue((left-- + 1) % 2);
+    dueMs += ${STEP_MS};
+    untilMs = rule === 'kept' ? Math.max(dueMs, nowMs() + ${0.9 * STEP_MS}) : dueMs;
+    setTimeout(step, Math.ceil(untilMs - nowMs()));
+  };
+  step();
 };
-const pulses = (left, end) => {
+const pulses = (forMs, left, end) => {
   if (left === 0) return end();
   line.setValue(1);
   setTimeout(() => {
     line.setValue(0);
-    setTimeout(pulses, ${STEP_MS}, left - 1, end);
-  }, ${PULSE_MS});
+    setTimeout(pulses, ${STEP_MS}, forMs, left - 1, end);
+  }, forMs);
 };
 createServer((request, response) => {
   const end = () => response.end('{}');
-  if (request.url === '/dut/steps') return steps(${STEPS}, end);
-  if (request.url === '/dut/pulses') return pulses(${PULSES}, end);
+  const [, what, forMs, count] = /^.dut.([a-z]+)-?(\\d*)-?(\\d*)/.exec(request.url);
+  if (what === 'steps') return steps(end);
+  if (what === 'pulses') return pulses(Number(forMs), Number(count), end);
   line.setValue(1);
   line.setValue(0);
   end();
@@ -88,61 +110,66 @@ const PLAYERS: readonly Player[] = [
   jigPlayer('sai-jig, uapi', 'uapi'),
   jigPlayer('sai-jig, uapi, chrt --rr 50', 'uapi', ['chrt', '--rr', '50']),
   jigPlayer('sai-jig, libgpiod', 'libgpiod'),
-  {
-    name: 'bare Node, node-libgpiod',
-    start: async ({ guest, bin, chip }) =>
-      guest.start(process.execPath, ['-e', BARE, `${bin}/..`, chip.path]),
-  },
+  barePlayer('bare Node, absolute times, pauses as short as it takes', 'absolute'),
+  barePlayer('bare Node, absolute times, pauses kept as ours', 'kept'),
 ];
+const [OURS] = PLAYERS;
+const PEERS = PLAYERS.slice(-2);
 
-/** Called by bench/jig.ts. */
+/**
+ * One nanosecond an instruction, and no time while it waits: what else the host does is not seen, and each run is as the
+ * one before. Source: QEMU, invocation, -icount.
+ */
+const COUNTED = ['-icount', 'shift=0,sleep=off'];
+
+/** Called by bench/jig.ts. `loaded`: while every processor of the host has something else to do. */
 export async function benchOnKernel({
   bin,
   print,
+  args,
 }: {
   readonly bin: string;
   readonly print: (line: string) => void;
+  readonly args: readonly string[];
 }): Promise<void> {
-  await using guest = await GpioGuest.start();
+  const isCounted = args.includes('counted');
+  const isLoaded = args.includes('loaded');
+  await using guest = await GpioGuest.start({ devices: isCounted ? COUNTED : [] });
   const chip = await guest.addChip('bench', ['dut']);
   await guest.shell(
     'cd /sys/kernel/tracing; echo mono > trace_clock; echo 1 > events/gpio/gpio_value/enable',
   );
   const bench = { guest, bin, chip };
-  print(`in an emulated x86 machine (QEMU's TCG), not a Pi; medians of ${ROUNDS} rounds; ${loadText()}`);
-  const names = [...PLAYERS.map(({ name }) => name), GPIOSET, SIMULATED];
+  using _load = isLoaded ? loadOfAllProcessors() : undefined;
+  const beside = isLoaded ? `; beside a busy loop for each of ${availableParallelism()} processors` : '';
+  const how = isCounted ? ', a nanosecond an instruction' : '';
+  print(
+    `in an emulated x86 machine (QEMU's TCG${how}), not a Pi; medians of ${ROUNDS} rounds${beside}; ${loadText()}`,
+  );
+  const names = [...PLAYERS.map(({ name }) => name), ...(isCounted ? [] : [GPIOSET])];
   const all = new Map<string, Figures[]>(names.map((name) => [name, []]));
   for (let round = 0; round < ROUNDS; round++) {
     for (const player of PLAYERS) all.get(player.name)?.push(await play(player, bench));
-    all.get(GPIOSET)?.push({ steps: await gpiosetLateness(bench), pulses: [], requests: [] });
-    all.get(SIMULATED)?.push(await simulatedLateness(bench));
+    // Where time runs on while a program is read from the host, starting one says nothing.
+    if (!isCounted)
+      all.get(GPIOSET)?.push({ steps: await gpiosetLateness(bench), pulses: new Map(), requests: [] });
   }
   for (const [name, rounds] of all) {
     print(name);
+    for (const line of rowsOf(rounds)) print(line);
+  }
+  for (const { name } of PEERS) {
+    const ratio = (key: (figures: Figures) => number): string =>
+      (medianOf(all.get(OURS?.name ?? ''), key) / medianOf(all.get(name), key)).toFixed(2);
     print(
-      rowOf(
-        `  late over ${STEPS} steps of ${STEP_MS} ms`,
-        rounds.map((each) => each.steps),
-      ),
-    );
-    print(
-      rowOf(
-        `  past the end of ${PULSES} pulses of ${PULSE_MS} ms`,
-        rounds.map((each) => each.pulses),
-      ),
-    );
-    print(
-      rowOf(
-        `  from ${REQUESTS} requests to the first edge`,
-        rounds.map((each) => each.requests),
-      ),
+      `${OURS?.name} : ${name}: request to edge ${ratio(({ requests }) => median(requests))} ×, ` +
+        `steps late ${ratio(({ steps }) => median(steps))} ×, end late ${ratio(({ steps }) => steps.at(-1) ?? 0)} ×`,
     );
   }
   print(loadText());
 }
 
 const GPIOSET = `gpioset in a shell, ${2 * SHELL_ROUNDS} steps`;
-const SIMULATED = 'sai-jig, simulated, by its own trace';
 
 function jigPlayer(name: string, backend: string, wrapper: readonly string[] = []): Player {
   return {
@@ -156,20 +183,46 @@ function jigPlayer(name: string, backend: string, wrapper: readonly string[] = [
   };
 }
 
+function barePlayer(name: string, rule: Rule): Player {
+  return {
+    name,
+    start: async ({ guest, bin, chip }) =>
+      guest.start(process.execPath, ['-e', BARE, `${bin}/..`, chip.path, rule]),
+  };
+}
+
+function loadOfAllProcessors(): Disposable {
+  const loops = Array.from({ length: availableParallelism() }, () =>
+    spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }),
+  );
+  return {
+    [Symbol.dispose]: () => {
+      for (const loop of loops) loop.kill('SIGKILL');
+    },
+  };
+}
+
 async function configFor(guest: GpioGuest, chip: string): Promise<string> {
   const steps = Array.from({ length: STEPS }, (_, index) => [
     { gpio_name: 'dut', value: (index + 1) % 2 },
     { value: STEP_MS },
   ]);
-  const pulses = [{ repeat: PULSES, seq: [{ pulse: 'dut', for: PULSE_MS }, { value: STEP_MS }] }];
+  const pulses = [...PULSES].map(([forMs, count]) => ({
+    name: pulsesName(forMs),
+    seq: [{ repeat: count, seq: [{ pulse: 'dut', for: forMs }, { value: STEP_MS }] }],
+  }));
   const sequences = [
     { name: 'steps', seq: steps.flat() },
-    { name: 'pulses', seq: pulses },
+    ...pulses,
     { name: 'edge', seq: [{ pulse: 'dut', for: 0 }] },
   ];
   const targets = [{ name: 'dut', gpios: [{ name: 'dut', chip, offset: 0 }], sequences }];
   await guest.run('tee', ['/tmp/bench.json'], { input: JSON.stringify({ schema: 'sai-jig', targets }) });
   return '/tmp/bench.json';
+}
+
+function pulsesName(forMs: number): string {
+  return `pulses-${forMs}-${PULSES.get(forMs)}`;
 }
 
 async function play(player: Player, bench: Bench): Promise<Figures> {
@@ -184,17 +237,18 @@ async function play(player: Player, bench: Bench): Promise<Figures> {
   };
   // A client that does nothing else meanwhile: there is one processor.
   const { edges: steps } = await asked('curl', '-s', `${url}/steps`);
-  const { edges: pulses } = await asked('curl', '-s', `${url}/pulses`);
+  const pulses = new Map<number, readonly number[]>();
+  for (const forMs of PULSES.keys()) {
+    const { edges } = await asked('curl', '-s', `${url}/${pulsesName(forMs)}`);
+    pulses.set(forMs, tooLongOf(edges, forMs));
+  }
   const { stdout, edges } = await asked(process.execPath, '-e', CLIENT, `${url}/edge`, `${REQUESTS}`);
   const sent = JSON.parse(stdout) as number[];
   server.kill('SIGTERM');
   await server.outcome;
   return {
     steps: latenessOf(steps),
-    pulses: pulses.flatMap(({ level, atMs }, index) => {
-      const end = pulses[index + 1];
-      return level === 1 && end ? [end.atMs - atMs - PULSE_MS] : [];
-    }),
+    pulses,
     requests: sent.map((sentMs) => (edges.find(({ atMs }) => atMs >= sentMs)?.atMs ?? Number.NaN) - sentMs),
   };
 }
@@ -213,9 +267,18 @@ async function edgesOf(guest: GpioGuest): Promise<Edge[]> {
   }));
 }
 
+/** Behind a plan that the earliest of them keeps: the first is later than any, by code that has not run yet. */
 function latenessOf(edges: readonly Edge[]): number[] {
-  const first = edges[0]?.atMs ?? Number.NaN;
-  return edges.map(({ atMs }, index) => atMs - first - index * STEP_MS);
+  const begins = edges.map(({ atMs }, index) => atMs - index * STEP_MS);
+  const earliest = Math.min(...begins);
+  return begins.map((begin) => begin - earliest);
+}
+
+function tooLongOf(edges: readonly Edge[], forMs: number): number[] {
+  return edges.flatMap(({ level, atMs }, index) => {
+    const end = edges[index + 1];
+    return level === 1 && end ? [end.atMs - atMs - forMs] : [];
+  });
 }
 
 /** It holds the line for so long, and lets go of it. */
@@ -227,34 +290,40 @@ async function gpiosetLateness({ guest, chip }: Bench): Promise<number[]> {
   return latenessOf(await edgesOf(guest));
 }
 
-async function simulatedLateness({ guest, bin, chip }: Bench): Promise<Figures> {
-  const config = await configFor(guest, chip.path);
-  const run = async (sequence: string): Promise<readonly TraceStep[]> => {
-    const args = ['--config', config, '--backend', 'simulated', '--json', 'run', `dut/${sequence}`];
-    const { stdout } = await guest.run(`${bin}/sai-jig`, args);
-    return (JSON.parse(stdout) as { trace: TraceStep[] }).trace.filter(({ text }) => text.startsWith('dut'));
+function rowsOf(rounds: readonly Figures[]): string[] {
+  const row = (what: string, lists: readonly (readonly number[])[], last = ''): string => {
+    const of = (share: number): string => median(lists.map((list) => quantile(list, share))).toFixed(3);
+    return `  ${what}: median ${of(0.5)} ms, 99 % ${of(0.99)} ms, at most ${of(1)} ms; least ${of(0)} ms${last}`;
   };
-  const steps = await run('steps');
-  const pulses = await run('pulses');
-  return {
-    steps: steps.map(({ plannedMs, actualMs }) => actualMs - plannedMs),
-    pulses: pulses.flatMap(({ actualMs }, index) =>
-      index % 2 === 1 ? [actualMs - (pulses[index - 1]?.actualMs ?? Number.NaN) - PULSE_MS] : [],
+  const endMs = medianOf(rounds, ({ steps }) => steps.at(-1) ?? Number.NaN).toFixed(3);
+  const has = (list: readonly number[] | undefined): boolean => (list?.length ?? 0) > 0;
+  return [
+    row(
+      `late over ${STEPS} steps of ${STEP_MS} ms`,
+      rounds.map(({ steps }) => steps),
+      `; at the end ${endMs} ms`,
     ),
-    requests: [],
-  };
+    ...[...PULSES]
+      .filter(([forMs]) => rounds.some(({ pulses }) => has(pulses.get(forMs))))
+      .map(([forMs, count]) =>
+        row(
+          `too long by, ${count} pulses of ${forMs} ms`,
+          rounds.map(({ pulses }) => pulses.get(forMs) ?? []),
+        ),
+      ),
+    ...(rounds.some(({ requests }) => has(requests))
+      ? [
+          row(
+            `from ${REQUESTS} requests to the first edge`,
+            rounds.map(({ requests }) => requests),
+          ),
+        ]
+      : []),
+  ];
 }
 
-interface TraceStep {
-  readonly text: string;
-  readonly plannedMs: number;
-  readonly actualMs: number;
-}
-
-function rowOf(what: string, rounds: readonly (readonly number[])[]): string {
-  if (rounds.every((round) => round.length === 0)) return `${what}: not measured`;
-  const of = (share: number): string => median(rounds.map((round) => quantile(round, share))).toFixed(3);
-  return `${what}: median ${of(0.5)} ms, 99 % ${of(0.99)} ms, at most ${of(1)} ms; least ${of(0)} ms`;
+function medianOf(rounds: readonly Figures[] = [], key: (figures: Figures) => number): number {
+  return median(rounds.map(key));
 }
 
 function quantile(values: readonly number[], share: number): number {

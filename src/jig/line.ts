@@ -34,7 +34,9 @@ export class Line {
 
   /** Resolves once it has happened. @throws {RigError} when the chip has gone */
   async drive(value: OutputValue): Promise<void> {
-    await Line.driveAll(new Map([[this, value]]));
+    if (value === 'active') this.#becomes(value); // from here on it may be
+    await this.#request.set(new Map([[this.#offset, driveOf(value, this.plan.activeLow)]]));
+    if (value !== 'active') this.#becomes(value);
   }
 
   /** The same for several: those of one chip in one step, where it can. */

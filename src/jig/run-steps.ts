@@ -44,11 +44,7 @@ export async function runSteps(
   const run = new StepRun(board, clock, signal, onTrace);
   using _watch = run.watch(steps);
   try {
-    for (const step of steps) {
-      signal.throwIfAborted();
-      onStep(step);
-      await run.perform(step);
-    }
+    await run.perform(steps, onStep);
   } finally {
     run.tell();
   }
@@ -66,7 +62,9 @@ class StepRun {
   #dueMs: number;
   /** When the last had happened. */
   #happenedMs: number;
-  /** What happened is told once there is time: it makes no step late. */
+  /** How many steps were done without a rest. */
+  #rushed = 0;
+  /** What happened, in the clock's own time, is told once there is time: it makes no step late. */
   #untold: TraceEntry[] = [];
   /**
    * Changes of each awaited input that no wait has used, oldest first. By their arrival and not by their times: those
@@ -105,45 +103,58 @@ class StepRun {
   }
 
   tell(): void {
-    for (const entry of this.#untold.splice(0)) this.#onTrace(entry);
-  }
-
-  async perform(step: Step): Promise<void> {
-    switch (step.kind) {
-      case 'set':
-        await this.#drive(step, new Map(step.values.map(({ line, value }) => [line, value])), step.text);
-        break;
-      case 'pulse': {
-        const before = this.#board.line(step.line).value;
-        const back = `${step.line} back to ${SHOWN[before]}`;
-        if (isShortPulse(step) && (await this.#pulse(step, back))) break;
-        await this.#drive(step, new Map([[step.line, step.value]]), step.text);
-        await this.#pass(step.forMs, step.forMs);
-        await this.#drive(step, new Map([[step.line, before]]), back);
-        break;
-      }
-      case 'pause':
-        await this.#pass(step.pauseMs, step.pauseMs * (1 - LARGEST_CATCH_UP));
-        this.#forgetChanges();
-        this.#trace(step, step.text);
-        break;
-      case 'wait':
-        await this.#wait(step);
-        this.#trace(step, step.text);
-        break;
-      case 'power':
-        await this.#ask(step, () => this.#board.turnPower(step.value, this.#signal));
-        break;
-      case 'http':
-        await this.#ask(step, () => this.#call(step));
+    for (const { step, text, plannedMs, actualMs } of this.#untold.splice(0)) {
+      this.#onTrace({
+        step,
+        text,
+        plannedMs: toMicroseconds(plannedMs - this.#startMs),
+        actualMs: toMicroseconds(actualMs - this.#startMs),
+      });
     }
   }
 
-  async #drive(step: Step, values: ReadonlyMap<string, OutputValue>, text: string): Promise<void> {
-    // From here on: what it provokes may come before it is acknowledged.
-    this.#forgetChanges();
-    await this.#board.drive(values);
-    this.#trace(step, text);
+  /** In one function, and made ready while there is time: after it was woken, a slow host is slow with all that it does. */
+  async perform(steps: readonly Step[], onStep: (step: Step) => void): Promise<void> {
+    let ready: Drives | undefined;
+    for (const [index, step] of steps.entries()) {
+      if (this.#rushed >= LONGEST_RUSH) await this.#rest();
+      this.#rushed += 1;
+      if (this.#signal.aborted) throw this.#signal.reason;
+      onStep(step);
+      switch (step.kind) {
+        case 'set': {
+          const drives = ready ?? drivesOf(step);
+          ready = undefined;
+          // From here on: what it provokes may come before it is acknowledged.
+          this.#forgetChanges();
+          await this.#board.drive(drives);
+          this.#trace(step, step.text);
+          break;
+        }
+        case 'pause': {
+          const next = steps[index + 1];
+          if (next?.kind === 'set') ready = drivesOf(next);
+          const untilMs = this.#planned(step.pauseMs, step.pauseMs * (1 - LARGEST_CATCH_UP));
+          await this.#nap(untilMs);
+          this.#forgetChanges();
+          this.#clock.waitOut?.(untilMs);
+          this.#trace(step, step.text);
+          break;
+        }
+        case 'pulse':
+          await this.#pulse(step);
+          break;
+        case 'wait':
+          await this.#wait(step);
+          this.#trace(step, step.text);
+          break;
+        case 'power':
+          await this.#ask(step, () => this.#board.turnPower(step.value, this.#signal));
+          break;
+        case 'http':
+          await this.#ask(step, () => this.#call(step));
+      }
+    }
   }
 
   /** What somebody else does takes as long as it takes: the next step is planned from its end. */
@@ -168,22 +179,54 @@ class StepRun {
       throw new PeerError('peer-answer', `expected ${expected ?? 'a 2xx status'}, got ${status}`);
   }
 
-  /** By the chip's own clock; false, with nothing done, where it has none. */
-  async #pulse(step: Step & { readonly kind: 'pulse' }, back: string): Promise<boolean> {
+  async #pulse(step: Step & { readonly kind: 'pulse' }): Promise<void> {
+    const { line, value, forMs, text } = step;
+    const before = this.#board.line(line).value;
+    const back = `${line} back to ${SHOWN[before]}`;
     this.#forgetChanges();
-    const times = await this.#board.pulse(step.line, step.value, step.forMs);
-    if (!times) return false;
-    this.#trace(step, step.text, times.beganMs);
-    this.#dueMs += step.forMs;
-    this.#trace(step, back, times.endedMs);
-    return true;
+    // By the chip's own clock, where it has one.
+    const times = isShortPulse(step) ? await this.#board.pulse(line, value, forMs) : undefined;
+    if (times) {
+      this.#trace(step, text, times.beganMs);
+      this.#dueMs += forMs;
+      this.#trace(step, back, times.endedMs);
+      return;
+    }
+    await this.#board.drive(new Map([[line, value]]));
+    this.#trace(step, text);
+    const after = new Map([[line, before]]);
+    const untilMs = this.#planned(forMs, forMs);
+    await this.#nap(untilMs);
+    this.#signal.throwIfAborted();
+    this.#forgetChanges();
+    this.#clock.waitOut?.(untilMs);
+    await this.#board.drive(after);
+    this.#trace(step, back);
   }
 
-  /** Until `ms` after what was due before, but for at least `shortestMs` from what happened last. */
-  async #pass(ms: number, shortestMs: number): Promise<void> {
-    this.#dueMs += ms;
+  /** Whatever else there is to do is done, and what happened is told: not all of it at once, at the end. */
+  async #rest(): Promise<void> {
+    this.#rushed = 0;
     this.tell();
-    await this.#clock.sleepUntil(Math.max(this.#dueMs, this.#happenedMs + shortestMs), this.#signal);
+    await this.#clock.sleepUntil(this.#happenedMs, this.#signal);
+  }
+
+  /** When it ends: `ms` after what was due before, but at least `shortestMs` after what happened last. */
+  #planned(ms: number, shortestMs: number): number {
+    this.#dueMs += ms;
+    this.#rushed = 0;
+    this.tell();
+    return Math.max(this.#dueMs, this.#happenedMs + shortestMs);
+  }
+
+  /**
+   * Almost until then: the rest is to be waited out. Not of a sequence that waits for an input: an edge that comes while
+   * everything stands still is told later, as if it came after the next step.
+   */
+  #nap(untilMs: number): Promise<void> {
+    const clock = this.#clock;
+    if (this.#changes.size > 0 || !clock.sleepAlmostUntil) return clock.sleepUntil(untilMs, this.#signal);
+    return clock.sleepAlmostUntil(untilMs, this.#signal);
   }
 
   async #wait(step: Step & { readonly kind: 'wait' }): Promise<void> {
@@ -246,13 +289,17 @@ class StepRun {
 
   #trace({ path }: Step, text: string, happenedMs = this.#clock.nowMs()): void {
     this.#happenedMs = happenedMs;
-    this.#untold.push({
-      step: path,
-      text,
-      plannedMs: toMicroseconds(this.#dueMs - this.#startMs),
-      actualMs: toMicroseconds(happenedMs - this.#startMs),
-    });
+    this.#untold.push({ step: path, text, plannedMs: this.#dueMs, actualMs: happenedMs });
   }
+}
+
+/** So many steps without a pause are done at once; then others have their turn, and who wants to end it. */
+const LONGEST_RUSH = 100;
+
+type Drives = Parameters<StepBoard['drive']>[0];
+
+function drivesOf({ values }: Step & { readonly kind: 'set' }): Drives {
+  return new Map(values.map(({ line, value }) => [line, value]));
 }
 
 /** More edges of one line between two steps say nothing new. */

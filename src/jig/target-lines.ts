@@ -84,6 +84,10 @@ export class TargetLines implements AsyncDisposable {
    */
   async drive(values: ReadonlyMap<string, OutputValue>): Promise<void> {
     this.#refuseInterlocked(values);
+    if (values.size === 1) {
+      for (const [name, value] of values) await this.line(name).drive(value);
+      return;
+    }
     const all = [...values].map(([name, value]) => [this.line(name), value] as const);
     const isInterlocked = this.#plan.interlocks.some(
       (group) => group.filter((name) => values.has(name)).length > 1,
@@ -186,6 +190,7 @@ export class TargetLines implements AsyncDisposable {
   }
 
   #refuseInterlocked(values: ReadonlyMap<string, OutputValue>): void {
+    if (this.#plan.interlocks.length === 0) return;
     for (const [name, value] of values) {
       const rival = value === 'active' ? this.#rivalOf(name, values) : undefined;
       if (rival === undefined) continue;

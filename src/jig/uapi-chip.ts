@@ -81,7 +81,11 @@ class UapiChip implements GpioChip {
       for (const lines of [outputs, inputs]) if (lines?.length) taken.push(this.#take(consumer, lines));
       for (const { fd, lines } of taken) {
         const configs = lines.map(([, settings]) => configOf(settings));
-        this.call('cannot be set up as the config says', () => configureLines(fd, configs), lines);
+        this.call(
+          'cannot be set up as the config says',
+          () => configureLines(fd, configs),
+          () => lines,
+        );
       }
       const request = this.call(
         'cannot be watched',
@@ -96,14 +100,14 @@ class UapiChip implements GpioChip {
   }
 
   /** @throws {RigError} what a system error comes to */
-  call<T>(refusal: string, act: () => T, lines: readonly (readonly [number, LineSettings])[] = []): T {
+  call<T>(refusal: string, act: () => T, linesOf: () => TakenLines['lines'] = () => []): T {
     try {
       return act();
     } catch (error) {
       const code = errnoCode(error) ?? '';
       if (code === 'ENODEV' || code === 'ENXIO') throw this.lose(error);
       if (error instanceof RigError) throw new RigError(error.blame, `${this.name}: ${error.message}`);
-      const offsets = lines.map(([offset]) => offset);
+      const offsets = linesOf().map(([offset]) => offset);
       if (code === 'EBUSY') throw this.#busy(offsets, error);
       const what = offsets.length > 0 ? `${this.name}: line ${offsets.join(', ')}` : this.name;
       const blame = REFUSED.test(code) ? 'config' : 'hardware';
@@ -140,7 +144,11 @@ class UapiChip implements GpioChip {
     }
     const offsets = lines.map(([offset]) => offset);
     return {
-      fd: this.call('cannot be taken', () => requestLines(this.#fd, offsets, consumer), lines),
+      fd: this.call(
+        'cannot be taken',
+        () => requestLines(this.#fd, offsets, consumer),
+        () => lines,
+      ),
       lines,
     };
   }

@@ -20,7 +20,7 @@ const US_PER_MS = 1000;
 export interface UapiHolder {
   readonly gone: AbortSignal;
   /** @throws {RigError} what a system error comes to; `refusal` is what could not be done */
-  call<T>(refusal: string, act: () => T, lines?: TakenLines['lines']): T;
+  call<T>(refusal: string, act: () => T, lines?: () => TakenLines['lines']): T;
   /** The chip has gone, as somebody noticed. */
   lose(cause?: unknown): void;
   forget(request: UapiLines): void;
@@ -36,6 +36,9 @@ export interface TakenLines {
 export class UapiLines implements LineRequest {
   readonly #chip: UapiHolder;
   readonly #taken: readonly TakenLines[];
+  readonly #outputs: TakenLines | undefined;
+  /** Where each line is: found at once, however many there are. */
+  readonly #places = new Map<number, { readonly fd: number; readonly index: number }>();
   readonly #drives = new Map<number, Drive>();
   readonly #inputs: UapiInputs | undefined;
   readonly #listeners = new Set<(edge: EdgeEvent) => void>();
@@ -50,9 +53,11 @@ export class UapiLines implements LineRequest {
     this.#chip = chip;
     this.#taken = taken;
     this.#pulses = pulses;
+    this.#outputs = taken.find(({ lines }) => lines[0]?.[1].direction === 'output');
     for (const each of taken) {
       const { fd, lines } = each;
-      for (const [offset, settings] of lines) {
+      for (const [index, [offset, settings]] of lines.entries()) {
+        this.#places.set(offset, { fd, index });
         if (settings.direction === 'output') this.#drives.set(offset, settings.initial);
       }
       if (lines[0]?.[1].direction !== 'input') continue;
@@ -70,15 +75,14 @@ export class UapiLines implements LineRequest {
 
   async set(drives: ReadonlyMap<number, Drive>): Promise<void> {
     while (this.#pulsing) await this.#pulsing;
-    const outputs = this.#outputs(drives);
-    const changes = new Map(
-      [...drives].filter(([offset, drive]) => drive !== 'released' || this.#isDriven(offset)),
-    );
+    this.#requireOutputs(drives);
+    const outputs = this.#outputs;
+    const changes = this.#changes(drives);
     if (!outputs || changes.size === 0) return;
     this.#chip.call(
       'cannot be set',
       () => giveOrder(outputs.fd, this.#order(outputs, changes)),
-      outputs.lines.filter(([offset]) => changes.has(offset)),
+      () => outputs.lines.filter(([offset]) => changes.has(offset)),
     );
     for (const [offset, drive] of changes) this.#drives.set(offset, drive);
   }
@@ -89,8 +93,9 @@ export class UapiLines implements LineRequest {
     forMs: number,
   ): Promise<PulseTimes> {
     while (this.#pulsing) await this.#pulsing;
-    const outputs = this.#outputs(during);
-    this.#outputs(after);
+    this.#requireOutputs(during);
+    this.#requireOutputs(after);
+    const outputs = this.#outputs;
     if (!outputs) throw new RigError('usage', 'expected a line to pulse, got none');
     const begin = this.#order(outputs, during);
     // From here on, also if it fails half way: what makes them safe afterwards must not think that they are.
@@ -111,7 +116,7 @@ export class UapiLines implements LineRequest {
         () => {
           throw error;
         },
-        outputs.lines.filter(([offset]) => during.has(offset)),
+        () => outputs.lines.filter(([offset]) => during.has(offset)),
       );
     } finally {
       this.#pulsing = undefined;
@@ -154,27 +159,37 @@ export class UapiLines implements LineRequest {
   }
 
   /** @throws {RigError} blame `usage` for a line that is no output, or is not held any more */
-  #outputs(drives: ReadonlyMap<number, Drive>): TakenLines | undefined {
+  #requireOutputs(drives: ReadonlyMap<number, Drive>): void {
     for (const offset of drives.keys()) {
       this.#find(offset);
       if (!this.#drives.has(offset))
         throw new RigError('usage', `line ${offset}: expected an output, it is an input`);
     }
-    return this.#taken.find(({ lines }) => lines[0]?.[1].direction === 'output');
+  }
+
+  /** Not what is let go of already. */
+  #changes(drives: ReadonlyMap<number, Drive>): ReadonlyMap<number, Drive> {
+    let isPlain = true;
+    for (const drive of drives.values()) isPlain &&= drive !== 'released';
+    if (isPlain) return drives;
+    return new Map([...drives].filter(([offset, drive]) => drive !== 'released' || this.#isDriven(offset)));
   }
 
   /** Only what begins or ends to be driven is set up anew, which says to all others again what they are. */
   #order({ lines }: TakenLines, changes: ReadonlyMap<number, Drive>): LineOrder {
-    if ([...changes].every(([offset, drive]) => drive !== 'released' && this.#isDriven(offset))) {
-      const bits = bitsOf(lines, (offset) => changes.get(offset) === 1);
-      return levelsOrder(
-        bits,
-        bitsOf(lines, (offset) => changes.has(offset)),
-      );
+    let bits = 0n;
+    let mask = 0n;
+    for (const [offset, drive] of changes) {
+      if (drive === 'released' || !this.#isDriven(offset)) {
+        return configOrder(
+          lines.map(([each, settings]) => configOf(settings, changes.get(each) ?? this.#drives.get(each))),
+        );
+      }
+      const bit = 1n << BigInt(this.#find(offset).index);
+      mask |= bit;
+      if (drive === 1) bits |= bit;
     }
-    return configOrder(
-      lines.map(([offset, settings]) => configOf(settings, changes.get(offset) ?? this.#drives.get(offset))),
-    );
+    return levelsOrder(bits, mask);
   }
 
   #isDriven(offset: number): boolean {
@@ -197,11 +212,9 @@ export class UapiLines implements LineRequest {
   #find(offset: number): { fd: number; index: number } {
     this.#chip.gone.throwIfAborted();
     if (this.#isReleased) throw new RigError('usage', `line ${offset}: expected a held line, it is released`);
-    for (const { fd, lines } of this.#taken) {
-      const index = lines.findIndex(([each]) => each === offset);
-      if (index >= 0) return { fd, index };
-    }
-    throw new RigError('usage', `line ${offset}: expected a requested line`);
+    const place = this.#places.get(offset);
+    if (!place) throw new RigError('usage', `line ${offset}: expected a requested line`);
+    return place;
   }
 }
 
@@ -228,8 +241,4 @@ export function configOf(settings: LineSettings, drive?: Drive): LineConfig {
   const wanted = drive ?? settings.initial;
   if (wanted === 'released') return { flags: LINE_FLAG.input | bias, level: 0, debounceUs: 0 };
   return { flags: LINE_FLAG.output | MODE_FLAG[settings.mode] | bias, level: wanted, debounceUs: 0 };
-}
-
-function bitsOf(lines: TakenLines['lines'], has: (offset: number) => boolean): bigint {
-  return lines.reduce((bits, [offset], index) => (has(offset) ? bits | (1n << BigInt(index)) : bits), 0n);
 }

@@ -19,8 +19,24 @@ vi.setConfig({ testTimeout: 60_000 }); // an emulated machine beside others
 const SAI_JIG = join(ROOT, 'bin/sai-jig');
 const LINES = ['reset', 'boot', 'power', 'led'];
 
+/** Both traces tell the nearest microsecond. */
+const ROUNDING_MS = 0.002;
+
 /** What requesting the lines of {@link configFor} at their safe values comes to, and nothing else. */
 const SAFE = ['reset set 1', 'reset out', 'boot set 0', 'boot out', 'power in'];
+
+/** Of `boot`: changes by steps, by a pulse of timers and by one of the thread; with how long each lasts at least. */
+const BEAT = [
+  { gpio_name: 'boot', value: 1 },
+  { value: 6 },
+  { gpio_name: 'boot', value: 0 },
+  { value: 4 },
+  { pulse: 'boot', for: '5ms' },
+  { value: 3 },
+  { pulse: 'boot', for: '2ms' },
+  { value: 3 },
+];
+const BEAT_LEAST_MS = [0.9 * 6, 0.9 * 4, 5, 0.9 * 3, 2, 0.9 * 3];
 
 /** Only ever an upper bound. */
 
@@ -54,6 +70,7 @@ function configFor(chip: string, extra: object = {}): object {
     { name: 'hold', seq: [{ gpio_name: 'boot', value: 1 }, { value: '1h' }] },
     { name: 'taps', seq: [{ repeat: 5, seq: [{ pulse: 'boot', for: '1ms' }] }] },
     { name: 'hammer', seq: [{ repeat: 5000, seq: [{ pulse: 'boot', for: '4ms' }, { value: 10 }] }] },
+    { name: 'beat', seq: [{ repeat: 38, seq: BEAT }] },
     { name: 'blink', seq: [{ wait_for: 'led', edge: 'rising', within: '20s' }] },
   ];
   const gpios = [
@@ -229,6 +246,35 @@ describe('sai-jig that makes short pulses on a chip of the kernel', () => {
     jig.kill('SIGKILL');
     await jig.outcome;
     expect(await chip.levels()).toBe('0 0 0 0');
+  });
+
+  test('shortens no pulse, no pause by more than a tenth, and says of each change when the kernel saw it', async () => {
+    const chip = await addChip();
+    await startJig(chip.label, 'uapi');
+    await chip.events();
+    const { status, body } = await ask('/targets/dut/sequences/beat', 'POST');
+    expect(status).toBe(200);
+    const { trace = [], latestMs } = body as unknown as RunReport;
+    expect(trace).toHaveLength(38 * (BEAT.length + 2));
+    const seen = await chip.timedEvents();
+    expect(seen.map(({ event }) => event)).toEqual(
+      Array.from({ length: 38 * BEAT_LEAST_MS.length }, (_, at) => `boot set ${(at + 1) % 2}`),
+    );
+    const tooShort = seen.flatMap(({ atMs }, at) => {
+      const length = (seen[at + 1]?.atMs ?? Number.POSITIVE_INFINITY) - atMs;
+      return length < (BEAT_LEAST_MS[at % BEAT_LEAST_MS.length] ?? 0) - ROUNDING_MS ? [{ at, length }] : [];
+    });
+    expect(tooShort).toEqual([]);
+    // Each change was told after it was made and before the next was: one begin of the run agrees with all of them.
+    const told = trace.filter(({ text }) => text.startsWith('boot')).map(({ actualMs }) => actualMs);
+    const beginsAfter = Math.max(...seen.map(({ atMs }, at) => atMs - (told[at] ?? Number.NaN)));
+    const beginsBefore = Math.min(...seen.slice(1).map(({ atMs }, at) => atMs - (told[at] ?? Number.NaN)));
+    expect(beginsAfter).toBeLessThanOrEqual(beginsBefore + ROUNDING_MS);
+    // By an absolute plan: what was late is told as late, and moves nothing that comes after it.
+    expect(trace.at(-1)?.plannedMs).toBeCloseTo(38 * 23, 3);
+    const lateness = trace.map(({ plannedMs, actualMs }) => actualMs - plannedMs);
+    expect(Math.min(...lateness)).toBeGreaterThanOrEqual(-ROUNDING_MS);
+    expect(latestMs).toBeCloseTo(Math.max(...lateness), 3);
   });
 
   test('and no daemon, ends after the last, and when it is stopped between two leaves its lines safe', async () => {

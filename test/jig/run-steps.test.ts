@@ -144,6 +144,35 @@ describe('a run of steps', () => {
     expect(trace.map(({ plannedMs, actualMs }) => actualMs - plannedMs)).toEqual(Array(40).fill(0));
   });
 
+  test('waits the last moment of a pause out, and of none where an edge may come that is awaited', async () => {
+    const wires = new Wires();
+    await wires.run([set('active'), pause(50), set('inactive'), pulse(10), pause(5)]);
+    expect(wires.clock.stoodStillMs).toBe(3);
+    const watching = new Wires();
+    watching.led('active');
+    await watching.run([set('active'), pause(50), set('inactive'), pulse(10), waitFor({ value: 'active' })]);
+    expect(watching.clock.stoodStillMs).toBe(0);
+    expect(watching.driven.slice(0, 2)).toEqual(wires.driven.slice(0, 2));
+  });
+
+  test('lets others have their turn, and who wants to end it, among thousands of steps without a pause', async () => {
+    const wires = new Wires();
+    const abort = new AbortController();
+    const reason = new Error('enough');
+    const told: number[] = [];
+    wires.clock.onSleep = () => {
+      told.push(trace.length);
+      if (told.length === 10) abort.abort(reason);
+    };
+    const trace: TraceEntry[] = [];
+    const steps = Array.from({ length: 5000 }, () => set('active'));
+    const run = runSteps(steps, wires, wires.clock, abort.signal, (entry) => trace.push(entry));
+    await expect(run).rejects.toBe(reason);
+    expect(told).toEqual(Array.from({ length: 10 }, (_, turn) => 100 * (turn + 1)));
+    expect(wires.driven).toHaveLength(1000);
+    expect(wires.clock.nowMs()).toBe(wires.startMs);
+  });
+
   test('gives a board the time it needs after a long stall, and says how late it is', async () => {
     const wires = new Wires();
     let stalls = 1;

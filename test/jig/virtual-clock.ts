@@ -5,6 +5,8 @@ export class VirtualClock implements Clock {
   #nowMs = 1_000_000;
   /** How late the next sleeps end. */
   latenessMs: () => number = () => 0;
+  /** How much of it was waited out, with everything else standing still. */
+  stoodStillMs = 0;
   /** Called at each sleep, with the time at which it would end; may let something happen first. */
   onSleep: (untilMs: number) => void = () => {};
 
@@ -18,10 +20,31 @@ export class VirtualClock implements Clock {
   }
 
   async sleepUntil(atMs: number, signal: AbortSignal): Promise<void> {
+    await this.#sleep(atMs, signal);
+    this.#reach(atMs);
+    signal.throwIfAborted();
+  }
+
+  async sleepAlmostUntil(atMs: number, signal: AbortSignal): Promise<void> {
+    await this.#sleep(atMs, signal);
+    this.#nowMs = Math.max(this.#nowMs, atMs - EARLY_MS);
+  }
+
+  waitOut(atMs: number): void {
+    if (atMs > this.#nowMs) this.stoodStillMs += atMs - this.#nowMs;
+    this.#reach(atMs);
+  }
+
+  async #sleep(atMs: number, signal: AbortSignal): Promise<void> {
     this.onSleep(atMs);
     await Promise.resolve();
     signal.throwIfAborted();
+  }
+
+  #reach(atMs: number): void {
     if (atMs > this.#nowMs) this.#nowMs = atMs + this.latenessMs();
-    signal.throwIfAborted();
   }
 }
+
+/** As little early as makes a difference. */
+const EARLY_MS = 1;

@@ -1,7 +1,9 @@
 import type { GpioGuest, GuestProcess, SimChip } from './gpio-guest.ts';
 
-/** `gpio_value: 1012 set 1`, `gpio_direction: 1012 out (0)`; what failed, and what is only read, changes nothing. */
-const EVENT = / gpio_(?:value|direction): (\d+)\s+(?:(in|out) \(0\)|set ([01]))/;
+/** `3.141592: gpio_value: 1012 set 1`, `… gpio_direction: 1012 out (0)`; what failed, and is only read, changes nothing. */
+const EVENT = / ([\d.]+): gpio_(?:value|direction): (\d+)\s+(?:(in|out) \(0\)|set ([01]))/;
+
+const MS_PER_S = 1000;
 
 /** A gpio-sim chip in the guest, and what the kernel does to its lines. */
 export class TracedChip {
@@ -14,7 +16,10 @@ export class TracedChip {
   static async add(guest: GpioGuest, label: string, names: readonly string[]): Promise<TracedChip> {
     const sim = await guest.addChip(label, names);
     const trace = traceOf(label);
-    await guest.shell(`mkdir ${trace}; echo 1 > ${trace}/events/gpio/enable`);
+    // The clock that the jig goes by.
+    await guest.shell(
+      `mkdir ${trace}; echo mono > ${trace}/trace_clock; echo 1 > ${trace}/events/gpio/enable`,
+    );
     return new TracedChip(guest, label, names, sim);
   }
 
@@ -32,11 +37,19 @@ export class TracedChip {
 
   /** What was done to its lines since the last call, as `reset set 1` and `reset out`. */
   async events(): Promise<string[]> {
+    return (await this.timedEvents()).map(({ event }) => event);
+  }
+
+  /** The same, with the microsecond of CLOCK_MONOTONIC nearest to when it was done. */
+  async timedEvents(): Promise<{ readonly event: string; readonly atMs: number }[]> {
     const matches = await this.#traced();
     const base = await this.#base();
     const fresh = matches.slice(this.#read);
     this.#read = matches.length;
-    return fresh.map((match) => this.#told(match, base)).filter((event) => event !== undefined);
+    return fresh.flatMap((match) => {
+      const event = this.#told(match, base);
+      return event === undefined ? [] : [{ event, atMs: Number(match[1]) * MS_PER_S }];
+    });
   }
 
   /** Calls `listener` with each of {@link events} from now on, as it happens; they are no more for the others. */
@@ -83,7 +96,7 @@ export class TracedChip {
 
   /** Undefined for what was done to another chip. */
   #told(match: RegExpExecArray | null, base: number): string | undefined {
-    const [, number, direction, level] = match ?? [];
+    const [, , number, direction, level] = match ?? [];
     const name = this.#names[Number(number) - base];
     return name === undefined ? undefined : `${name} ${direction ?? `set ${level}`}`;
   }
