@@ -67,11 +67,19 @@ export class Line {
     const before = this.#value;
     const drives = (each: OutputValue): ReadonlyMap<number, Drive> =>
       new Map([[this.#offset, driveOf(each, this.plan.activeLow)]]);
-    if (value === 'active') this.#becomes(value); // from here on it may be
-    const times = await this.#request.pulse(drives(value), drives(before), forMs);
-    this.#becomes(value); // it was meanwhile: what it was before counts anew
-    this.#becomes(before);
-    return times;
+    if (value === 'active') this.#value = value; // from here on it may be
+    // What ends by the chip's own clock is not counted by ours, which is coarser, and begins before it is its turn.
+    const isLimited = this.#limit !== undefined && forMs >= this.#limit.maxMs;
+    if (value === 'active' && isLimited) this.#limit?.begin();
+    try {
+      const times = await this.#request.pulse(drives(value), drives(before), forMs);
+      this.#becomes(value); // it was meanwhile: what it was before counts anew
+      this.#becomes(before);
+      return times;
+    } catch (error) {
+      if (this.#value === 'active') this.#limit?.begin(); // until it is made safe: nothing else ends it
+      throw error;
+    }
   }
 
   /** What the wire carries now. @throws {RigError} when the chip has gone */
