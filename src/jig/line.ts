@@ -58,7 +58,7 @@ export class Line {
 
   /**
    * Drives `value` for `forMs`, then what it drove before, as {@link LineRequest.pulse}; undefined, with nothing done,
-   * where the chip cannot.
+   * where the chip cannot. Shorter than the line may be active.
    *
    * @throws {RigError} when the chip has gone
    */
@@ -68,10 +68,9 @@ export class Line {
     const drives = (each: OutputValue): ReadonlyMap<number, Drive> =>
       new Map([[this.#offset, driveOf(each, this.plan.activeLow)]]);
     if (value === 'active') this.#value = value; // from here on it may be
-    // What ends by the chip's own clock is not counted by ours, which is coarser, and begins before it is its turn.
-    const isLimited = this.#limit !== undefined && forMs >= this.#limit.maxMs;
-    if (value === 'active' && isLimited) this.#limit?.begin();
     try {
+      // Not counted: it is shorter than the line may be active, and ends by the chip's own clock, not by one that is coarser
+      // and begins before it is its turn.
       const times = await this.#request.pulse(drives(value), drives(before), forMs);
       this.#becomes(value); // it was meanwhile: what it was before counts anew
       this.#becomes(before);

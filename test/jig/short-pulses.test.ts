@@ -139,18 +139,6 @@ test('a pulse that is shorter than a line may be active ends by its own clock: h
   expect(lines.line('forward').value).toBe('inactive');
 });
 
-test('a pulse that is longer than a line may be active is overdue', async () => {
-  const { lines, clock, pulses, begun, overdue } = await bench({ maxActive: '2ms' });
-  const pulse = lines.pulse('forward', 'active', 4);
-  await begun();
-  for (const { wake } of clock.sleeps) wake();
-  await until(() => overdue.length > 0, 'its time is up');
-  pulses.end?.();
-  await pulse;
-  await until(() => lines.line('forward').value === 'inactive', 'it is safe');
-  expect(clock.asleep).toEqual([false]);
-});
-
 test('an active line that is pulsed inactive counts its time anew', async () => {
   const { lines, clock, pulses, begun } = await bench({ maxActive: '10ms' });
   await lines.drive(new Map([['forward', 'active']]));
