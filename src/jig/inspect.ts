@@ -5,7 +5,7 @@ import type { CheckFinding } from './check-finding.ts';
 import type { LinePlan, OutputValue, TargetPlan } from './plan.ts';
 import { outletText } from './power-plan.ts';
 import type { SequencePlan, Step } from './sequence.ts';
-import { type Moment, momentsOf, outputsOf } from './walk.ts';
+import { type Moment, momentsOf, outputsOf, walk } from './walk.ts';
 import { wiringOf } from './wiring-advice.ts';
 
 export function inspectTargets(targets: readonly TargetPlan[]): CheckFinding[] {
@@ -39,7 +39,7 @@ interface Conflict {
 }
 
 /** As `TargetLines` refuses it: what the step makes active is judged by what is active once it has been done. */
-function conflictsOf(target: TargetPlan, moments: readonly Moment[]): Conflict[] {
+function conflictsOf(target: TargetPlan, moments: Iterable<Moment>): Conflict[] {
   const conflicts = new Map<string, Conflict>();
   for (const { step, values } of moments) {
     for (const group of step ? target.interlocks : []) {
@@ -69,17 +69,13 @@ function interlocked(target: TargetPlan, sequence: SequencePlan, moments: readon
 
 /** What is refused only after a sequence that has left a line active: it may never be asked for then. */
 function interlockedAfterOthers(target: TargetPlan): CheckFinding[] {
-  const guarded = target.interlocks.flat();
+  if (target.interlocks.length === 0) return [];
   const sequences = [...target.sequences.values()];
-  const leaving = sequences.flatMap(({ name, steps }) => {
-    if (guarded.length === 0) return [];
-    const left = momentsOf(target, { name, steps }).at(-1)?.values ?? new Map<string, OutputValue>();
-    return guarded.some((line) => left.get(line) === 'active') ? [{ name, left }] : [];
-  });
+  const leavings = leavingsOf(target, sequences);
   return sequences.flatMap((sequence) => {
-    const certain = conflictsOf(target, momentsOf(target, sequence)).map((each) => pairOf(each));
-    return leaving.flatMap(({ name: earlier, left }) =>
-      conflictsOf(target, momentsOf(target, sequence, left))
+    const certain = conflictsOf(target, walk(target, sequence)).map((each) => pairOf(each));
+    return leavings.flatMap(({ names, left }) =>
+      conflictsOf(target, walk(target, sequence, left))
         .filter((conflict) => !certain.includes(pairOf(conflict)))
         .map(
           ({ step, line, rival }): CheckFinding => ({
@@ -89,11 +85,41 @@ function interlockedAfterOthers(target: TargetPlan): CheckFinding[] {
             sequence: sequence.name,
             step: step.path,
             line,
-            text: `${target.name}/${sequence.name}: ${step.path}: ${step.text} is refused after ${earlier}, which leaves ${rival} active`,
+            text: `${target.name}/${sequence.name}: ${step.path}: ${step.text} is refused after ${listed(names)}, which ${names.length === 1 ? 'leaves' : 'leave'} ${rival} active`,
           }),
         ),
     );
   });
+}
+
+/** Sequences that leave the same interlocked lines active, and what they leave. */
+interface Leaving {
+  readonly names: string[];
+  readonly left: ReadonlyMap<string, OutputValue>;
+}
+
+function leavingsOf(target: TargetPlan, sequences: readonly SequencePlan[]): Leaving[] {
+  const guarded = [...new Set(target.interlocks.flat())];
+  const leavings = new Map<string, Leaving>();
+  for (const sequence of sequences) {
+    let left: ReadonlyMap<string, OutputValue> = new Map();
+    for (const { values } of walk(target, sequence)) left = values;
+    const active = guarded.filter((line) => left.get(line) === 'active').join(' ');
+    if (active === '') continue;
+    const same = leavings.get(active);
+    if (same) same.names.push(sequence.name);
+    else leavings.set(active, { names: [sequence.name], left });
+  }
+  return [...leavings.values()];
+}
+
+const MOST_LISTED = 3;
+
+function listed(names: readonly string[]): string {
+  const rest = names.length > MOST_LISTED ? [`${names.length - MOST_LISTED} more`] : [];
+  const all = [...names.slice(0, MOST_LISTED), ...rest];
+  const last = all.pop() ?? '';
+  return all.length === 0 ? last : `${all.join(', ')} and ${last}`;
 }
 
 function pairOf({ line, rival }: Conflict): string {

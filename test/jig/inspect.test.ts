@@ -128,6 +128,18 @@ test('a sequence that is refused only after another is remarked on', () => {
   ]);
 });
 
+test('what is refused after many is told once, and takes no longer for it', () => {
+  const forward = [
+    { repeat: 4000, seq: [{ pulse: 'heater', for: 1 }] },
+    { gpio_name: 'forward', value: 1 },
+  ];
+  const many = Array.from({ length: 20 }, (_, index) => [`f${index}`, forward] as const);
+  const findings = found({ ...Object.fromEntries(many), back: [{ pulse: 'reverse', for: 1 }] });
+  expect(brief(findings).filter((text) => text.includes('refused'))).toEqual([
+    'remark: dut/back: seq.0: reverse=1 for 1 ms is refused after f0, f1, f2 and 17 more, which leave forward active',
+  ]);
+});
+
 describe('a line with maxActive', () => {
   const on = { gpio_name: 'heater', value: 1 };
   const off = { gpio_name: 'heater', value: 0 };

@@ -445,14 +445,42 @@ describe('the jig config', () => {
     expect(await stepsOf({ repeat: 1_000_000_000, seq: [{ repeat: 1_000_000_000, seq: [] }] })).toEqual([]);
   });
 
-  test('that calls nothing exponentially often is refused, not unrolled', async () => {
-    const names = Array.from({ length: 40 }, (_, index) => `s${index}`);
-    const sequences = names.map((name, index) => {
-      const next = names[index + 1];
-      return { name, seq: next === undefined ? [] : [{ call: next }, { call: next }] };
-    });
+  /** Each calls the next twice; the last is `seq`. */
+  function doubling(levels: number, ...seq: object[]): object {
+    const sequences = Array.from({ length: levels }, (_, index) => ({
+      name: `s${index}`,
+      seq: index === levels - 1 ? seq : [{ call: `s${index + 1}` }, { call: `s${index + 1}` }],
+    }));
+    return { schema: 'sai-jig', targets: [{ name: 'dut', gpios: [], sequences }] };
+  }
+
+  test('may call nothing exponentially often, and is refused where that comes to something', async () => {
+    expect(await messageOf(doubling(90))).toBe('accepted');
+    expect(await messageOf(doubling(90, { value: 1 }))).toContain('expected at most 10000 steps');
+  });
+
+  test.each([
+    ['repeats', (inner: object[]) => [{ repeat: 1, seq: inner }]],
+    ['lists that repeat nothing', (inner: object[]) => [{ repeat: 2, seq: inner }]],
+  ])('is refused with %s that are too deep for any stack', async (_what, around) => {
+    let seq: object[] = [];
+    for (let level = 0; level < 1000; level++) seq = around(seq);
+    expect(await messageOf(withSteps(...seq))).toBe(
+      'jig.json: targets.0.sequences: go: expected repeats and calls at most 100 deep, got more',
+    );
+  });
+
+  test('is refused together with others whose steps no small host could keep', async () => {
+    const sequences = Array.from({ length: 11 }, (_, index) => ({
+      name: `s${index}`,
+      seq: [{ repeat: 9999, seq: [{ value: 1 }] }],
+    }));
     const config = { schema: 'sai-jig', targets: [{ name: 'dut', gpios: [], sequences }] };
-    expect(await messageOf(config)).toContain('expected at most 10000 steps');
+    expect(await messageOf(config)).toBe(
+      'jig.json: expected at most 100000 steps in all sequences once repeats and calls are unrolled, got more',
+    );
+    sequences.pop();
+    expect(await messageOf(config)).toBe('accepted');
   });
 });
 
