@@ -8,6 +8,7 @@ import type { CheckFinding } from './check-finding.ts';
 import { surveyChips } from './chip-survey.ts';
 import type { JigOptions } from './commands.ts';
 import { loadWholeJigConfig } from './config.ts';
+import { withoutSecrets } from './http-call.ts';
 import { inspectTargets } from './inspect.ts';
 import { inspectChips } from './inspect-chips.ts';
 import { askPower, type PowerAnswer } from './inspect-power.ts';
@@ -36,8 +37,8 @@ export async function check(options: JigOptions, invocation: Invocation): Promis
   try {
     checked = await loadAll(options.config);
   } catch (error) {
-    if (!(error instanceof ConfigMistakes)) throw error;
-    const findings = error.lines.map(mistake);
+    if (!(error instanceof RigError) || error.blame !== 'config') throw error;
+    const findings = (error instanceof ConfigMistakes ? error.lines : [error.message]).map(mistake);
     if (json) print(`${JSON.stringify({ findings })}\n`);
     return conclude(findings, invocation);
   }
@@ -101,9 +102,10 @@ function reportOf(
   return { port, targets: plain, findings };
 }
 
-/** Logins are nobody's business, and headers may be some. */
+/** Logins are nobody's business, and headers, queries and bodies may be some. */
 function hideSecrets(key: string, value: unknown): unknown {
-  return key === 'login' || key === 'headers' ? undefined : value;
+  if (key === 'login' || key === 'headers' || key === 'body') return undefined;
+  return key === 'url' && typeof value === 'string' ? withoutSecrets(value) : value;
 }
 
 function reportText(

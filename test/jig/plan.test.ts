@@ -266,7 +266,7 @@ describe('the jig config', () => {
     [
       'a server with a password in its address',
       withSteps({ http: 'http://me:secret@rig/' }),
-      `${GO}: http: expected http://HOST or https://HOST, without a user, got "http://me:secret@rig/"`,
+      `${GO}: http: expected http://HOST or https://HOST, without a user, got "http://…@rig/"`,
     ],
     [
       'a chip of no kind that there is',
@@ -292,7 +292,7 @@ describe('the jig config', () => {
     [
       'a short token',
       { schema: 'sai-jig', tokens: ['x'], targets: [] },
-      'jig.json: tokens.0: expected 16 or more visible characters, got "x"',
+      'jig.json: tokens.0: expected 16 or more visible characters, got 1 character that is not shown',
     ],
     [
       'a port that there is not',
