@@ -49,7 +49,7 @@ export async function check(options: JigOptions, invocation: Invocation): Promis
   const survey = await surveyChips(targets, options.backend);
   const findings: CheckFinding[] = [
     ...inspectTargets(targets),
-    ...(await inspectChips(targets, survey)),
+    ...(await inspectChips(targets, survey, options.backend)),
     ...(kept === undefined ? [] : [{ severity: 'remark', code: 'kept-outputs', text: kept } as const]),
   ];
   if (!json) print(reportText(options.config, checked, findings));
