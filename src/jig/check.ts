@@ -13,6 +13,7 @@ import { inspectTargets } from './inspect.ts';
 import { inspectChips } from './inspect-chips.ts';
 import { askPower, type PowerAnswer } from './inspect-power.ts';
 import { keptOutputsRemark } from './kept-outputs.ts';
+import { requireAddress } from './listen-address.ts';
 import { ConfigMistakes, MistakeList } from './mistakes.ts';
 import { chipText, type LinePlan, planTargets, type TargetPlan } from './plan.ts';
 import { outletText, type PowerPlan } from './power-plan.ts';
@@ -22,6 +23,7 @@ import { wiringOf } from './wiring-advice.ts';
 /** What a valid config says. */
 interface CheckedConfig {
   readonly port: number;
+  readonly iface: string | undefined;
   readonly targets: readonly TargetPlan[];
 }
 
@@ -48,6 +50,7 @@ export async function check(options: JigOptions, invocation: Invocation): Promis
   if (kept !== undefined) diagnostics.say(kept);
   const survey = await surveyChips(targets, options.backend);
   const findings: CheckFinding[] = [
+    ...(isSimulated ? [] : inspectAddress(checked.iface)),
     ...inspectTargets(targets),
     ...(await inspectChips(targets, survey, options.backend)),
     ...(kept === undefined ? [] : [{ severity: 'remark', code: 'kept-outputs', text: kept } as const]),
@@ -66,7 +69,19 @@ async function loadAll(file: string): Promise<CheckedConfig> {
   const targets = planTargets(config, file, mistakes.collect);
   mistakes.collect(() => readTls(config, file));
   mistakes.throwIfAny();
-  return { port: config.port ?? DEFAULT_JIG_PORT, targets };
+  return { port: config.port ?? DEFAULT_JIG_PORT, iface: config.iface, targets };
+}
+
+function inspectAddress(iface: string | undefined): CheckFinding[] {
+  try {
+    requireAddress(iface, 'iface');
+    return [];
+  } catch (error) {
+    if (!(error instanceof RigError)) throw error;
+    if (error.blame === 'config') return [mistake(error.message)];
+    const text = `${error.message}; while it is so, the jig does not start`;
+    return [{ severity: 'remark', code: 'no-address', text }];
+  }
 }
 
 function mistake(text: string): CheckFinding {

@@ -231,6 +231,27 @@ describe('sai-jig', () => {
     });
   });
 
+  test('says in a check that nobody can listen where the config says', async () => {
+    const there = (iface: string): Promise<Outcome> =>
+      saiJig('--check', '--config', configFile({ targets: [], iface }));
+    const [missing, elsewhere, here] = await Promise.all(['nope0', '192.0.2.7', 'lo'].map(there));
+    expect(missing).toMatchObject({
+      status: 78,
+      stderr: expect.stringMatching(/: iface: expected an address or an interface .*, got "nope0"\n$/),
+    });
+    expect(elsewhere).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(
+        /\nremarks\n {2}iface: expected an address .*, got "192\.0\.2\.7"; while /,
+      ),
+    });
+    expect(here).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^.*: valid; port 0\n$/),
+      stderr: '',
+    });
+  });
+
   test('shows nothing of a config that is secret, and says what is wrong with one that cannot be read', async () => {
     const power = {
       kind: 'tasmota',
