@@ -206,7 +206,10 @@ class Compiler {
     }
     // Off is never held back.
     const heldMs = value === 'on' ? Math.max(power.minOffMs, power.minIntervalMs) : 0;
-    const longestMs = heldMs + power.outlet.withinMs;
+    const { outlet } = power;
+    // A command and then the one that says what came of it, each in its own time.
+    const orders = outlet.kind === 'command' && outlet.state ? 2 : 1;
+    const longestMs = heldMs + orders * outlet.withinMs;
     this.#add(where, { path, kind: 'power', value, longestMs, text: `power ${value}` });
   }
 

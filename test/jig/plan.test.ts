@@ -441,6 +441,27 @@ describe('the jig config', () => {
     expect(await messageOf(config)).toContain(message);
   });
 
+  test.each([
+    ['a command', { kind: 'command', on: ['x'], off: ['x'] }, 2000],
+    [
+      'a command and the one that tells its state',
+      { kind: 'command', on: ['x'], off: ['x'], state: ['x'] },
+      4000,
+    ],
+    ['a plug', { kind: 'tasmota', url: 'http://plug' }, 2000],
+  ])('whose power is %s has the time of each', async (_what, outlet, longestMs) => {
+    const power = { ...outlet, safe: 'off', within: '2s', minOff: '3s' };
+    const sequences = [{ name: 'go', seq: [{ power: 'off' }, { power: 'on' }] }];
+    const { targets } = await plan({
+      schema: 'sai-jig',
+      targets: [{ name: 'dut', gpios: [], power, sequences }],
+    });
+    expect(targets[0]?.sequences.get('go')?.steps).toMatchObject([
+      { longestMs },
+      { longestMs: longestMs + 3000 },
+    ]);
+  });
+
   test('may repeat nothing as often as it likes', async () => {
     expect(await stepsOf({ repeat: 1_000_000_000, seq: [{ repeat: 1_000_000_000, seq: [] }] })).toEqual([]);
   });

@@ -57,6 +57,7 @@ export interface GuestMachine {
   readonly args: (agentPort: number) => readonly string[];
   /** A folder inside, in which programs are started. */
   readonly cwd: string;
+  readonly longestStartMs: number;
 }
 
 /** Why the guest cannot be started here; undefined when it can. */
@@ -103,11 +104,11 @@ export class GpioGuest implements AsyncDisposable {
     const timer = setTimeout(() => {
       isLate = true;
       qemu.kill('SIGKILL');
-    }, LONGEST_START_MS);
+    }, machine.longestStartMs);
     try {
       const connected = once(server, 'connection') as Promise<[Socket]>;
       const first = await Promise.race([connected, ended.then(() => undefined)]);
-      const how = isLate ? `was not up within ${LONGEST_START_MS / 1000} s` : 'ended before it was up';
+      const how = isLate ? `was not up within ${machine.longestStartMs / 1000} s` : 'ended before it was up';
       if (!first) throw new Error(`the guest ${how}:\n${console}`);
       const qmp = new Qmp(qemu.stdio[3] as Socket);
       await qmp.execute('qmp_capabilities');
@@ -261,7 +262,12 @@ const QMP = ['-chardev', 'socket,id=qmp,fd=3', '-mon', 'chardev=qmp,mode=control
 function simMachine(): GuestMachine {
   const files = gpioGuest();
   if (!files) throw new Error('expected the guest to be made; run: node scripts/setup.mjs --heavy');
-  return { program: QEMU, args: (agentPort) => simArguments(files, agentPort), cwd: ROOT };
+  return {
+    program: QEMU,
+    args: (agentPort) => simArguments(files, agentPort),
+    cwd: ROOT,
+    longestStartMs: LONGEST_START_MS,
+  };
 }
 
 /** Emulated throughout: a /dev/kvm that is there need not be one that works. */
