@@ -140,7 +140,9 @@ class Compiler {
       }
       case 'set': {
         const entries = Object.entries(parse(STEPS.set, step, where).set);
-        for (const [line] of entries) this.#output(line, `${where}.set.${line}`);
+        // As written: what is left out of the entries is no line either.
+        for (const line of Object.keys('set' in step && step.set ? step.set : {}))
+          this.#output(line, `${where}.set.${line}`);
         const values = entries.map(([line, value]) => ({ line, value: lineValue(value) }));
         const text = entries.map(([line, value]) => `${line}=${value}`).join(' and ');
         this.#add(where, { path, kind: 'set', values, text });

@@ -402,6 +402,19 @@ describe('the jig config', () => {
       `${GO}.gpio_name: expected an output, got "led", which is an input`,
     ],
     [
+      'a line that no record can have',
+      withSteps({ set: JSON.parse('{"reset": 1, "__proto__": 1}') }),
+      `${GO}.set.__proto__: expected a line of this target, one of reset, led, got "__proto__"`,
+    ],
+    [
+      'a line whose name no record can have',
+      {
+        schema: 'sai-jig',
+        targets: [{ name: 'dut', gpios: [{ ...RESET, name: 'prototype' }], sequences: [] }],
+      },
+      'jig.json: targets.0.gpios.0.name: expected another name: JavaScript has this for itself, got "prototype"',
+    ],
+    [
       'waiting for an output',
       withSteps({ wait_for: 'reset', value: 1, within: 1 }),
       `${GO}.wait_for: expected a line with "direction": "in", got "reset"`,
