@@ -13,18 +13,23 @@ export function inspectTargets(targets: readonly TargetPlan[]): CheckFinding[] {
 }
 
 function inspectTarget(target: TargetPlan): CheckFinding[] {
+  const leavings = leavingsOf(target);
   return [
-    ...[...target.sequences.values()].flatMap((sequence) => inspectSequence(target, sequence)),
-    ...interlockedAfterOthers(target),
+    ...[...target.sequences.values()].flatMap((sequence) => inspectSequence(target, sequence, leavings)),
+    ...interlockedAfterOthers(target, leavings),
     ...outputsOf(target).flatMap((line) => letGo(target, line)),
     ...unused(target),
   ];
 }
 
-function inspectSequence(target: TargetPlan, sequence: SequencePlan): CheckFinding[] {
+function inspectSequence(
+  target: TargetPlan,
+  sequence: SequencePlan,
+  leavings: readonly Leaving[],
+): CheckFinding[] {
   const moments = momentsOf(target, sequence);
   const findings = [
-    ...interlocked(target, sequence, moments),
+    ...interlocked(target, sequence, conflictsOf(target, moments), leavings),
     ...outputsOf(target).flatMap((line) => tooLong(target, sequence, moments, line)),
     ...outputsOf(target).flatMap((line) => leftActive(target, sequence, moments, line)),
   ];
@@ -54,27 +59,34 @@ function conflictsOf(target: TargetPlan, moments: Iterable<Moment>): Conflict[] 
   return [...conflicts.values()];
 }
 
-function interlocked(target: TargetPlan, sequence: SequencePlan, moments: readonly Moment[]): CheckFinding[] {
-  return conflictsOf(target, moments).map(({ step, line, rival }) => ({
-    severity: 'error',
-    code: 'interlock',
-    blame: 'config',
-    target: target.name,
-    sequence: sequence.name,
-    step: step.path,
-    line,
-    text: `${target.name}/${sequence.name}: ${step.path}: ${step.text}: expected at most one of ${line} and ${rival} active, got both; set ${rival} to 0 first, or in the same step`,
-  }));
+/** An error, unless another sequence leaves lines so that it can be done: then it may be meant to be asked for after that. */
+function interlocked(
+  target: TargetPlan,
+  sequence: SequencePlan,
+  conflicts: readonly Conflict[],
+  leavings: readonly Leaving[],
+): CheckFinding[] {
+  if (conflicts.length === 0) return [];
+  const way = leavings.find(({ left }) => conflictsOf(target, walk(target, sequence, left)).length === 0);
+  return conflicts.map(({ step, line, rival }) => {
+    const about = { target: target.name, sequence: sequence.name, step: step.path, line };
+    const where = `${target.name}/${sequence.name}: ${step.path}: ${step.text}`;
+    if (way) {
+      const text = `${where} is refused when all is safe, as ${rival} is active then; it is not after ${listed(way.names)}`;
+      return { ...about, severity: 'remark', code: 'interlock', text };
+    }
+    const text = `${where}: expected at most one of ${line} and ${rival} active, got both; set ${rival} to 0 first, or in the same step`;
+    return { ...about, severity: 'error', code: 'interlock', blame: 'config', text };
+  });
 }
 
 /** What is refused only after a sequence that has left a line active: it may never be asked for then. */
-function interlockedAfterOthers(target: TargetPlan): CheckFinding[] {
-  if (target.interlocks.length === 0) return [];
-  const sequences = [...target.sequences.values()];
-  const leavings = leavingsOf(target, sequences);
-  return sequences.flatMap((sequence) => {
+function interlockedAfterOthers(target: TargetPlan, leavings: readonly Leaving[]): CheckFinding[] {
+  const active = leavings.filter(({ isActive }) => isActive);
+  if (active.length === 0) return [];
+  return [...target.sequences.values()].flatMap((sequence) => {
     const certain = conflictsOf(target, walk(target, sequence)).map((each) => pairOf(each));
-    return leavings.flatMap(({ names, left }) =>
+    return active.flatMap(({ names, left }) =>
       conflictsOf(target, walk(target, sequence, left))
         .filter((conflict) => !certain.includes(pairOf(conflict)))
         .map(
@@ -92,23 +104,25 @@ function interlockedAfterOthers(target: TargetPlan): CheckFinding[] {
   });
 }
 
-/** Sequences that leave the same interlocked lines active, and what they leave. */
+/** Sequences that leave interlocked lines alike, and what they leave. */
 interface Leaving {
   readonly names: string[];
   readonly left: ReadonlyMap<string, OutputValue>;
+  readonly isActive: boolean;
 }
 
-function leavingsOf(target: TargetPlan, sequences: readonly SequencePlan[]): Leaving[] {
+/** Those that come to their end from all lines safe; any other leaves them so. */
+function leavingsOf(target: TargetPlan): Leaving[] {
   const guarded = [...new Set(target.interlocks.flat())];
   const leavings = new Map<string, Leaving>();
-  for (const sequence of sequences) {
+  for (const sequence of guarded.length > 0 ? target.sequences.values() : []) {
+    if (conflictsOf(target, walk(target, sequence)).length > 0) continue;
     let left: ReadonlyMap<string, OutputValue> = new Map();
     for (const { values } of walk(target, sequence)) left = values;
     const active = guarded.filter((line) => left.get(line) === 'active').join(' ');
-    if (active === '') continue;
     const same = leavings.get(active);
     if (same) same.names.push(sequence.name);
-    else leavings.set(active, { names: [sequence.name], left });
+    else leavings.set(active, { names: [sequence.name], left, isActive: active !== '' });
   }
   return [...leavings.values()];
 }
