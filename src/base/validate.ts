@@ -133,7 +133,9 @@ function describeIssue(schema: v.GenericSchema, issue: Issue, outer: readonly un
     const names = required.map(([key]) => JSON.stringify(key)).join(' and ');
     return `${at(path)}expected an object${names && ` with ${names}`}, got an array`;
   }
-  const got = issue.received === 'undefined' ? 'nothing' : describeValue(issue.input);
+  const isHidden = [...outer, ...keys].some((key) => SECRET_KEYS.test(String(key)));
+  const describe = isHidden ? describeHidden : describeValue;
+  const got = issue.received === 'undefined' ? 'nothing' : describe(issue.input);
   const expected = isOurText(issue) ? issue.message : `expected ${expectation(issue)}`;
   return `${at(keys)}${expected}, got ${got}`;
 }
@@ -147,11 +149,30 @@ function expectation(issue: Issue): string {
   return issue.expected?.replaceAll('Object', 'object').replaceAll('Array', 'array') ?? 'another value';
 }
 
+/** What is below them is not said: messages end in logs, which more people read than may use a board. */
+const SECRET_KEYS = /^(?:tokens?|passwords?|secrets?|headers|body)$/i;
+
+function describeHidden(value: unknown): string {
+  if (typeof value === 'string') {
+    return value.length === 1
+      ? '1 character that is not shown'
+      : `${value.length} characters that are not shown`;
+  }
+  return `${value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value} that is not shown`;
+}
+
 function describeValue(value: unknown): string {
   // JSON has no NaN, and no bigint.
   const isNumber = typeof value === 'number' || typeof value === 'bigint';
-  const text = (isNumber ? undefined : JSON.stringify(value)) ?? String(value);
+  const text = (isNumber ? undefined : JSON.stringify(value, hideSecret)) ?? String(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+/** For `JSON.stringify`. Addresses keep neither user and password nor query. */
+function hideSecret(key: string, value: unknown): unknown {
+  if (SECRET_KEYS.test(key)) return '…';
+  if (typeof value !== 'string' || !value.includes('://')) return value;
+  return value.replace(/\/\/.*@/s, '//…@').replace(/\?.*/s, '?…');
 }
 
 /** The keys that the schema allows at `path`, over all branches of a union. */

@@ -1,7 +1,5 @@
 /** What `sai-jig` is asked to do. */
 
-import { existsSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
@@ -18,6 +16,7 @@ import { EventHub } from './event-hub.ts';
 import { HttpServer } from './http-server.ts';
 import { Jig } from './jig.ts';
 import { keptOutputsRemark } from './kept-outputs.ts';
+import { addressOf } from './listen-address.ts';
 import { Metrics } from './metrics.ts';
 import { SIMULATED_PEERS } from './peers.ts';
 import { type LineValue, planTargets, sequenceAt, type TargetPlan } from './plan.ts';
@@ -53,7 +52,7 @@ export async function serve(
   const { diagnostics, print, stop } = invocation;
   const { config, targets } = await load(options);
   sayKeptOutputs(options, targets, invocation);
-  const host = options.host ?? addressOf(config.iface, options.config);
+  const host = options.host ?? addressOf(config.iface, `${options.config}: iface`);
   const tls = readTls(config, options.config);
   const expiry = tls && expiryRemark(tls, Date.now());
   if (expiry !== undefined) diagnostics.say(expiry);
@@ -230,26 +229,6 @@ function partsFor(
     say: (text) => diagnostics.say(text),
     ...(backend === 'simulated' ? { peers: SIMULATED_PEERS } : {}),
   };
-}
-
-/** `iface` is an address or an interface's name, as in Sai. */
-function addressOf(iface: string | undefined, file: string): string | undefined {
-  if (iface === undefined || iface === '') return undefined;
-  if (/^[\d.]+$|:/.test(iface)) return iface;
-  const there = networkInterfaces();
-  const addresses = there[iface];
-  const address = addresses?.find(({ family }) => family === 'IPv4') ?? addresses?.[0];
-  if (address) return address.address;
-  if (!iface.includes('/') && existsSync(`/sys/class/net/${iface}`)) {
-    throw new RigError(
-      'unavailable',
-      `${file}: iface: expected an address of ${iface}, it has none; is its cable in, and the network up?`,
-    );
-  }
-  throw new RigError(
-    'config',
-    `${file}: iface: expected an address or an interface of this host, one of ${Object.keys(there).join(', ')}, got ${JSON.stringify(iface)}`,
-  );
 }
 
 function hostInUrl(host: string | undefined): string {

@@ -1,3 +1,4 @@
+import * as v from 'valibot';
 import { expect, test } from 'vitest';
 import { didYouMean, parse } from '../../src/base/validate.ts';
 import { DevicePool } from '../../src/wire/device.ts';
@@ -34,6 +35,21 @@ test.each([
   expect(() => parse(DevicePool, value, 'conf')).toThrow(
     expect.objectContaining({ blame: 'config', message }),
   );
+});
+
+test.each([
+  [{ tokens: ['hush'] }, 'tokens.0: expected number, got 4 characters that are not shown'],
+  [{ tokens: 'hush' }, 'tokens: expected array, got 4 characters that are not shown'],
+  [{ tokens: { a: 'hush' } }, 'tokens: expected array, got object that is not shown'],
+  [{ port: { password: 'hush', kind: 1 } }, 'port: expected number, got {"password":"…","kind":1}'],
+  [{ port: 'http://me:hush@hush@plug/x?key=hush' }, 'port: expected number, got "http://…@plug/x?…"'],
+  [{ port: 'is it x@y?' }, 'port: expected number, got "is it x@y?"'],
+])('%j is refused without saying what is secret in it', (value, message) => {
+  const schema = v.object({
+    tokens: v.exactOptional(v.array(v.number())),
+    port: v.exactOptional(v.number()),
+  });
+  expect(() => parse(schema, value, 'conf')).toThrow(`conf: ${message}`);
 });
 
 test('only near misses are suggested', () => {

@@ -85,7 +85,7 @@ describe('a plug', () => {
 
   test('that hangs or lies fails the step, and is made safe before that is answered', async () => {
     const plug = await ScriptedPlug.start();
-    const jig = await RunningJig.start(tempFolder(), config(tasmota(plug, { within: '1500ms' })));
+    const jig = await RunningJig.start(tempFolder(), config(tasmota(plug, { within: '5s' })));
     for (const [behaviour, status, code] of [
       [hanging, 503, 'peer-unavailable'],
       [dying, 503, 'peer-unavailable'],
