@@ -71,7 +71,7 @@ describe('a plug', () => {
     expect(await jig.ask('/dut/on')).toEqual({
       count: 1,
       status: 503,
-      body: { error: `dut: seq.0: power on: ${reason}`, code: 'peer-unavailable' },
+      body: { error: `dut: on: seq.0: power on: ${reason}`, code: 'peer-unavailable' },
     });
     const safe = await saiJig('--config', join(folder, 'jig.json'), '--safe');
     expect(safe).toMatchObject({
@@ -315,7 +315,7 @@ describe('an http step', () => {
       count: 1,
       status: 502,
       body: {
-        error: `dut: seq.0: POST ${plug.url}/relay/3: expected 204, got 500`,
+        error: `dut: go: seq.0: POST ${plug.url}/relay/3: expected 204, got 500`,
         code: 'peer-answer',
       },
     });
@@ -337,7 +337,7 @@ describe('an outlet that commands switch', () => {
       count: 1,
       status: 503,
       body: {
-        error: 'dut: seq.0: power on: true: cannot be started: spawn true EMFILE',
+        error: 'dut: on: seq.0: power on: true: cannot be started: spawn true EMFILE',
         code: 'peer-unavailable',
       },
     });
