@@ -82,6 +82,11 @@ function giveBackCertificates(env: NodeJS.ProcessEnv): void {
 
 function statusOfFailure(error: unknown, diagnostics: Diagnostics, stop: AbortSignal): number {
   if (stop.aborted && error === stop.reason) return EXIT_BUG; // replaced by 128 + signal above
+  const letGo = failedLettingGo(error);
+  if (letGo) {
+    const [first, second] = letGo.map((each) => statusOfFailure(each, diagnostics, stop));
+    return second === EXIT_BUG ? EXIT_BUG : (first ?? EXIT_BUG);
+  }
   if (error instanceof RigError) {
     diagnostics.fail(error.message);
     return EXIT_STATUS[error.blame];
@@ -89,6 +94,13 @@ function statusOfFailure(error: unknown, diagnostics: Diagnostics, stop: AbortSi
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   diagnostics.fail(`this is a bug in sai-rig, please report it: ${text}`);
   return EXIT_BUG;
+}
+
+/** What a body failed with, and then what letting go of what it held did: both are told, the first is what it came to. */
+function failedLettingGo(error: unknown): readonly [unknown, unknown] | undefined {
+  // By its name: Node.js 20 has none, and bundles bring their own.
+  if (!(error instanceof Error) || error.name !== 'SuppressedError') return undefined;
+  return 'suppressed' in error && 'error' in error ? [error.suppressed, error.error] : undefined;
 }
 
 /** A pipe whose reader is slow answers EAGAIN on descriptors that a parent made non-blocking. */

@@ -1,6 +1,5 @@
 import { packageFile } from '../base/package-file.ts';
 import { DescriptorWatch } from '../native/descriptor-watch.ts';
-import type { GpioChip } from './gpio.ts';
 import { LibgpiodChips } from './libgpiod-chip.ts';
 import { type ChipId, chipText, type TargetPlan } from './plan.ts';
 import { PulseThread } from './pulse-thread.ts';
@@ -30,26 +29,19 @@ export function chipOpener(backend: Backend, targets: readonly TargetPlan[]): Op
     [...sequences.values()].some(({ steps }) => steps.some(isShortPulse)),
   );
   const libgpiod = new LibgpiodChips();
-  const openUapi = (chip: ChipId): GpioChip => {
-    const opened = openUapiChip(chip, watch, pulses);
-    // The first pulse, which may be hours away, is then not the one that waits for it.
-    if (hasShortPulse) pulses.start();
-    return opened;
-  };
   return async (chip) => {
     if (chip.kind === 'path' && !chip.path.startsWith('/dev/')) return await openSocketChip(chip.path);
     if (backend === 'libgpiod') return libgpiod.open(chip);
-    return backend === 'uapi' ? openUapi(chip) : openEither(chip, openUapi, libgpiod);
+    try {
+      const opened = openUapiChip(chip, watch, pulses);
+      // No pulse waits for it, of which there may be one at once: what is active meanwhile is so for too long.
+      if (hasShortPulse) await pulses.start();
+      return opened;
+    } catch (error) {
+      if (backend === 'auto' && error instanceof KernelTooOldError) return libgpiod.open(chip);
+      throw error;
+    }
   };
-}
-
-function openEither(chip: ChipId, openUapi: (chip: ChipId) => GpioChip, libgpiod: LibgpiodChips): GpioChip {
-  try {
-    return openUapi(chip);
-  } catch (error) {
-    if (error instanceof KernelTooOldError) return libgpiod.open(chip);
-    throw error;
-  }
 }
 
 /** Each chip has the lines that the config names: by number as they are, by name behind those. */

@@ -27,8 +27,9 @@ export class HttpClient {
     });
   }
 
-  get isAsking(): boolean {
-    return this.#asking.size > 0;
+  /** How many requests. */
+  get unanswered(): number {
+    return this.#asking.size;
   }
 
   /** Nothing that is said to it now would be taken for part of an answer to something else. */

@@ -10,6 +10,7 @@ import { type Admission, fenceOf } from './admission.ts';
 import type { AuditEntry } from './audit-file.ts';
 import { type EventHub, MAX_UNREAD_BYTES } from './event-hub.ts';
 import { EventSockets } from './event-socket.ts';
+import { Gate } from './gate.ts';
 import { HttpClient } from './http-client.ts';
 import {
   HTTP_STATUS,
@@ -29,6 +30,9 @@ import type { TlsIdentity } from './tls-files.ts';
 
 const MAX_CONNECTIONS = 1024;
 const TCP_KEEP_ALIVE_MS = 30_000;
+
+/** Nobody sends so many requests of one connection before the first is answered, but who floods us. */
+const MAX_UNANSWERED = 100;
 
 /** By then an answer has left, or who should read it does not. */
 const LAST_ANSWERS_MS = 1000;
@@ -63,17 +67,13 @@ export class HttpServer implements AsyncDisposable {
   readonly #sockets: EventSockets;
   readonly #answering = new Set<Promise<void>>();
   readonly #clients = new WeakMap<Duplex, HttpClient>();
-  readonly #begun: Promise<void>;
-  #onBegin: () => void = () => {};
+  readonly #begun = new Gate();
   #targets: ReadonlyMap<string, Target> | undefined;
   #isStopping = false;
 
   constructor(parts: HttpParts) {
     this.#parts = parts;
     this.#sockets = new EventSockets(parts.hub);
-    this.#begun = new Promise((resolve) => {
-      this.#onBegin = resolve;
-    });
     const { tls } = parts;
     const options = {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -145,13 +145,13 @@ export class HttpServer implements AsyncDisposable {
   /** Whoever has asked before is answered now. */
   begin(targets: ReadonlyMap<string, Target>): void {
     this.#targets = targets;
-    this.#onBegin();
+    this.#begun.open();
   }
 
   /** No new requests; what is being answered is answered as long as it is wanted. */
   stopAccepting(): void {
     this.#isStopping = true;
-    this.#onBegin();
+    this.#begun.open();
     this.#server.close();
   }
 
@@ -168,7 +168,9 @@ export class HttpServer implements AsyncDisposable {
   }
 
   #take(request: IncomingMessage, response: ServerResponse): void {
-    const answered = this.#answer(request, response)
+    const client = this.#clients.get(request.socket) ?? new HttpClient(request.socket);
+    if (client.unanswered >= MAX_UNANSWERED) return void request.socket.destroy();
+    const answered = this.#answer(request, response, client)
       .catch((error: unknown) => {
         this.#parts.onBug(error);
         request.socket.destroy();
@@ -178,8 +180,7 @@ export class HttpServer implements AsyncDisposable {
   }
 
   /** Every request that was heard gets exactly one answer, or nobody is there to get it. */
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const client = this.#clients.get(request.socket) ?? new HttpClient(request.socket);
+  async #answer(request: IncomingMessage, response: ServerResponse, client: HttpClient): Promise<void> {
     const asked = client.ask(response);
     const { gone } = asked;
     const about: About = {
@@ -215,8 +216,7 @@ export class HttpServer implements AsyncDisposable {
   ): Promise<{ readonly status: number | 'streaming'; readonly body?: unknown }> {
     const route = routeOf(request.method ?? '', request.url ?? '');
     about.route = route;
-    await this.#begun;
-    gone.throwIfAborted();
+    await this.#begun.passed(gone);
     if (route.kind === 'health') return this.#health();
     this.#parts.admission.checkToken(request.headers);
     if (route.kind === 'run' || route.kind === 'abort') this.#parts.admission.checkNoWebPage(request.headers);
@@ -355,7 +355,7 @@ export class HttpServer implements AsyncDisposable {
 
   /** Some clients offer another protocol with each request, as Java's does HTTP/2, and are content with this one. */
   #takeAsItIs(request: IncomingMessage, socket: Socket): void {
-    if (this.#clients.get(socket)?.isAsking) {
+    if ((this.#clients.get(socket)?.unanswered ?? 0) > 0) {
       socket.destroy(); // it did not wait for an answer, and there can be no other behind this one
       return;
     }

@@ -12,7 +12,7 @@ export class Jig implements AsyncDisposable {
     const outcomes = await Promise.allSettled([...jig.targets.values()].map((target) => target.start()));
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (!failed) return jig;
-    await jig[Symbol.asyncDispose]();
+    await jig[Symbol.asyncDispose]().catch((error: unknown) => parts.say(reasonOf(error)));
     throw failed.reason;
   }
 

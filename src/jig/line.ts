@@ -58,7 +58,7 @@ export class Line {
 
   /**
    * Drives `value` for `forMs`, then what it drove before, as {@link LineRequest.pulse}; undefined, with nothing done,
-   * where the chip cannot.
+   * where the chip cannot. Shorter than the line may be active.
    *
    * @throws {RigError} when the chip has gone
    */
@@ -67,11 +67,18 @@ export class Line {
     const before = this.#value;
     const drives = (each: OutputValue): ReadonlyMap<number, Drive> =>
       new Map([[this.#offset, driveOf(each, this.plan.activeLow)]]);
-    if (value === 'active') this.#becomes(value); // from here on it may be
-    const times = await this.#request.pulse(drives(value), drives(before), forMs);
-    this.#becomes(value); // it was meanwhile: what it was before counts anew
-    this.#becomes(before);
-    return times;
+    if (value === 'active') this.#value = value; // from here on it may be
+    try {
+      // Not counted: it is shorter than the line may be active, and ends by the chip's own clock, not by one that is coarser
+      // and begins before it is its turn.
+      const times = await this.#request.pulse(drives(value), drives(before), forMs);
+      this.#becomes(value); // it was meanwhile: what it was before counts anew
+      this.#becomes(before);
+      return times;
+    } catch (error) {
+      if (this.#value === 'active') this.#limit?.begin(); // until it is made safe: nothing else ends it
+      throw error;
+    }
   }
 
   /** What the wire carries now. @throws {RigError} when the chip has gone */

@@ -5,7 +5,7 @@ import { giveOrder, type LineOrder } from '../native/gpio-chardev.ts';
 import { callLibc, SystemError } from '../native/libc.ts';
 import { openPipe } from '../native/pipe.ts';
 import { sleepExactly, sleepUntilNs } from '../native/precise-sleep.ts';
-import type { Pulse, PulseAnswer } from './pulse-thread.ts';
+import { type Pulse, type PulseAnswer, READY } from './pulse-thread.ts';
 
 const NS_PER_MS = 1e6;
 
@@ -19,6 +19,7 @@ const FIONREAD = 0x541b;
 sleepExactly();
 warmUp();
 parentPort?.on('message', (pulse: Pulse) => parentPort?.postMessage(answerTo(pulse)));
+parentPort?.postMessage(READY);
 
 function answerTo(pulse: Pulse): PulseAnswer {
   try {

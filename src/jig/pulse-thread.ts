@@ -15,6 +15,9 @@ export interface Pulse {
 /** What the thread answers to each, in their order. */
 export type PulseAnswer = PulseTimes | { readonly syscall: string; readonly errno: number };
 
+/** What it says when it is up to speed. */
+export const READY = 'ready';
+
 interface Asker {
   readonly resolve: (times: PulseTimes) => void;
   readonly reject: (reason: Error) => void;
@@ -28,6 +31,7 @@ interface Asker {
 export class PulseThread {
   readonly #program: string;
   #worker: Worker | undefined;
+  #ready: Promise<void> = Promise.resolve();
   readonly #askers: Asker[] = [];
 
   /** `program` is what `pulse-main.ts` was built into. */
@@ -35,9 +39,12 @@ export class PulseThread {
     this.#program = program;
   }
 
-  /** Has it begin, and get up to speed, before it is needed. */
-  start(): void {
-    this.#started();
+  /** Has it begin; resolves once it is up to speed, or cannot be, which the first pulse then tells. */
+  async start(): Promise<void> {
+    const worker = this.#started();
+    worker.ref();
+    await this.#ready;
+    if (this.#askers.length === 0) worker.unref();
   }
 
   /** @throws {SystemError} when an order cannot be given; after the first was, the second may not have been */
@@ -55,7 +62,12 @@ export class PulseThread {
     const worker = new Worker(this.#program);
     this.#worker = worker;
     worker.unref();
-    worker.on('message', (answer: PulseAnswer) => {
+    this.#ready = new Promise((resolve) => {
+      worker.once('message', () => resolve());
+      worker.once('exit', () => resolve());
+    });
+    worker.on('message', (answer: PulseAnswer | typeof READY) => {
+      if (answer === READY) return;
       const asker = this.#askers.shift();
       if (this.#askers.length === 0) worker.unref();
       if ('errno' in answer) asker?.reject(new SystemError(answer.syscall, answer.errno));

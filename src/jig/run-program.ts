@@ -50,7 +50,7 @@ export async function runProgram(
     // Its end, not that of its streams: a daemon that it leaves behind may keep those.
     const status = await new Promise<number | NodeJS.Signals>((resolve, reject) => {
       child.once('error', reject);
-      child.once('exit', (code, name) => setImmediate(() => resolve(name ?? code ?? 0)));
+      child.once('exit', (code, name) => onceRead(() => resolve(name ?? code ?? 0)));
       killed.onSurvived = (reason) =>
         reject(
           new PeerError(
@@ -78,6 +78,14 @@ export async function runProgram(
     signal.removeEventListener('abort', onAbort);
     for (const name of ['stdout', 'stderr'] as const) streamOf(child, name)?.destroy();
   }
+}
+
+/**
+ * When what a program has written is read, whose end has just been told. That may have come in the same round of the event
+ * loop as the end of another, which is before anybody looked at its streams: the next round does.
+ */
+function onceRead(then: () => void): void {
+  setImmediate(() => setImmediate(then));
 }
 
 /** What a program said last, for a message. */

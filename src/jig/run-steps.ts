@@ -185,7 +185,9 @@ class StepRun {
     const back = `${line} back to ${SHOWN[before]}`;
     this.#forgetChanges();
     // By the chip's own clock, where it has one.
-    const times = isShortPulse(step) ? await this.#board.pulse(line, value, forMs) : undefined;
+    const pulsed = isShortPulse(step) ? this.#board.pulse(line, value, forMs) : undefined;
+    if (pulsed) this.tell(); // while another thread makes it
+    const times = await pulsed;
     if (times) {
       this.#trace(step, text, times.beganMs);
       this.#dueMs += forMs;
@@ -279,9 +281,14 @@ class StepRun {
     try {
       for (let nowMs = this.#clock.nowMs(); nowMs < atMs; nowMs = this.#clock.nowMs()) {
         await this.#clock.sleepUntil(Math.min(atMs, nowMs + LOOK_AGAIN_MS), either.signal);
-        if ('value' in until) value = await read();
-        if ('value' in until && value === until.value) return;
+        if (!('value' in until)) continue;
+        value = await read();
+        if (value === until.value) return;
       }
+      // Of who was stopped, or held up, timers tell before the chip does: what came meanwhile came.
+      await this.#clock.sleepUntil(atMs, either.signal);
+      this.#board.line(line).catchUp();
+      if (found.aborted) return;
       value ??= await read();
       if (found.aborted) return;
     } catch (error) {

@@ -60,7 +60,7 @@ export class TargetLines implements AsyncDisposable {
       for (const plans of byChip(plan.lines)) await lines.#takeFrom(plans);
       return lines;
     } catch (error) {
-      await lines[Symbol.asyncDispose]();
+      await lines[Symbol.asyncDispose]().catch(() => {}); // the first failure is the one to tell
       throw error;
     }
   }
@@ -95,7 +95,10 @@ export class TargetLines implements AsyncDisposable {
     const steps = isInterlocked
       ? [all.filter(([, value]) => value !== 'active'), all.filter(([, value]) => value === 'active')]
       : [all];
-    for (const step of steps) if (step.length > 0) await Line.driveAll(new Map(step));
+    for (const step of steps) {
+      this.gone.throwIfAborted(); // the others are being made safe, and let go of
+      if (step.length > 0) await Line.driveAll(new Map(step));
+    }
   }
 
   /**
@@ -150,10 +153,12 @@ export class TargetLines implements AsyncDisposable {
     await Promise.allSettled(asked);
   }
 
+  /** Of every chip, also where another fails. @throws the first failure */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end.abort();
     for (const line of this.#lines.values()) line.forget();
-    for (const chip of this.#chips) await chip[Symbol.asyncDispose]();
+    const outcomes = await Promise.allSettled(this.#chips.map((chip) => chip[Symbol.asyncDispose]()));
+    for (const each of outcomes) if (each.status === 'rejected') throw each.reason;
   }
 
   async #takeFrom(plans: readonly LinePlan[]): Promise<void> {

@@ -39,7 +39,7 @@ export class UapiLines implements LineRequest {
   readonly #outputs: TakenLines | undefined;
   /** Where each line is: found at once, however many there are. */
   readonly #places = new Map<number, { readonly fd: number; readonly index: number }>();
-  readonly #drives = new Map<number, Drive>();
+  readonly #drives = new Map<number, Drive | 'unknown'>();
   readonly #inputs: UapiInputs | undefined;
   readonly #listeners = new Set<(edge: EdgeEvent) => void>();
   readonly #lossListeners = new Set<(count: number) => void>();
@@ -79,11 +79,18 @@ export class UapiLines implements LineRequest {
     const outputs = this.#outputs;
     const changes = this.#changes(drives);
     if (!outputs || changes.size === 0) return;
-    this.#chip.call(
-      'cannot be set',
-      () => giveOrder(outputs.fd, this.#order(outputs, changes)),
-      () => outputs.lines.filter(([offset]) => changes.has(offset)),
-    );
+    try {
+      this.#chip.call(
+        'cannot be set',
+        () => giveOrder(outputs.fd, this.#order(outputs, changes)),
+        () => outputs.lines.filter(([offset]) => changes.has(offset)),
+      );
+    } catch (error) {
+      // Half way, maybe: what makes them safe afterwards must not think that they are let go of, or driven.
+      for (const [offset, drive] of changes)
+        if (this.#isSetUpAnew(offset, drive)) this.#drives.set(offset, 'unknown');
+      throw error;
+    }
     for (const [offset, drive] of changes) this.#drives.set(offset, drive);
   }
 
@@ -180,9 +187,9 @@ export class UapiLines implements LineRequest {
     let bits = 0n;
     let mask = 0n;
     for (const [offset, drive] of changes) {
-      if (drive === 'released' || !this.#isDriven(offset)) {
+      if (this.#isSetUpAnew(offset, drive)) {
         return configOrder(
-          lines.map(([each, settings]) => configOf(settings, changes.get(each) ?? this.#drives.get(each))),
+          lines.map(([each, settings]) => configOf(settings, changes.get(each) ?? this.#lastDrive(each))),
         );
       }
       const bit = 1n << BigInt(this.#find(offset).index);
@@ -194,6 +201,18 @@ export class UapiLines implements LineRequest {
 
   #isDriven(offset: number): boolean {
     return this.#drives.get(offset) !== 'released';
+  }
+
+  /** More than a level. */
+  #isSetUpAnew(offset: number, drive: Drive): boolean {
+    const last = this.#drives.get(offset);
+    return drive === 'released' || last === 'released' || last === 'unknown';
+  }
+
+  /** Undefined where it is not known: at its safe level it does no harm. */
+  #lastDrive(offset: number): Drive | undefined {
+    const last = this.#drives.get(offset);
+    return last === 'unknown' ? undefined : last;
   }
 
   #tellEdges(): void {

@@ -19,6 +19,7 @@ async function command(body: string): Promise<{
     stdin: { contents, resolveDir: new URL('../../src/base', import.meta.url).pathname, loader: 'ts' },
     bundle: true,
     platform: 'node',
+    target: 'node20.19',
     format: 'cjs',
     outfile,
   });
@@ -48,6 +49,26 @@ test.each([
 ] as const)('a failure that %s is to blame for ends with %d and one line', async (blame, status) => {
   const { ended } = await command(`throw new RigError('${blame}', 'thing: expected a, found b');`);
   expect(await ended).toEqual({ status, stdout: '', stderr: 'sai-test: thing: expected a, found b\n' });
+});
+
+test('a body that fails, and cannot let go of what it held, tells both and ends with the status of its own failure', async () => {
+  const { ended } = await command(`
+    await using held = { [Symbol.asyncDispose]: async () => { throw new RigError('hardware', 'stuck') } };
+    throw new RigError('verdict', 'thing: expected a, found b');`);
+  const stderr = 'sai-test: thing: expected a, found b\nsai-test: stuck\n';
+  expect(await ended).toEqual({ status: 1, stdout: '', stderr });
+});
+
+test.each(['body', 'letting go'])('a bug of the %s is one, whatever else failed', async (where) => {
+  const [own, other] = ["new TypeError('oops')", "new RigError('busy', 'taken')"];
+  const [first, second] = where === 'body' ? [own, other] : [other, own];
+  const { ended } = await command(`
+    await using held = { [Symbol.asyncDispose]: async () => { throw ${second} } };
+    throw ${first};`);
+  const { status, stderr } = await ended;
+  expect(status).toBe(70);
+  expect(stderr).toContain('please report it: TypeError: oops\n');
+  expect(stderr).toContain('sai-test: taken\n');
 });
 
 test('anything else is our bug: status 70, with the stack', async () => {

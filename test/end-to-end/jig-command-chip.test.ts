@@ -91,3 +91,33 @@ test('relays keep what a killed jig told them until sai-jig --safe', async () =>
   expect(told().slice(before)).toContain('power=0');
   expect(told().slice(before)).toContain('slow=0');
 });
+
+test.each([
+  { why: 'a chip that is not there', args: ['--port', '0'], chip: { chip_index: 99, offset: 1 } },
+  { why: 'a relay that refuses', args: ['run', 'power/on'], chip: undefined },
+])('$why decides the status, also where a relay cannot be let go of', async ({ args, chip }) => {
+  const folder = tempFolder();
+  const lines = { power: { high: ['false'], low: ['true'], release: ['false', 'stuck'] } };
+  const relay = { name: 'relay', chip: 'relays', line: 'power' };
+  const config = join(folder, 'jig.json');
+  const targets = [
+    {
+      name: 'power',
+      gpios: [relay],
+      sequences: [{ name: 'on', seq: [{ gpio_name: 'relay', value: 1 }] }],
+    },
+    ...(chip ? [{ name: 'other', gpios: [{ name: 'line', ...chip }], sequences: [] }] : []),
+  ];
+  writeFileSync(
+    config,
+    JSON.stringify({ schema: 'sai-jig', chips: { relays: { kind: 'command', lines } }, targets }),
+  );
+  const outcome = await runCommand(join(ROOT, 'bin/sai-jig'), ['--config', config, ...args], {
+    env: process.env,
+  });
+  expect(outcome.status).toBe(69);
+  expect(outcome.stderr).toContain(
+    'sai-jig: cannot let go of a line: chip relays: power: false stuck: expected status 0, got 1: it said nothing\n',
+  );
+  expect(outcome.stderr).not.toContain('bug');
+});

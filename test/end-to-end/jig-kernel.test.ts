@@ -38,8 +38,6 @@ const BEAT = [
 ];
 const BEAT_LEAST_MS = [0.9 * 6, 0.9 * 4, 5, 0.9 * 3, 2, 0.9 * 3];
 
-/** Only ever an upper bound. */
-
 let guest: GpioGuest;
 let chips = 0;
 
@@ -279,7 +277,13 @@ describe('sai-jig that makes short pulses on a chip of the kernel', () => {
 
   test('and no daemon, ends after the last, and when it is stopped between two leaves its lines safe', async () => {
     const chip = await addChip();
-    const file = await write(configFor(chip.label));
+    // Shorter than it takes to start the thread that makes the pulses.
+    const gpios = [{ name: 'boot', chip: chip.label, offset: 1, maxActive: '5ms' }];
+    const sequences = [
+      { name: 'taps', seq: [{ repeat: 5, seq: [{ pulse: 'boot', for: '1ms' }] }] },
+      { name: 'hammer', seq: [{ repeat: 5000, seq: [{ pulse: 'boot', for: '4ms' }, { value: 10 }] }] },
+    ];
+    const file = await write({ targets: [{ name: 'dut', gpios, sequences }] });
     const play = (name: string): GuestProcess =>
       guest.start(SAI_JIG, ['--config', file, 'run', `dut/${name}`]);
     expect((await play('taps').outcome).status).toBe(0);

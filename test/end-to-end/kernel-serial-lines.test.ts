@@ -35,7 +35,6 @@ function boardOf(type: 'usb' | 'uart'): BoardWire {
   return type === 'usb' ? rig.usb : rig.uart;
 }
 
-/** Only ever an upper bound. */
 const PASSED = expect.objectContaining({ status: 0 });
 
 describe.each(KINDS)('a tty of $driver', ({ type }) => {

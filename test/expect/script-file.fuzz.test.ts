@@ -92,7 +92,7 @@ const script = fc.record(
   { requiredKeys: ['steps'] },
 );
 
-const NUM_RUNS = process.env['SAI_TEST_REQUIRE'] === 'all' ? 8000 : 1500;
+const NUM_RUNS = process.env['SAI_TEST_REQUIRE'] === 'all' ? 3000 : 1500;
 
 test('whatever is in a script, it is loaded or told what is wrong in one line', {
   timeout: 120_000,

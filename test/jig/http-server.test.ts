@@ -193,6 +193,16 @@ describe('a sequence', () => {
     expect(changes).toBe(0);
   });
 
+  test('is answered behind ninety-nine others of its connection, and not while the jig starts in a flood of them', async () => {
+    const get = 'GET /healthz HTTP/1.1\r\nhost: jig\r\n';
+    const answers = await raw(`${`${get}\r\n`.repeat(99)}${get}connection: close\r\n\r\n`);
+    expect(answers.match(/HTTP\/1\.1 200 /g)).toHaveLength(100);
+    await stop();
+    await start(undefined, async () => {
+      expect(await raw(`${get}\r\n`.repeat(1000))).toBe('');
+    });
+  });
+
   test.each([
     ['/nobody/reset', 404, 'unknown-target'],
     ['/dut/rest', 400, 'unknown-sequence'],

@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from '../../src/base/validate.ts';
 import { systemClock } from '../../src/jig/clock.ts';
 import { JigConfig } from '../../src/jig/config.ts';
+import type { GpioChip } from '../../src/jig/gpio.ts';
 import { type ChipId, type LinePlan, type OutputValue, planTargets } from '../../src/jig/plan.ts';
 import { SimulatedChip } from '../../src/jig/simulated-chip.ts';
 import { type RunRequest, Target } from '../../src/jig/target.ts';
@@ -262,6 +263,93 @@ describe('a line with maxActive', () => {
     await lines.drive(new Map([['forward', 'active']]));
     await until(() => wires.levelAt(0) === 0, 'it is safe');
     expect(remarks).toEqual(['dut: forward cannot be made safe: EIO; trying again']);
+  });
+});
+
+describe('lines on several chips', () => {
+  const chipNames = ['chip 0', 'chip 1', 'chip 2'];
+
+  async function take(
+    chips: readonly SimulatedChip[],
+    change: (chip: GpioChip) => GpioChip = (chip) => chip,
+  ): Promise<TargetLines> {
+    const gpios = chipNames.map((_, index) => ({ name: `line-${index}`, chip_index: index, offset: 0 }));
+    const interlocks = [gpios.map(({ name }) => name)];
+    const config = { schema: 'sai-jig', targets: [{ name: 'dut', gpios, interlocks, sequences: [] }] };
+    const [plan] = planTargets(parse(JigConfig, config, 'jig.json'), 'jig.json');
+    if (!plan) throw new Error('expected a target');
+    return await TargetLines.take(plan, {
+      openChip: async (chip) => {
+        const opened = chip.kind === 'number' && (await chips[chip.number]?.open());
+        if (!opened) throw new Error('expected a chip');
+        return change(opened);
+      },
+      clock: systemClock,
+      onOverdue: () => {},
+      say: () => {},
+    });
+  }
+
+  async function holders(chips: readonly SimulatedChip[]): Promise<(string | undefined)[]> {
+    return await Promise.all(chips.map(async (chip) => (await (await chip.open()).lines())[0]?.consumer));
+  }
+
+  /** A relay board whose program fails. */
+  const stuck = (chip: GpioChip): GpioChip =>
+    chip.name === 'chip 1'
+      ? Object.assign(chip, { [Symbol.asyncDispose]: async () => Promise.reject(new Error('stuck')) })
+      : chip;
+
+  test('are let go of on each of them, also where one fails', async () => {
+    const chips = chipNames.map((name) => new SimulatedChip(name, ['']));
+    const lines = await take(chips, stuck);
+    await expect(lines[Symbol.asyncDispose]()).rejects.toThrow('stuck');
+    expect(await holders(chips)).toEqual([undefined, 'sai-jig dut', undefined]);
+  });
+
+  test('that cannot be taken say why, whatever letting go of the others comes to', async () => {
+    const chips = chipNames.map((name) => new SimulatedChip(name, ['']));
+    const third = await chips[2]?.open();
+    await third?.request('gpioset', new Map([[0, { direction: 'input', bias: 'as-is' }]]));
+    await expect(take(chips, stuck)).rejects.toMatchObject({ blame: 'busy' });
+    expect(await holders(chips)).toEqual([undefined, 'sai-jig dut', 'gpioset']);
+  });
+
+  test('are not made active any more when a chip goes while their rivals are made inactive', async () => {
+    const chips = chipNames.map((name) => new SimulatedChip(name, ['']));
+    const changes: string[] = [];
+    for (const [index, chip] of chips.entries())
+      chip.onChange((_, level) => changes.push(`line-${index}=${level}`));
+    let isSlow = false;
+    await using lines = await take(chips, (chip) => {
+      if (chip.name !== 'chip 0') return chip;
+      const request = chip.request.bind(chip);
+      return Object.assign(chip, {
+        request: async (...args: Parameters<GpioChip['request']>) => {
+          const held = await request(...args);
+          const set = held.set.bind(held);
+          return Object.assign(held, {
+            set: async (drives: Parameters<typeof set>[0]) => {
+              await set(drives);
+              if (!isSlow) return;
+              isSlow = false;
+              chips[2]?.unplug();
+              await lines.makeSafe().catch(() => {}); // as who keeps them does
+            },
+          });
+        },
+      });
+    });
+    await lines.drive(new Map([['line-0', 'active']]));
+    isSlow = true;
+    const change = lines.drive(
+      new Map([
+        ['line-0', 'inactive'],
+        ['line-1', 'active'],
+      ]),
+    );
+    await expect(change).rejects.toMatchObject({ blame: 'unavailable' });
+    expect(changes).toEqual(['line-0=1', 'line-0=0']);
   });
 });
 
