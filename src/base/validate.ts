@@ -133,11 +133,46 @@ function describeIssue(schema: v.GenericSchema, issue: Issue, outer: readonly un
     const names = required.map(([key]) => JSON.stringify(key)).join(' and ');
     return `${at(path)}expected an object${names && ` with ${names}`}, got an array`;
   }
+  if (isMissing(issue)) return `${at(keys)}${missingExpectation(schema, keys)}, got nothing`;
   const isHidden = [...outer, ...keys].some((key) => SECRET_KEYS.test(String(key)));
   const describe = isHidden ? describeHidden : describeValue;
   const got = issue.received === 'undefined' ? 'nothing' : describe(issue.input);
-  const expected = isOurText(issue) ? issue.message : `expected ${expectation(issue)}`;
-  return `${at(keys)}${expected}, got ${got}`;
+  return `${at(keys)}${expectationOf(issue)}, got ${got}`;
+}
+
+/** An object that lacks a key, or is not there itself. */
+function isMissing(issue: Issue): boolean {
+  return issue.received === 'undefined' && issue.type === 'strict_object' && !isOurText(issue);
+}
+
+/** What the schema says of nothing at `path`; where branches of a union differ, all that they say. */
+function missingExpectation(schema: v.GenericSchema, path: readonly unknown[]): string {
+  const parent = path.slice(0, -1);
+  const key = String(path.at(-1));
+  const wanted =
+    path.length === 0
+      ? [schema]
+      : entriesAt(schema, parent).flatMap(([name, entry]) =>
+          name === key ? [entry as v.GenericSchema] : [],
+        );
+  const told = wanted.flatMap((entry) => {
+    const [issue] = v.safeParse(entry, undefined).issues ?? [];
+    return issue ? [expectationOf(issue).replace(/^expected /, '')] : [];
+  });
+  return `expected ${[...new Set(told)].map((text) => NOUNS[text] ?? text).join(' or ') || 'a value'}`;
+}
+
+/** As people say what valibot names by its type. */
+const NOUNS: Readonly<Record<string, string>> = {
+  string: 'a string',
+  number: 'a number',
+  boolean: 'true or false',
+  array: 'an array',
+  object: 'an object',
+};
+
+function expectationOf(issue: Issue): string {
+  return isOurText(issue) ? issue.message : `expected ${expectation(issue)}`;
 }
 
 function isOurText({ message }: Issue): boolean {
@@ -145,7 +180,7 @@ function isOurText({ message }: Issue): boolean {
 }
 
 function expectation(issue: Issue): string {
-  if (issue.type === 'strict_object') return issue.received === 'undefined' ? 'a value' : 'an object';
+  if (issue.type === 'strict_object') return 'an object';
   return issue.expected?.replaceAll('Object', 'object').replaceAll('Array', 'array') ?? 'another value';
 }
 

@@ -23,7 +23,7 @@ import { type LineValue, planTargets, sequenceAt, type TargetPlan } from './plan
 import { longestToSafeMs } from './power-plan.ts';
 import { ServiceManager } from './service-manager.ts';
 import { simulate } from './simulation.ts';
-import type { TargetParts } from './target.ts';
+import type { Target, TargetParts } from './target.ts';
 import { expiryRemark, readTls } from './tls-files.ts';
 import { transitions, type WaveStyle, waveform } from './waveform.ts';
 
@@ -97,8 +97,11 @@ export async function serve(
     }
     const url = `${tls ? 'https' : 'http'}://${hostInUrl(host)}:${port}/`;
     if (options.format === 'json')
-      print(`${JSON.stringify({ url, port, targets: targets.map(({ name }) => name) })}\n`);
-    const ready = `ready on ${url} with ${targets.length === 1 ? '1 target' : `${targets.length} targets`}`;
+      print(
+        `${JSON.stringify({ url, port, address: host ?? '*', targets: targets.map(({ name }) => name) })}\n`,
+      );
+    const where = isEverywhere(host) ? `port ${port} of all interfaces, ${url}` : url;
+    const ready = `ready on ${where} with ${targets.length === 1 ? '1 target' : `${targets.length} targets`}`;
     diagnostics.say(ready);
     await manager.ready(ready);
     manager.watch(() => jig.probe());
@@ -175,7 +178,15 @@ function inputValues(target: TargetPlan, texts: readonly string[]): Map<string, 
 export async function runOnce(name: string, options: JigOptions, invocation: Invocation): Promise<number> {
   const { target: plan, sequence } = sequenceAt((await load(options)).targets, name);
   const { diagnostics, stop } = invocation;
-  await using jig = await Jig.start([plan], partsFor(options, [plan], invocation));
+  const said = new Set<string>();
+  await using jig = await Jig.start([plan], {
+    ...partsFor(options, [plan], invocation),
+    // What cannot be made safe when the sequence fails cannot be a moment later.
+    say: (text) => {
+      if (!said.has(text)) diagnostics.say(text);
+      said.add(text);
+    },
+  });
   const target = jig.targets.get(plan.name);
   const report = await target?.run({
     sequence: sequence.name,
@@ -186,8 +197,19 @@ export async function runOnce(name: string, options: JigOptions, invocation: Inv
     onGone: 'abort',
   });
   if (options.format === 'json') invocation.print(`${JSON.stringify(report)}\n`);
-  else diagnostics.say(`${name}: done in ${Math.round(report?.durationMs ?? 0)} ms`);
+  else {
+    const done = `${name}: done in ${Math.round(report?.durationMs ?? 0)} ms`;
+    diagnostics.say([done, ...(target ? takenBack(target) : [])].join('; '));
+  }
   return 0;
+}
+
+/** What a sequence has set, and the end of the process takes back. */
+function takenBack({ unsafe: { lines, power } }: Target): string[] {
+  return [
+    ...(power === undefined ? [] : [`its power goes back to ${power}, which the daemon would keep`]),
+    ...(lines.length === 0 ? [] : [`let go of: ${lines.join(', ')}`]),
+  ];
 }
 
 /** Every line to its safe value, and let go of. */
@@ -231,8 +253,12 @@ function partsFor(
   };
 }
 
+function isEverywhere(host: string | undefined): host is '0.0.0.0' | '::' | undefined {
+  return host === undefined || host === '0.0.0.0' || host === '::';
+}
+
 function hostInUrl(host: string | undefined): string {
-  if (host === undefined || host === '0.0.0.0' || host === '::') return 'localhost';
+  if (isEverywhere(host)) return 'localhost';
   return host.includes(':') ? `[${host}]` : host;
 }
 

@@ -53,7 +53,7 @@ describe('sai-jig', () => {
       [
         ['--config', configFile({ targets: [{}] })],
         78,
-        /jig\.json: targets\.0\.name: expected a value, got nothing$/,
+        /jig\.json: targets\.0\.name: expected a string, got nothing$/,
       ],
       [
         ['--config', configFile({ targets: [], iface: 'eth99' })],
@@ -313,7 +313,7 @@ describe('sai-jig', () => {
         [
           'targets.0: unknown key "gpio" (did you mean "gpios"?)',
           'unknown key "prot" (did you mean "port"?)',
-          'targets.0.gpios: expected a value, got nothing',
+          'targets.0.gpios: expected an array, got nothing',
           'targets.0.sequences: expected array, got {}',
         ],
       ],
@@ -412,7 +412,8 @@ ms               0                 100       150
     ]);
     expect(failed).toMatchObject({
       status: 1,
-      stderr: 'sai-jig: esp32-1: seq.1: wait for ready rising within 5000 ms: it did not come\n',
+      stderr:
+        'sai-jig: esp32-1: boot-and-check: seq.1: wait for ready rising within 5000 ms: it did not come; ready is 0\n',
     });
     expect(failed.stdout).toContain('\n    5100 ms  failed; all is made safe\n');
     expect(entries).toMatchObject({ status: 0, stderr: '' });

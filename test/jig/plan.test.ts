@@ -246,7 +246,7 @@ describe('the jig config', () => {
     [
       'power without a word on what is safe',
       withPower({ kind: 'tasmota', url: 'http://plug' }),
-      'jig.json: targets.0.power.safe: expected a value, got nothing',
+      'jig.json: targets.0.power.safe: expected "on", "off" or "keep", got nothing',
     ],
     [
       'a plug that is no address',
@@ -281,7 +281,7 @@ describe('the jig config', () => {
     [
       'a line of commands without one',
       withChip({ kind: 'command', lines: { k1: { high: ['x'] } } }, {}),
-      'jig.json: chips.mine.lines.k1.low: expected a value, got nothing',
+      'jig.json: chips.mine.lines.k1.low: expected an array, got nothing',
     ],
     ['a set of no line', withSteps({ set: {} }), `${GO}: set: expected at least one line, got {}`],
     [
@@ -422,7 +422,7 @@ describe('the jig config', () => {
     [
       'waiting for ever',
       withSteps({ wait_for: 'led', value: 1 }),
-      `${GO}: within: expected a value, got nothing`,
+      `${GO}: within: expected a duration such as 50ms or 2s, got nothing`,
     ],
     [
       'waiting for nothing',

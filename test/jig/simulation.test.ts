@@ -105,7 +105,7 @@ describe('an input', () => {
     expect(told(await play(seq, { inputs: { ready: 'inactive' } }))).toEqual([
       '0 k1=1: k1 1',
       '1000 -: k1 0',
-      '1000 dut: seq.1: wait for ready=1 within 1000 ms: it did not come',
+      '1000 dut: go: seq.1: wait for ready=1 within 1000 ms: it did not come; ready is 0',
     ]);
     const { start, failure } = await play(seq, { inputs: { ready: 'active' } });
     expect({ start: shown(start), failure }).toMatchObject({ failure: undefined });
@@ -117,7 +117,7 @@ test('what the config forbids ends the sequence as it would on a board', async (
   expect(told(long)).toEqual([
     '0 k1=1: k1 1',
     '2000 -: k1 0',
-    '2000 dut: k1 was active for 2 s, its longest time; shorten the sequence, or set another maxActive',
+    '2000 dut: go: seq.1: pause 3600000 ms: k1 was active for 2 s, its longest time; shorten the sequence, or set another maxActive',
   ]);
   const seq = [
     { gpio_name: 'boot', value: 1 },
