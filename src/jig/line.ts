@@ -10,6 +10,8 @@ export class Line {
   readonly #listeners = new Set<(value: LineValue) => void>();
   readonly #limit: ActiveLimit | undefined;
   #value: OutputValue;
+  /** What it was last asked to do, which the chip may not have done yet. */
+  #asked: OutputValue;
 
   /** `limit` is told when the line becomes active, and when it ends to be. */
   constructor(plan: LinePlan, offset: number, request: LineRequest, limit?: ActiveLimit) {
@@ -18,6 +20,7 @@ export class Line {
     this.#request = request;
     this.#limit = limit;
     this.#value = plan.output?.safe ?? 'released';
+    this.#asked = this.#value;
     if (!plan.output) request.onEdge((edge) => this.#tell(edge));
   }
 
@@ -34,9 +37,9 @@ export class Line {
 
   /** Resolves once it has happened. @throws {RigError} when the chip has gone */
   async drive(value: OutputValue): Promise<void> {
-    if (value === 'active') this.#becomes(value); // from here on it may be
+    this.#isAsked(value);
     await this.#request.set(new Map([[this.#offset, driveOf(value, this.plan.activeLow)]]));
-    if (value !== 'active') this.#becomes(value);
+    this.#isDone(value);
   }
 
   /** The same for several: those of one chip in one step, where it can. */
@@ -45,10 +48,10 @@ export class Line {
     for (const [line, value] of values) {
       const own = drives.get(line.#request) ?? new Map<number, Drive>();
       drives.set(line.#request, own.set(line.#offset, driveOf(value, line.plan.activeLow)));
-      if (value === 'active') line.#becomes(value); // from here on it may be
+      line.#isAsked(value);
     }
     await Promise.all([...drives].map(([request, own]) => request.set(own)));
-    for (const [line, value] of values) if (value !== 'active') line.#becomes(value);
+    for (const [line, value] of values) line.#isDone(value);
   }
 
   /** Nobody holds it any more. */
@@ -64,7 +67,7 @@ export class Line {
    */
   async pulse(value: LineValue, forMs: number): Promise<PulseTimes | undefined> {
     if (!this.#request.pulse) return undefined;
-    const before = this.#value;
+    const before = this.#asked;
     const drives = (each: OutputValue): ReadonlyMap<number, Drive> =>
       new Map([[this.#offset, driveOf(each, this.plan.activeLow)]]);
     if (value === 'active') this.#value = value; // from here on it may be
@@ -95,6 +98,18 @@ export class Line {
   onChange(listener: (value: LineValue) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  #isAsked(value: OutputValue): void {
+    this.#asked = value;
+    if (value === 'active') this.#becomes(value); // from here on it may be
+  }
+
+  #isDone(value: OutputValue): void {
+    if (value === 'active') return;
+    this.#becomes(value);
+    // Somebody else has asked for that meanwhile: it counts anew.
+    if (this.#asked === 'active') this.#becomes(this.#asked);
   }
 
   #becomes(value: OutputValue): void {
