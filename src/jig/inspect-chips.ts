@@ -27,6 +27,7 @@ export async function inspectChips(
     ...placed.flatMap(({ problem }) => problem ?? []),
     ...targets.flatMap((target) => refusedSettings(target, placed, backend)),
     ...sameWires(placed),
+    ...sameTtys(placed),
     ...placed.flatMap((each) => heldByOther(each)),
     ...notAsked(survey),
   ];
@@ -130,6 +131,23 @@ function sameWires(placed: readonly Placed[]): CheckFinding[] {
         line: each.line.name,
         text: `${each.chip.name}, line ${each.at}: expected each line of a chip once, got it as ${first} and ${second}`,
       },
+    ];
+  });
+}
+
+/** By other paths: with one line of a tty a chip sets the other as well, and knows nothing of another chip. */
+function sameTtys(placed: readonly Placed[]): CheckFinding[] {
+  const modems = placed.flatMap((each) => (each.line.chip.kind === 'modem' ? [each] : []));
+  const seen = new Map<string, Placed>();
+  return modems.flatMap((each): CheckFinding[] => {
+    const { identity, name } = each.chip;
+    const other = seen.get(identity);
+    if (!other) seen.set(identity, each);
+    if (!other || other.chip.name === name || other.at === each.at) return [];
+    const text = `${name}: expected each tty by one path, got it as ${other.chip.name} as well; name it alike in "chips"`;
+    const { target, line } = each;
+    return [
+      { severity: 'error', code: 'same-wire', blame: 'config', target: target.name, line: line.name, text },
     ];
   });
 }

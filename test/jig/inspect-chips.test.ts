@@ -68,6 +68,11 @@ describe('a line that is there under two names', () => {
         { chip: 'one', line: 'rts' },
         { chip: 'two', offset: 1 },
       ],
+      // Who sets the one line of a tty sets the other.
+      [
+        { chip: 'one', line: 'rts' },
+        { chip: 'two', line: 'dtr' },
+      ],
       [
         { chip: join(folder, 'board'), offset: 1 },
         { chip: join(folder, 'board-link'), offset: 1 },
@@ -89,6 +94,16 @@ describe('a line that is there under two names', () => {
       ]);
     }
   });
+});
+
+test('both lines of a tty by one path are two lines', async () => {
+  const chips = { one: { kind: 'modem', tty: '/dev/ttyUSB0' }, two: { kind: 'modem', tty: '/dev/ttyUSB0' } };
+  const pair = [
+    { chip: 'one', line: 'rts' },
+    { chip: 'two', line: 'dtr' },
+  ];
+  const targets = planOf(pair, chips);
+  expect(await inspectChips(targets, await surveyChips(targets, 'simulated'))).toEqual([]);
 });
 
 describe('a chip', () => {
