@@ -7,6 +7,9 @@ export interface CheckFinding {
   readonly code:
     | 'config'
     | 'no-address'
+    | 'no-tty'
+    | 'no-program'
+    | 'certificate'
     | 'interlock'
     | 'max-active'
     | 'left-active'

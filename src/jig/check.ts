@@ -11,19 +11,21 @@ import { loadWholeJigConfig } from './config.ts';
 import { withoutSecrets } from './http-call.ts';
 import { inspectTargets } from './inspect.ts';
 import { inspectChips } from './inspect-chips.ts';
+import { inspectHost } from './inspect-host.ts';
 import { askPower, type PowerAnswer } from './inspect-power.ts';
 import { keptOutputsRemark } from './kept-outputs.ts';
 import { requireAddress } from './listen-address.ts';
 import { ConfigMistakes, MistakeList } from './mistakes.ts';
 import { chipText, type LinePlan, planTargets, type TargetPlan } from './plan.ts';
 import { outletText, type PowerPlan } from './power-plan.ts';
-import { readTls } from './tls-files.ts';
+import { readTls, type TlsIdentity } from './tls-files.ts';
 import { wiringOf } from './wiring-advice.ts';
 
 /** What a valid config says. */
 interface CheckedConfig {
   readonly port: number;
   readonly iface: string | undefined;
+  readonly tls: TlsIdentity | undefined;
   readonly targets: readonly TargetPlan[];
 }
 
@@ -53,6 +55,7 @@ export async function check(options: JigOptions, invocation: Invocation): Promis
     ...(isSimulated ? [] : inspectAddress(checked.iface)),
     ...inspectTargets(targets),
     ...(await inspectChips(targets, survey, options.backend)),
+    ...(isSimulated ? [] : inspectHost(targets, checked.tls, invocation.env)),
     ...(kept === undefined ? [] : [{ severity: 'remark', code: 'kept-outputs', text: kept } as const]),
   ];
   if (!json) print(reportText(options.config, checked, findings));
@@ -67,9 +70,9 @@ async function loadAll(file: string): Promise<CheckedConfig> {
   const config = await loadWholeJigConfig(file);
   const mistakes = new MistakeList();
   const targets = planTargets(config, file, mistakes.collect);
-  mistakes.collect(() => readTls(config, file));
+  const tls = mistakes.collect(() => readTls(config, file));
   mistakes.throwIfAny();
-  return { port: config.port ?? DEFAULT_JIG_PORT, iface: config.iface, targets };
+  return { port: config.port ?? DEFAULT_JIG_PORT, iface: config.iface, tls, targets };
 }
 
 function inspectAddress(iface: string | undefined): CheckFinding[] {

@@ -104,6 +104,8 @@ function leftActive(
 ): CheckFinding[] {
   const value = moments.at(-1)?.values.get(name);
   if (!output || value === undefined || value === output.safe) return [];
+  const limitMs = value === 'active' ? output.maxActiveMs : undefined;
+  const end = limitMs === undefined ? '' : `, where it goes after ${formatDuration(limitMs)}`;
   const since = moments.findLast((_, index) => moments[index - 1]?.values.get(name) !== value);
   const step = since?.step?.path ?? '';
   return [
@@ -114,7 +116,7 @@ function leftActive(
       sequence: sequence.name,
       step,
       line: name,
-      text: `${target.name}/${sequence.name}: ends with ${name} at ${SHOWN[value]} since ${step}; safe is ${SHOWN[output.safe]}`,
+      text: `${target.name}/${sequence.name}: ends with ${name} at ${SHOWN[value]} since ${step}; safe is ${SHOWN[output.safe]}${end}`,
     },
   ];
 }

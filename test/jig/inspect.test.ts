@@ -174,7 +174,7 @@ describe('a line with maxActive', () => {
       [{ value: 5 }, on, { value: '3s' }],
       [
         'error: dut/go: seq.1: heater=1: expected heater active for less than its maxActive, 2 s, got 3 s',
-        'remark: dut/go: ends with heater at 1 since seq.1; safe is 0',
+        'remark: dut/go: ends with heater at 1 since seq.1; safe is 0, where it goes after 2 s',
       ],
     ],
     ['may be active twice for less', [on, { value: '1s' }, off, on, { value: '1s' }, off], []],
