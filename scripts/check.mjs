@@ -3,6 +3,7 @@
 // types, dead code, tests.
 
 import { spawnSync } from 'node:child_process';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setUpOrExit } from './setup.mjs';
@@ -10,6 +11,8 @@ import { setUpOrExit } from './setup.mjs';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 await setUpOrExit('tests');
+// Ctrl-C ends what runs, too: this ends after it, and not before it has cleared up.
+process.on('SIGINT', () => {});
 const CHECKS = [
   ['format, lint, import arrows', 'biome', ['check', '--error-on-warnings', '.']],
   ['promises', 'oxlint', ['--type-aware', '--deny-warnings', 'src', 'test']],
@@ -24,6 +27,7 @@ console.log('check: tests');
 runOrExit(process.execPath, [join(root, 'scripts/test.mjs')]);
 
 function runOrExit(program, args) {
-  const { status } = spawnSync(program, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  const { status, signal } = spawnSync(program, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  if (signal !== null) process.exit(128 + constants.signals[signal]);
   if (status !== 0) process.exit(status ?? 1);
 }

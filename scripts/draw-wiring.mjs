@@ -1,21 +1,32 @@
 #!/usr/bin/env node
-// Draws hardware/wiring/NAME.svg from the lines of NAME.jig.json and the parts of NAME.wiring.json, and pin-map.svg
-// from all of them. Refuses wiring whose level, once the jig is gone, is not the safe one.
-//
-//   node scripts/draw-wiring.mjs [FOLDER]          writes them
-//   node scripts/draw-wiring.mjs --check [FOLDER]  status 1 when a drawing is not what would be written
+// Draws NAME.svg from the lines of NAME.jig.json and the parts of NAME.wiring.json, and pin-map.svg from all of them.
+// Refuses wiring whose level, once the jig is gone, is not the safe one; `--help` says how it is called.
 
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { BOARD_LEFT, boardPin, CIRCUITS, PI_RIGHT } from './wiring-circuits.mjs';
 import { Sheet } from './wiring-shapes.mjs';
 
 const OUR_FOLDER = fileURLToPath(new URL('../hardware/wiring', import.meta.url));
+const SAI_JIG = fileURLToPath(new URL('../bin/sai-jig', import.meta.url));
 
-const PI_RIGHT = 170;
-const BOARD_LEFT = 790;
+const HELP = `Usage: node scripts/draw-wiring.mjs [--check] [FOLDER]
+
+Draws FOLDER (hardware/wiring when left out): for each NAME.jig.json, which sai-jig takes, and NAME.wiring.json, the
+parts between the Pi and the board, NAME.svg; and pin-map.svg, the header with all of them. Each pin is used once.
+
+Options:
+  --check     write nothing; status 1 when a drawing is not what would be written
+  -h, --help  this text
+
+Exit status: 0; 1 a config, its parts or a drawing is wrong; 64 usage.
+`;
+const USAGE_STATUS = 64;
+
 const TOP = 50;
-const ROW = 200;
 
 /** Header pin of each GPIO. Source: Raspberry Pi documentation, GPIO and the 40-pin header. */
 const HEADER_PIN = [
@@ -37,64 +48,28 @@ const LEFT_ALONE = new Map([
   [14, 'UART TX'],
   [15, 'UART RX'],
 ]);
+/** As configs say what sai-jig calls so. */
+const SAFE = { inactive: 0, active: 1, released: 'release' };
 /** From here on a pin is pulled down until something drives it. Source: hardware/wiring/README.md, 3. */
 const FIRST_PULLED_DOWN = 9;
 
-/** For each circuit: what the jig has to do with its line, so that a line that nobody drives is safe. */
-const CIRCUITS = {
-  'open-drain': {
-    says: 'open drain, low when active',
-    wants: { drive: 'open-drain', activeLow: true, safe: 0 },
-    height: 160,
-    draw: drawOpenDrain,
-  },
-  'open-source': {
-    says: 'open source, high when active',
-    wants: { drive: 'open-source', safe: 0 },
-    pulledDown: true,
-    draw: drawOpenSource,
-  },
-  transistor: {
-    says: 'transistor, pulls low when active',
-    wants: { drive: 'push-pull', safe: 0 },
-    pulledDown: true,
-    draw: drawTransistor,
-  },
-  'load-switch': {
-    says: 'load switch, on when active',
-    wants: { drive: 'push-pull', safe: 0 },
-    pulledDown: true,
-    draw: drawLoadSwitch,
-  },
-  relay: {
-    says: 'contact, closed when active',
-    wants: { drive: 'push-pull', safe: 0 },
-    pulledDown: true,
-    draw: drawRelay,
-  },
-  input: { says: 'input', wants: { direction: 'in' }, draw: drawInput },
-};
-
 /** The drawings by file name. @throws what is wrong with a wiring */
-export function drawings(folder) {
-  const names = readdirSync(folder)
-    .filter((file) => file.endsWith('.wiring.json'))
-    .map((file) => file.replace('.wiring.json', ''))
-    .sort();
+async function drawings(folder) {
+  const names = namesIn(folder);
+  const configs = await Promise.all(names.map((name) => linesOf(join(folder, `${name}.jig.json`))));
   const made = new Map();
   const uses = new Map();
-  for (const name of names) {
-    const wiring = JSON.parse(readFileSync(join(folder, `${name}.wiring.json`), 'utf8'));
-    const { targets } = JSON.parse(readFileSync(join(folder, `${name}.jig.json`), 'utf8'));
-    const rows = targets.flatMap((target) => target.gpios.map((gpio) => ({ target: target.name, gpio })));
+  for (const [index, name] of names.entries()) {
+    const wiring = readWiring(folder, name);
+    const rows = configs[index] ?? [];
     for (const row of rows) {
       check(row, wiring, name);
-      const use = `${row.target}/${row.gpio.name}`;
-      const other = uses.get(row.gpio.offset);
-      if (other) throw new Error(`${name}: expected GPIO${row.gpio.offset} once, found ${other} and ${use}`);
-      uses.set(row.gpio.offset, use);
+      const use = `${row.target}/${row.line.name}`;
+      const other = uses.get(row.line.offset);
+      if (other) throw new Error(`${name}: expected GPIO${row.line.offset} once, found ${other} and ${use}`);
+      uses.set(row.line.offset, use);
     }
-    const spare = Object.keys(wiring.lines).filter((line) => !rows.some(({ gpio }) => gpio.name === line));
+    const spare = Object.keys(wiring.lines).filter((each) => !rows.some(({ line }) => line.name === each));
     if (spare.length > 0)
       throw new Error(`${name}: expected parts for lines of the config only, found ${spare}`);
     made.set(`${name}.svg`, drawBoard(wiring, rows));
@@ -103,26 +78,81 @@ export function drawings(folder) {
   return made;
 }
 
-function check({ target, gpio }, { lines, ground }, name) {
-  const where = `${name}: ${target}/${gpio.name}`;
-  const parts = lines[gpio.name];
+function namesIn(folder) {
+  const isFolder = statSync(folder, { throwIfNoEntry: false })?.isDirectory();
+  const files = isFolder ? readdirSync(folder).sort() : [];
+  const names = files.filter((file) => file.endsWith('.jig.json')).map((file) => file.slice(0, -9));
+  if (names.length === 0)
+    throw new Error(`${folder}: expected a folder with NAME.jig.json and NAME.wiring.json in it, found none`);
+  const lone = files.find((file) => /\.wiring\.json$/.test(file) && !names.includes(file.slice(0, -12)));
+  if (lone) throw new Error(`${lone}: expected ${lone.slice(0, -12)}.jig.json beside it, found none`);
+  return names;
+}
+
+/** What sai-jig makes of a config: defaults filled in, mistakes told as it tells them. */
+async function linesOf(config) {
+  const args = [SAI_JIG, '--config', config, '--backend', 'simulated', '--check', '--json'];
+  const { targets } = JSON.parse(await outputOf(process.execPath, args));
+  return targets.flatMap(({ name: target, lines }) =>
+    lines.map(({ name, at, activeLow, output }) => {
+      const direction = output ? 'out' : 'in';
+      const line = { name, offset: at, direction, activeLow, drive: output?.mode, safe: SAFE[output?.safe] };
+      return { target, line };
+    }),
+  );
+}
+
+function outputOf(program, args) {
+  return new Promise((resolve, reject) => {
+    execFile(program, args, (error, stdout, stderr) => {
+      if (error) reject(new Error(stderr.trim().replaceAll(/^sai-jig: /gm, '') || error.message));
+      else resolve(stdout);
+    });
+  });
+}
+
+function readWiring(folder, name) {
+  const file = `${name}.wiring.json`;
+  if (!existsSync(join(folder, file)))
+    throw new Error(`${file}: expected the parts of ${name}.jig.json, found no such file`);
+  let wiring;
+  try {
+    wiring = JSON.parse(readFileSync(join(folder, file), 'utf8'));
+  } catch (error) {
+    throw new Error(`${file}: ${error.message}`);
+  }
+  for (const key of ['title', 'board', 'lines'])
+    if (!wiring[key]) throw new Error(`${file}: expected a ${key}, found none`);
+  if (!GROUND_PINS.includes(wiring.ground))
+    throw new Error(`${file}: ground: expected a ground pin, found ${wiring.ground}`);
+  return wiring;
+}
+
+function check({ target, line }, { lines }, name) {
+  const where = `${name}: ${target}/${line.name}`;
+  const parts = lines[line.name];
   const circuit = parts && CIRCUITS[parts.circuit];
   if (!circuit) throw new Error(`${where}: expected a circuit, one of ${Object.keys(CIRCUITS).join(', ')}`);
-  for (const key of ['drive', 'activeLow', 'safe', 'direction']) {
-    if (gpio[key] !== circuit.wants[key])
-      throw new Error(`${where}.${key}: expected ${circuit.wants[key]}, found ${gpio[key]}`);
+  for (const [key, wanted] of Object.entries(circuit.wants)) {
+    if (line[key] !== wanted) throw new Error(`${where}.${key}: expected ${wanted}, found ${line[key]}`);
   }
-  if (HEADER_PIN[gpio.offset] === undefined || LEFT_ALONE.has(gpio.offset))
-    throw new Error(`${where}.offset: expected a free GPIO of the header, found ${gpio.offset}`);
-  if (circuit.pulledDown && gpio.offset < FIRST_PULLED_DOWN)
-    throw new Error(`${where}.offset: expected a pin that is pulled down at power-on, found ${gpio.offset}`);
+  if (HEADER_PIN[line.offset] === undefined || LEFT_ALONE.has(line.offset))
+    throw new Error(
+      `${where}.offset: expected a free GPIO of the header, by its number, found ${line.offset}`,
+    );
+  if (circuit.pulledDown && line.offset < FIRST_PULLED_DOWN)
+    throw new Error(`${where}.offset: expected a pin that is pulled down at power-on, found ${line.offset}`);
   if (!(parts.pullOhms > 0)) throw new Error(`${where}: expected a resistor to the safe level`);
-  if (!GROUND_PINS.includes(ground))
-    throw new Error(`${name}.ground: expected a ground pin, found ${ground}`);
+  const needed = ['circuit', ...circuit.needs, 'alone'];
+  const missing = needed.filter((key) => !parts[key]);
+  if (missing.length > 0)
+    throw new Error(`${where}: expected ${missing.join(', ')} of its parts, found none`);
+  const unknown = Object.keys(parts).filter((key) => ![...needed, ...circuit.takes].includes(key));
+  if (unknown.length > 0) throw new Error(`${where}: expected nothing else of its parts, found ${unknown}`);
 }
 
 function drawBoard({ title, board, ground, lines }, rows) {
-  const heights = rows.map(({ gpio }) => CIRCUITS[lines[gpio.name].circuit].height ?? ROW);
+  const heights = rows.map(({ line }) => CIRCUITS[lines[line.name].circuit].height);
   const height = heights.reduce((sum, each) => sum + each, TOP + 70);
   const sheet = new Sheet(960, height);
   sheet.text(20, 30, title, { size: 18, weight: 'bold' });
@@ -131,17 +161,17 @@ function drawBoard({ title, board, ground, lines }, rows) {
   sheet.text(30, TOP + 22, 'Raspberry Pi', { weight: 'bold' });
   sheet.text(BOARD_LEFT + 10, TOP + 22, board, { weight: 'bold' });
   let top = TOP;
-  for (const [index, { target, gpio }] of rows.entries()) {
+  for (const { target, line } of rows) {
     const y = top + 105;
-    const parts = lines[gpio.name];
-    const { says, draw } = CIRCUITS[parts.circuit];
-    sheet.text(PI_RIGHT + 14, top + 22, `${target}/${gpio.name}: ${says}`, { weight: 'bold' });
-    sheet.text(PI_RIGHT + 14, top + (heights[index] ?? ROW) - 16, `Without the jig: ${parts.alone}.`, {
+    const parts = lines[line.name];
+    const { says, height: rowHeight, draw } = CIRCUITS[parts.circuit];
+    sheet.text(PI_RIGHT + 14, top + 22, `${target}/${line.name}: ${says}`, { weight: 'bold' });
+    sheet.text(PI_RIGHT + 14, top + rowHeight - 16, `Without the jig: ${parts.alone}.`, {
       fill: '#5a3b00',
     });
-    piPin(sheet, y, `GPIO${gpio.offset}`, HEADER_PIN[gpio.offset]);
+    piPin(sheet, y, `GPIO${line.offset}`, HEADER_PIN[line.offset]);
     draw(sheet, y, parts);
-    top += heights[index] ?? ROW;
+    top += rowHeight;
   }
   const y = height - 45;
   sheet.wire([PI_RIGHT, y], [BOARD_LEFT, y]);
@@ -153,94 +183,14 @@ function drawBoard({ title, board, ground, lines }, rows) {
   return sheet.svg(title);
 }
 
-function drawOpenDrain(sheet, y, { seriesOhms, pullOhms, rail, pin }) {
-  sheet.wire([PI_RIGHT, y], [230, y]);
-  sheet.resistorAcross(230, 330, y, `R1 ${ohms(seriesOhms)}`);
-  sheet.wire([330, y], [BOARD_LEFT, y]);
-  sheet.pullUp(650, y, `R2 ${ohms(pullOhms)}`, rail);
-  boardPin(sheet, y, pin);
-}
-
-function drawOpenSource(sheet, y, { seriesOhms, pullOhms, pin }) {
-  sheet.wire([PI_RIGHT, y], [230, y]);
-  sheet.resistorAcross(230, 330, y, `R1 ${ohms(seriesOhms)}`);
-  sheet.wire([330, y], [BOARD_LEFT, y]);
-  sheet.pullDown(650, y, `R2 ${ohms(pullOhms)}`);
-  boardPin(sheet, y, pin);
-}
-
-/** What stands between a pin of the Pi and the part that it switches. */
-function drawGate(sheet, y, { seriesOhms, pullOhms }, x) {
-  sheet.wire([PI_RIGHT, y], [210, y]);
-  sheet.resistorAcross(210, 290, y, `R1 ${ohms(seriesOhms)}`);
-  sheet.wire([290, y], [x, y]);
-  sheet.pullDown(320, y, `R2 ${ohms(pullOhms)}`);
-}
-
-function drawTransistor(sheet, y, parts) {
-  drawGate(sheet, y, parts, 450);
-  const [x, drainY] = sheet.transistor(450, y);
-  sheet.resistorAcross(x, 640, drainY, `R3 ${ohms(parts.drainOhms)}`);
-  sheet.wire([640, drainY], [BOARD_LEFT, drainY]);
-  boardPin(sheet, drainY, parts.pin);
-}
-
-function drawLoadSwitch(sheet, y, parts) {
-  drawGate(sheet, y, parts, 500);
-  sheet.box(500, y - 32, 140, 64);
-  sheet.text(570, y - 14, 'IN', { size: 11, anchor: 'middle' });
-  sheet.text(506, y + 4, 'ON', { size: 11 });
-  sheet.text(570, y + 5, 'load switch', { anchor: 'middle' });
-  sheet.text(634, y + 4, 'OUT', { size: 11, anchor: 'end' });
-  sheet.wire([570, y - 32], [570, y - 50]);
-  sheet.rail(570, y - 50, parts.supply);
-  sheet.wire([570, y + 32], [570, y + 46]);
-  sheet.ground(570, y + 46);
-  sheet.wire([640, y], [BOARD_LEFT, y]);
-  boardPin(sheet, y, parts.pin);
-}
-
-function drawRelay(sheet, y, parts) {
-  drawGate(sheet, y, parts, 430);
-  const [x, drainY] = sheet.transistor(430, y);
-  sheet.wire([x, drainY], [530, drainY]);
-  sheet.box(530, y - 66, 150, 46);
-  for (const [index, line] of parts.element.entries())
-    sheet.text(605, y - 48 + index * 18, line, { anchor: 'middle' });
-  sheet.dashed([640, y - 20], [640, y + 30], [693, y + 30]);
-  sheet.dot(700, y + 10);
-  sheet.dot(700, y + 50);
-  sheet.wire([700, y + 50], [688, y + 14]);
-  if (parts.contactOhms) {
-    sheet.resistorAcross(700, BOARD_LEFT, y + 10, `R3 ${ohms(parts.contactOhms)}`);
-  } else {
-    sheet.wire([700, y + 10], [BOARD_LEFT, y + 10]);
-  }
-  sheet.wire([700, y + 50], [BOARD_LEFT, y + 50]);
-  boardPin(sheet, y + 10, parts.pin);
-  boardPin(sheet, y + 50, parts.other);
-}
-
-function drawInput(sheet, y, { seriesOhms, pullOhms, pin }) {
-  sheet.wire([PI_RIGHT, y], [560, y]);
-  sheet.pullDown(400, y, `R2 ${ohms(pullOhms)}`);
-  sheet.resistorAcross(560, 660, y, `R1 ${ohms(seriesOhms)}`);
-  sheet.wire([660, y], [BOARD_LEFT, y]);
-  boardPin(sheet, y, pin);
-}
-
 function piPin(sheet, y, name, pin) {
   sheet.text(PI_RIGHT - 8, y + 4, name, { weight: 'bold', anchor: 'end' });
   sheet.text(30, y + 4, `pin ${pin}`);
 }
 
-function boardPin(sheet, y, name) {
-  sheet.text(BOARD_LEFT + 8, y + 4, name, { weight: 'bold' });
-}
-
 function drawPinMap(uses) {
   const sheet = new Sheet(820, 600);
-  const title = "The Pi's header, with all examples on it";
+  const title = "The Pi's header, with all of these lines on it";
   sheet.text(20, 30, title, { size: 18, weight: 'bold' });
   const names = new Map([...SUPPLY_PINS, ...GROUND_PINS.map((pin) => [pin, 'GND'])]);
   for (const [gpio, pin] of HEADER_PIN.entries()) {
@@ -259,14 +209,26 @@ function drawPinMap(uses) {
   return sheet.svg(title);
 }
 
-function ohms(value) {
-  return value >= 1000 ? `${value / 1000} kΩ` : `${value} Ω`;
+async function main(args) {
+  const options = { check: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } };
+  let values;
+  let positionals;
+  try {
+    ({ values, positionals } = parseArgs({ args, options, allowPositionals: true }));
+    if (positionals.length > 1) throw new Error(`expected one FOLDER, found ${positionals.join(' ')}`);
+  } catch (error) {
+    complain(`${error.message}; --help says what there is`);
+    return USAGE_STATUS;
+  }
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  return await draw(positionals[0] ?? (relative('', OUR_FOLDER) || '.'), values.check === true);
 }
 
-function main(args) {
-  const isCheck = args[0] === '--check';
-  const [folder = OUR_FOLDER] = isCheck ? args.slice(1) : args;
-  const made = drawings(folder);
+async function draw(folder, isCheck) {
+  const made = await drawings(folder);
   const known = readdirSync(folder).filter((file) => file.endsWith('.svg'));
   const wrong = known.filter((file) => !made.has(file)).map((file) => `${file}: no config is drawn so`);
   for (const [file, svg] of made) {
@@ -274,15 +236,21 @@ function main(args) {
     else if (!known.includes(file) || readFileSync(join(folder, file), 'utf8') !== svg)
       wrong.push(`${file}: not what node scripts/draw-wiring.mjs draws`);
   }
-  for (const line of wrong) console.error(`draw-wiring: ${line}`);
-  process.exitCode = wrong.length > 0 ? 1 : 0;
+  if (wrong.length > 0) {
+    complain(wrong.join('\n'));
+    return 1;
+  }
+  console.log(`${folder}: ${made.size} drawings, ${isCheck ? 'all up to date' : 'all written'}`);
+  return 0;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  try {
-    main(process.argv.slice(2));
-  } catch (error) {
-    console.error(`draw-wiring: ${error.message}`);
-    process.exitCode = 1;
-  }
+function complain(text) {
+  for (const line of text.split('\n')) console.error(`draw-wiring: ${line}`);
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  complain(error.message);
+  process.exitCode = 1;
 }

@@ -8,10 +8,11 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { removeFolder } from './remove-folder.mjs';
 import { setUpOrExit } from './setup.mjs';
 
 const USAGE = `Usage: npm test [-- [FILTER...] [OPTIONS]]
@@ -63,7 +64,7 @@ try {
     ? 128 + constants.signals[stoppedBy]
     : report(readOutcome(outcomeFile), status);
 } finally {
-  rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
+  await removeFolder(scratch);
 }
 
 function readOutcome(file) {

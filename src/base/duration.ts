@@ -14,7 +14,10 @@ export function parseDurationMs(text: string, what: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text.trim());
   const ms = match ? Number(match[1]) * (MS_PER_UNIT[match[2] ?? ''] ?? Number.NaN) : Number.NaN;
   if (!(ms <= LONGEST_MS)) {
-    const limit = match ? `at most ${formatDuration(LONGEST_MS)}` : 'a duration such as 300ms, 2s, 5m or 8h';
+    const unit = /^\s*\d+(?:\.\d+)?\s*$/.test(text) ? ', with its unit' : '';
+    const limit = match
+      ? `at most ${formatDuration(LONGEST_MS)}`
+      : `a duration such as 300ms, 2s, 5m or 8h${unit}`;
     throw new RigError('usage', `${what}: expected ${limit}, got ${JSON.stringify(text)}`);
   }
   return Math.round(ms);

@@ -133,9 +133,46 @@ function describeIssue(schema: v.GenericSchema, issue: Issue, outer: readonly un
     const names = required.map(([key]) => JSON.stringify(key)).join(' and ');
     return `${at(path)}expected an object${names && ` with ${names}`}, got an array`;
   }
-  const got = issue.received === 'undefined' ? 'nothing' : describeValue(issue.input);
-  const expected = isOurText(issue) ? issue.message : `expected ${expectation(issue)}`;
-  return `${at(keys)}${expected}, got ${got}`;
+  if (isMissing(issue)) return `${at(keys)}${missingExpectation(schema, keys)}, got nothing`;
+  const isHidden = [...outer, ...keys].some((key) => SECRET_KEYS.test(String(key)));
+  const describe = isHidden ? describeHidden : describeValue;
+  const got = issue.received === 'undefined' ? 'nothing' : describe(issue.input);
+  return `${at(keys)}${expectationOf(issue)}, got ${got}`;
+}
+
+/** An object that lacks a key, or is not there itself. */
+function isMissing(issue: Issue): boolean {
+  return issue.received === 'undefined' && issue.type === 'strict_object' && !isOurText(issue);
+}
+
+/** What the schema says of nothing at `path`; where branches of a union differ, all that they say. */
+function missingExpectation(schema: v.GenericSchema, path: readonly unknown[]): string {
+  const parent = path.slice(0, -1);
+  const key = String(path.at(-1));
+  const wanted =
+    path.length === 0
+      ? [schema]
+      : entriesAt(schema, parent).flatMap(([name, entry]) =>
+          name === key ? [entry as v.GenericSchema] : [],
+        );
+  const told = wanted.flatMap((entry) => {
+    const [issue] = v.safeParse(entry, undefined).issues ?? [];
+    return issue ? [expectationOf(issue).replace(/^expected /, '')] : [];
+  });
+  return `expected ${[...new Set(told)].map((text) => NOUNS[text] ?? text).join(' or ') || 'a value'}`;
+}
+
+/** As people say what valibot names by its type. */
+const NOUNS: Readonly<Record<string, string>> = {
+  string: 'a string',
+  number: 'a number',
+  boolean: 'true or false',
+  array: 'an array',
+  object: 'an object',
+};
+
+function expectationOf(issue: Issue): string {
+  return isOurText(issue) ? issue.message : `expected ${expectation(issue)}`;
 }
 
 function isOurText({ message }: Issue): boolean {
@@ -143,15 +180,34 @@ function isOurText({ message }: Issue): boolean {
 }
 
 function expectation(issue: Issue): string {
-  if (issue.type === 'strict_object') return issue.received === 'undefined' ? 'a value' : 'an object';
+  if (issue.type === 'strict_object') return 'an object';
   return issue.expected?.replaceAll('Object', 'object').replaceAll('Array', 'array') ?? 'another value';
+}
+
+/** What is below them is not said: messages end in logs, which more people read than may use a board. */
+const SECRET_KEYS = /^(?:tokens?|passwords?|secrets?|headers|body)$/i;
+
+function describeHidden(value: unknown): string {
+  if (typeof value === 'string') {
+    return value.length === 1
+      ? '1 character that is not shown'
+      : `${value.length} characters that are not shown`;
+  }
+  return `${value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value} that is not shown`;
 }
 
 function describeValue(value: unknown): string {
   // JSON has no NaN, and no bigint.
   const isNumber = typeof value === 'number' || typeof value === 'bigint';
-  const text = (isNumber ? undefined : JSON.stringify(value)) ?? String(value);
+  const text = (isNumber ? undefined : JSON.stringify(value, hideSecret)) ?? String(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+/** For `JSON.stringify`. Addresses keep neither user and password nor query. */
+function hideSecret(key: string, value: unknown): unknown {
+  if (SECRET_KEYS.test(key)) return '…';
+  if (typeof value !== 'string' || !value.includes('://')) return value;
+  return value.replace(/\/\/.*@/s, '//…@').replace(/\?.*/s, '?…');
 }
 
 /** The keys that the schema allows at `path`, over all branches of a union. */

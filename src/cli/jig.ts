@@ -142,6 +142,13 @@ class Limit implements Disposable {
 function addressOf({ url }: JigFlags, { env }: Invocation): JigAddress {
   const text = url ?? env[ENV.deviceJig];
   if (text) return parseJigAddress(text, url === undefined ? ENV.deviceJig : '--url');
+  if (env[ENV.deviceLease]) {
+    const device = env[ENV.deviceName] ?? 'the leased device';
+    throw new RigError(
+      'config',
+      `${device}: expected a jig, its device has no "jig" in the devices config; name it there, or give --url http://HOST:PORT/TARGET`,
+    );
+  }
   throw new RigError(
     'usage',
     `no jig named: give --url http://HOST:PORT/TARGET, or run under a lease that sets ${ENV.deviceJig}`,
@@ -192,5 +199,9 @@ function eventText(event: JigEvent): string {
       return `${time} ${event.target} available\n`;
     case 'overdue':
       return `${time} ${event.target} ${event.line} was active for ${formatDuration(event.maxActiveMs)}, its longest time\n`;
+    case 'safe': {
+      const power = event.power === undefined ? [] : [`power ${event.power}`];
+      return `${time} ${event.target} made safe: ${[...event.lines, ...power].join(', ')}\n`;
+    }
   }
 }

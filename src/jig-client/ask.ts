@@ -2,9 +2,11 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import * as v from 'valibot';
 import { type Blame, RigError, reasonOf } from '../base/errors.ts';
+import { LinkedSignal } from '../base/linked-signal.ts';
 import { oneLine } from '../base/one-line.ts';
+import { ENV } from '../wire/env.ts';
 import { FENCE_HEADER, JigErrorBody, type JigErrorCode } from '../wire/jig.ts';
-import { noAnswer } from './no-answer.ts';
+import { isHangUp, noAnswer, placeOf, refusedCertificate } from './no-answer.ts';
 import { type TlsFiles, tlsOptions } from './tls-options.ts';
 
 /** A host that does not take a connection by then is down, or behind a firewall that says nothing. */
@@ -73,13 +75,14 @@ export async function ask(method: 'GET' | 'POST', url: string, access: JigAccess
   if (status >= 200 && status < 300) return answer;
   const text = await textOf(answer, url, access.signal);
   const body = v.safeParse(JigErrorBody, jsonOrUndefined(text));
+  const cure = status === 401 ? `; name one in ${ENV.jigToken}` : '';
   if (body.success)
     throw new RigError(
       BLAME[body.output.code],
-      `jig ${url}: ${oneLine(body.output.error, MAX_ERROR_CHARACTERS)}`,
+      `jig ${placeOf(url)}: ${oneLine(body.output.error, MAX_ERROR_CHARACTERS)}${cure}`,
     );
   const [blame, meaning] = BLAME_OF_STATUS[status] ?? ['protocol', 'expected an answer of a jig'];
-  throw new RigError(blame, `jig ${url}: ${meaning} (HTTP ${status})`);
+  throw new RigError(blame, `jig ${placeOf(url)}: ${meaning} (HTTP ${status})${cure}`);
 }
 
 /** All of an answer. @throws {RigError} blame `unavailable` when it breaks off */
@@ -94,7 +97,7 @@ export async function textOf(answer: IncomingMessage, url: string, signal: Abort
     }
   } catch (error) {
     signal.throwIfAborted();
-    throw new RigError('unavailable', `jig ${url}: the answer broke off: ${reasonOf(error)}`, {
+    throw new RigError('unavailable', `jig ${placeOf(url)}: the answer broke off: ${reasonOf(error)}`, {
       cause: error,
     });
   }
@@ -109,7 +112,37 @@ export function jsonOrUndefined(text: string): unknown {
   }
 }
 
-function begin(method: string, url: string, access: JigAccess): Promise<IncomingMessage> {
+async function begin(method: string, url: string, access: JigAccess): Promise<IncomingMessage> {
+  try {
+    return await open(method, url, access);
+  } catch (error) {
+    access.signal.throwIfAborted();
+    if (!(error instanceof Error) || error instanceof RigError) throw error;
+    throw (await isRefusedCertificate(error, url, access))
+      ? refusedCertificate(error, url)
+      : noAnswer(error, url);
+  }
+}
+
+/**
+ * Whether a jig hangs up on who shows this certificate. Nothing else tells, and so does one that dies meanwhile: that one
+ * does not do so a second time, when it is asked for nothing but whether it is well.
+ */
+async function isRefusedCertificate(error: Error, url: string, access: JigAccess): Promise<boolean> {
+  if (!access.certificate || !isHangUp(error, url)) return false;
+  using limit = new LinkedSignal([access.signal, AbortSignal.timeout(CONNECT_TIMEOUT_MS)]);
+  try {
+    const answer = await open('GET', new URL('/healthz', url).href, { ...access, signal: limit.signal });
+    answer.destroy();
+    return false;
+  } catch (again) {
+    access.signal.throwIfAborted();
+    return again instanceof Error && isHangUp(again, url);
+  }
+}
+
+/** @throws what Node.js says, the reason of `signal` */
+function open(method: string, url: string, access: JigAccess): Promise<IncomingMessage> {
   const { token, fence, signal } = access;
   const address = new URL(url);
   const headers = {
@@ -119,11 +152,11 @@ function begin(method: string, url: string, access: JigAccess): Promise<Incoming
     ...(fence ? { [FENCE_HEADER]: fence } : {}),
   };
   const isSecure = address.protocol === 'https:';
-  const open = isSecure ? httpsRequest : httpRequest;
+  const begin = isSecure ? httpsRequest : httpRequest;
   const tls = isSecure ? tlsOptions(access) : {};
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
-    const request = open(address, { method, headers, agent: false, signal, ...tls });
+    const request = begin(address, { method, headers, agent: false, signal, ...tls });
     const timer = setTimeout(() => {
       request.destroy(new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`));
     }, CONNECT_TIMEOUT_MS);
@@ -136,7 +169,7 @@ function begin(method: string, url: string, access: JigAccess): Promise<Incoming
     request.once('response', resolve);
     request.on('error', (error) => {
       clearTimeout(timer);
-      reject(signal.aborted ? (signal.reason as Error) : noAnswer(error, url));
+      reject(signal.aborted ? (signal.reason as Error) : error);
     });
     request.end();
   });

@@ -6,6 +6,7 @@ export interface CheckFinding {
   readonly severity: 'error' | 'remark';
   readonly code:
     | 'config'
+    | 'no-address'
     | 'interlock'
     | 'max-active'
     | 'left-active'

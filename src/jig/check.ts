@@ -8,10 +8,12 @@ import type { CheckFinding } from './check-finding.ts';
 import { surveyChips } from './chip-survey.ts';
 import type { JigOptions } from './commands.ts';
 import { loadWholeJigConfig } from './config.ts';
+import { withoutSecrets } from './http-call.ts';
 import { inspectTargets } from './inspect.ts';
 import { inspectChips } from './inspect-chips.ts';
 import { askPower, type PowerAnswer } from './inspect-power.ts';
 import { keptOutputsRemark } from './kept-outputs.ts';
+import { requireAddress } from './listen-address.ts';
 import { ConfigMistakes, MistakeList } from './mistakes.ts';
 import { chipText, type LinePlan, planTargets, type TargetPlan } from './plan.ts';
 import { outletText, type PowerPlan } from './power-plan.ts';
@@ -21,6 +23,7 @@ import { wiringOf } from './wiring-advice.ts';
 /** What a valid config says. */
 interface CheckedConfig {
   readonly port: number;
+  readonly iface: string | undefined;
   readonly targets: readonly TargetPlan[];
 }
 
@@ -36,8 +39,8 @@ export async function check(options: JigOptions, invocation: Invocation): Promis
   try {
     checked = await loadAll(options.config);
   } catch (error) {
-    if (!(error instanceof ConfigMistakes)) throw error;
-    const findings = error.lines.map(mistake);
+    if (!(error instanceof RigError) || error.blame !== 'config') throw error;
+    const findings = (error instanceof ConfigMistakes ? error.lines : [error.message]).map(mistake);
     if (json) print(`${JSON.stringify({ findings })}\n`);
     return conclude(findings, invocation);
   }
@@ -47,8 +50,9 @@ export async function check(options: JigOptions, invocation: Invocation): Promis
   if (kept !== undefined) diagnostics.say(kept);
   const survey = await surveyChips(targets, options.backend);
   const findings: CheckFinding[] = [
+    ...(isSimulated ? [] : inspectAddress(checked.iface)),
     ...inspectTargets(targets),
-    ...(await inspectChips(targets, survey)),
+    ...(await inspectChips(targets, survey, options.backend)),
     ...(kept === undefined ? [] : [{ severity: 'remark', code: 'kept-outputs', text: kept } as const]),
   ];
   if (!json) print(reportText(options.config, checked, findings));
@@ -65,7 +69,19 @@ async function loadAll(file: string): Promise<CheckedConfig> {
   const targets = planTargets(config, file, mistakes.collect);
   mistakes.collect(() => readTls(config, file));
   mistakes.throwIfAny();
-  return { port: config.port ?? DEFAULT_JIG_PORT, targets };
+  return { port: config.port ?? DEFAULT_JIG_PORT, iface: config.iface, targets };
+}
+
+function inspectAddress(iface: string | undefined): CheckFinding[] {
+  try {
+    requireAddress(iface, 'iface');
+    return [];
+  } catch (error) {
+    if (!(error instanceof RigError)) throw error;
+    if (error.blame === 'config') return [mistake(error.message)];
+    const text = `${error.message}; while it is so, the jig does not start`;
+    return [{ severity: 'remark', code: 'no-address', text }];
+  }
 }
 
 function mistake(text: string): CheckFinding {
@@ -101,9 +117,10 @@ function reportOf(
   return { port, targets: plain, findings };
 }
 
-/** Logins are nobody's business, and headers may be some. */
+/** Logins are nobody's business, and headers, queries and bodies may be some. */
 function hideSecrets(key: string, value: unknown): unknown {
-  return key === 'login' || key === 'headers' ? undefined : value;
+  if (key === 'login' || key === 'headers' || key === 'body') return undefined;
+  return key === 'url' && typeof value === 'string' ? withoutSecrets(value) : value;
 }
 
 function reportText(

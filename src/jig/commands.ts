@@ -1,7 +1,5 @@
 /** What `sai-jig` is asked to do. */
 
-import { existsSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { RigError } from '../base/errors.ts';
 import type { Invocation } from '../base/run-main.ts';
@@ -18,13 +16,14 @@ import { EventHub } from './event-hub.ts';
 import { HttpServer } from './http-server.ts';
 import { Jig } from './jig.ts';
 import { keptOutputsRemark } from './kept-outputs.ts';
+import { addressOf } from './listen-address.ts';
 import { Metrics } from './metrics.ts';
 import { SIMULATED_PEERS } from './peers.ts';
 import { type LineValue, planTargets, sequenceAt, type TargetPlan } from './plan.ts';
 import { longestToSafeMs } from './power-plan.ts';
 import { ServiceManager } from './service-manager.ts';
 import { simulate } from './simulation.ts';
-import type { TargetParts } from './target.ts';
+import type { Target, TargetParts } from './target.ts';
 import { expiryRemark, readTls } from './tls-files.ts';
 import { transitions, type WaveStyle, waveform } from './waveform.ts';
 
@@ -53,7 +52,7 @@ export async function serve(
   const { diagnostics, print, stop } = invocation;
   const { config, targets } = await load(options);
   sayKeptOutputs(options, targets, invocation);
-  const host = options.host ?? addressOf(config.iface, options.config);
+  const host = options.host ?? addressOf(config.iface, `${options.config}: iface`);
   const tls = readTls(config, options.config);
   const expiry = tls && expiryRemark(tls, Date.now());
   if (expiry !== undefined) diagnostics.say(expiry);
@@ -98,8 +97,11 @@ export async function serve(
     }
     const url = `${tls ? 'https' : 'http'}://${hostInUrl(host)}:${port}/`;
     if (options.format === 'json')
-      print(`${JSON.stringify({ url, port, targets: targets.map(({ name }) => name) })}\n`);
-    const ready = `ready on ${url} with ${targets.length === 1 ? '1 target' : `${targets.length} targets`}`;
+      print(
+        `${JSON.stringify({ url, port, address: host ?? '*', targets: targets.map(({ name }) => name) })}\n`,
+      );
+    const where = isEverywhere(host) ? `port ${port} of all interfaces, ${url}` : url;
+    const ready = `ready on ${where} with ${targets.length === 1 ? '1 target' : `${targets.length} targets`}`;
     diagnostics.say(ready);
     await manager.ready(ready);
     manager.watch(() => jig.probe());
@@ -176,7 +178,15 @@ function inputValues(target: TargetPlan, texts: readonly string[]): Map<string, 
 export async function runOnce(name: string, options: JigOptions, invocation: Invocation): Promise<number> {
   const { target: plan, sequence } = sequenceAt((await load(options)).targets, name);
   const { diagnostics, stop } = invocation;
-  await using jig = await Jig.start([plan], partsFor(options, [plan], invocation));
+  const said = new Set<string>();
+  await using jig = await Jig.start([plan], {
+    ...partsFor(options, [plan], invocation),
+    // What cannot be made safe when the sequence fails cannot be a moment later.
+    say: (text) => {
+      if (!said.has(text)) diagnostics.say(text);
+      said.add(text);
+    },
+  });
   const target = jig.targets.get(plan.name);
   const report = await target?.run({
     sequence: sequence.name,
@@ -187,8 +197,19 @@ export async function runOnce(name: string, options: JigOptions, invocation: Inv
     onGone: 'abort',
   });
   if (options.format === 'json') invocation.print(`${JSON.stringify(report)}\n`);
-  else diagnostics.say(`${name}: done in ${Math.round(report?.durationMs ?? 0)} ms`);
+  else {
+    const done = `${name}: done in ${Math.round(report?.durationMs ?? 0)} ms`;
+    diagnostics.say([done, ...(target ? takenBack(target) : [])].join('; '));
+  }
   return 0;
+}
+
+/** What a sequence has set, and the end of the process takes back. */
+function takenBack({ unsafe: { lines, power } }: Target): string[] {
+  return [
+    ...(power === undefined ? [] : [`its power goes back to ${power}, which the daemon would keep`]),
+    ...(lines.length === 0 ? [] : [`let go of: ${lines.join(', ')}`]),
+  ];
 }
 
 /** Every line to its safe value, and let go of. */
@@ -232,28 +253,12 @@ function partsFor(
   };
 }
 
-/** `iface` is an address or an interface's name, as in Sai. */
-function addressOf(iface: string | undefined, file: string): string | undefined {
-  if (iface === undefined || iface === '') return undefined;
-  if (/^[\d.]+$|:/.test(iface)) return iface;
-  const there = networkInterfaces();
-  const addresses = there[iface];
-  const address = addresses?.find(({ family }) => family === 'IPv4') ?? addresses?.[0];
-  if (address) return address.address;
-  if (!iface.includes('/') && existsSync(`/sys/class/net/${iface}`)) {
-    throw new RigError(
-      'unavailable',
-      `${file}: iface: expected an address of ${iface}, it has none; is its cable in, and the network up?`,
-    );
-  }
-  throw new RigError(
-    'config',
-    `${file}: iface: expected an address or an interface of this host, one of ${Object.keys(there).join(', ')}, got ${JSON.stringify(iface)}`,
-  );
+function isEverywhere(host: string | undefined): host is '0.0.0.0' | '::' | undefined {
+  return host === undefined || host === '0.0.0.0' || host === '::';
 }
 
 function hostInUrl(host: string | undefined): string {
-  if (host === undefined || host === '0.0.0.0' || host === '::') return 'localhost';
+  if (isEverywhere(host)) return 'localhost';
   return host.includes(':') ? `[${host}]` : host;
 }
 

@@ -9,12 +9,16 @@ import { ConfigMistakes } from './mistakes.ts';
 
 // What only a check says is said once more as metadata, in JSON Schema: editors get it by `config-json-schema.ts`.
 
+/** Paths, and what valibot leaves out of records: such a line would not be set, without a word. */
+const NO_NAME = '^(?:\\.+|__proto__|prototype|constructor)$';
+
 /** Source: Sai's README, URL elements; what it reads as one token. */
 const Name = v.pipe(
   v.string(),
   v.regex(/^[\w.-]+$/, 'expected a name of letters, digits, _, - and .'),
   v.check((name) => !/^\.+$/.test(name), 'expected a name, not a path'),
-  v.metadata({ not: { type: 'string', pattern: '^\\.+$' } }),
+  v.check((name) => !new RegExp(NO_NAME).test(name), 'expected another name: JavaScript has this for itself'),
+  v.metadata({ not: { type: 'string', pattern: NO_NAME } }),
 );
 
 /** First URL elements that are the API's own. */
@@ -22,7 +26,7 @@ const RESERVED = ['targets', 'events', 'healthz', 'metrics'];
 const TargetName = v.pipe(
   Name,
   v.check((name) => !RESERVED.includes(name), `expected a name other than ${RESERVED.join(', ')}`),
-  v.metadata({ not: { anyOf: [{ type: 'string', pattern: '^\\.+$' }, { enum: RESERVED }] } }),
+  v.metadata({ not: { anyOf: [{ type: 'string', pattern: NO_NAME }, { enum: RESERVED }] } }),
 );
 
 const LineValue = v.picklist([0, 1], 'expected 0 or 1');

@@ -37,6 +37,8 @@ export interface ChipLine {
   readonly name: string;
   /** Who holds it now. */
   readonly consumer: string | undefined;
+  /** True for one that nobody but the board can drive, where that is known. */
+  readonly isBoards?: true;
 }
 
 export interface EdgeEvent {

@@ -227,13 +227,13 @@ export class HttpServer implements AsyncDisposable {
       case 'index':
         return { status: 200, body: this.#index() };
       case 'targets':
-        return { status: 200, body: { targets: this.#statuses() } };
+        return { status: 200, body: { targets: await this.#statuses() } };
       case 'metrics': {
-        const text = this.#parts.metrics?.text(this.#statuses()) ?? '';
+        const text = this.#parts.metrics?.text(await this.#statuses()) ?? '';
         return { status: 200, body: new PlainText(METRICS_TYPE, text) };
       }
       case 'target':
-        return { status: 200, body: this.#target(route.target).status() };
+        return { status: 200, body: await this.#target(route.target).look() };
       case 'events':
         this.#stream(request, response, gone);
         return { status: 'streaming' };
@@ -281,9 +281,9 @@ export class HttpServer implements AsyncDisposable {
   }
 
   /** Without the traces, which may be long. */
-  #statuses(): TargetStatus[] {
-    return [...this.#all().values()].map((target) => {
-      const { last, ...status } = target.status();
+  async #statuses(): Promise<TargetStatus[]> {
+    const statuses = await Promise.all([...this.#all().values()].map((target) => target.look()));
+    return statuses.map(({ last, ...status }) => {
       if (!last) return status;
       const { trace: _trace, ...report } = last;
       return { ...status, last: report };

@@ -3,15 +3,21 @@
 import { RigError } from '../base/errors.ts';
 import type { CheckFinding } from './check-finding.ts';
 import type { ChipSurvey, SurveyedChip } from './chip-survey.ts';
+import type { Backend } from './chips.ts';
 import { CommandLines } from './command-chip.ts';
-import type { GpioChip } from './gpio.ts';
+import type { GpioChip, LineSettings } from './gpio.ts';
+import { requireNoDebounce } from './libgpiod-chip.ts';
+import { Line } from './line.ts';
 import { type ModemLevels, type ModemPort, ModemTty } from './modem-chip.ts';
 import { type ChipId, chipText, type LinePlan, type TargetPlan } from './plan.ts';
+import { requireOfBoard } from './socket-chip.ts';
 import { consumerOf, offsetOf, TargetLines } from './target-lines.ts';
+import { requireOneRequest } from './uapi-chip.ts';
 
 export async function inspectChips(
   targets: readonly TargetPlan[],
   survey: ChipSurvey,
+  backend: Backend = 'auto',
 ): Promise<CheckFinding[]> {
   const placed = targets.flatMap((target) => target.lines.map((line) => place(target, line, survey)));
   const refused: CheckFinding[] = [];
@@ -19,6 +25,7 @@ export async function inspectChips(
   return [
     ...refused,
     ...placed.flatMap(({ problem }) => problem ?? []),
+    ...targets.flatMap((target) => refusedSettings(target, placed, backend)),
     ...sameWires(placed),
     ...placed.flatMap((each) => heldByOther(each)),
     ...notAsked(survey),
@@ -53,6 +60,54 @@ function place(target: TargetPlan, line: LinePlan, survey: ChipSurvey): Placed {
     if (!(error instanceof RigError)) throw error;
     return { target, line, chip, at: line.at, problem: refusal(target, error, line.name) };
   }
+}
+
+/** What virtual boards, the library and the kernel refuse whatever the chip; drivers are known when they are asked. */
+function refusedSettings(target: TargetPlan, placed: readonly Placed[], backend: Backend): CheckFinding[] {
+  if (backend === 'simulated') return [];
+  const own = placed.filter((each) => each.target === target && !each.problem);
+  const isSocket = ({ line: { chip } }: Placed): boolean =>
+    chip.kind === 'path' && !chip.path.startsWith('/dev/');
+  const kernels = own.filter(
+    (each) => !isSocket(each) && each.line.chip.kind !== 'modem' && each.line.chip.kind !== 'command',
+  );
+  const attempt = (act: () => void, line?: string): CheckFinding[] => {
+    try {
+      act();
+      return [];
+    } catch (error) {
+      if (error instanceof RigError) return [refusal(target, error, line)];
+      throw error;
+    }
+  };
+  const ofBoards = own.filter(isSocket).flatMap(({ line, chip, at }) => {
+    const there = chip.lines?.find(({ offset }) => offset === at);
+    const where = `${chip.name}: line ${there?.name ?? at}`;
+    return attempt(() => {
+      requireOfBoard(where, Line.settings(line));
+      if (there?.isBoards && line.output) {
+        throw new RigError('config', `${where}: expected a line that can be driven, the board drives it`);
+      }
+    }, line.name);
+  });
+  if (backend === 'libgpiod') {
+    const ofLibrary = kernels.flatMap(({ line, chip, at }) =>
+      attempt(() => requireNoDebounce(`${chip.name}: line ${at}`, Line.settings(line)), line.name),
+    );
+    return [...ofBoards, ...ofLibrary];
+  }
+  const requests = new Map<string, { readonly where: string; readonly lines: LineSettings[] }>();
+  for (const { line, chip } of kernels) {
+    const settings = Line.settings(line);
+    const key = `${chipText(line.chip)} ${settings.direction}`;
+    const request = requests.get(key) ?? { where: chip.name, lines: [] };
+    request.lines.push(settings);
+    requests.set(key, request);
+  }
+  const ofKernel = [...requests.values()].flatMap(({ where, lines }) =>
+    attempt(() => requireOneRequest(where, lines)),
+  );
+  return [...ofBoards, ...ofKernel];
 }
 
 /** Under whichever names: each would undo the other, and the second is refused at the start. */

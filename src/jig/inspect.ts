@@ -2,6 +2,13 @@
 
 import { formatDuration } from '../base/duration.ts';
 import type { CheckFinding } from './check-finding.ts';
+import {
+  conflictsOf,
+  interlocked,
+  interlockedAfterOthers,
+  type Leaving,
+  leavingsOf,
+} from './inspect-interlocks.ts';
 import type { LinePlan, OutputValue, TargetPlan } from './plan.ts';
 import { outletText } from './power-plan.ts';
 import type { SequencePlan, Step } from './sequence.ts';
@@ -13,97 +20,28 @@ export function inspectTargets(targets: readonly TargetPlan[]): CheckFinding[] {
 }
 
 function inspectTarget(target: TargetPlan): CheckFinding[] {
+  const leavings = leavingsOf(target);
   return [
-    ...[...target.sequences.values()].flatMap((sequence) => inspectSequence(target, sequence)),
-    ...interlockedAfterOthers(target),
+    ...[...target.sequences.values()].flatMap((sequence) => inspectSequence(target, sequence, leavings)),
+    ...interlockedAfterOthers(target, leavings),
     ...outputsOf(target).flatMap((line) => letGo(target, line)),
     ...unused(target),
   ];
 }
 
-function inspectSequence(target: TargetPlan, sequence: SequencePlan): CheckFinding[] {
+function inspectSequence(
+  target: TargetPlan,
+  sequence: SequencePlan,
+  leavings: readonly Leaving[],
+): CheckFinding[] {
   const moments = momentsOf(target, sequence);
   const findings = [
-    ...interlocked(target, sequence, moments),
+    ...interlocked(target, sequence, conflictsOf(target, moments), leavings),
     ...outputsOf(target).flatMap((line) => tooLong(target, sequence, moments, line)),
     ...outputsOf(target).flatMap((line) => leftActive(target, sequence, moments, line)),
   ];
   // A repeat does the same again.
   return [...new Map(findings.map((finding) => [finding.text, finding])).values()];
-}
-
-interface Conflict {
-  readonly step: Step;
-  readonly line: string;
-  readonly rival: string;
-}
-
-/** As `TargetLines` refuses it: what the step makes active is judged by what is active once it has been done. */
-function conflictsOf(target: TargetPlan, moments: readonly Moment[]): Conflict[] {
-  const conflicts = new Map<string, Conflict>();
-  for (const { step, values } of moments) {
-    for (const group of step ? target.interlocks : []) {
-      const active = group.filter((name) => values.get(name) === 'active');
-      const line = step && madeActive(step).find((name) => active.includes(name));
-      const rival = active.find((name) => name !== line);
-      if (!step || line === undefined || rival === undefined) continue;
-      const conflict = { step, line, rival };
-      if (!conflicts.has(pairOf(conflict))) conflicts.set(pairOf(conflict), conflict);
-    }
-  }
-  return [...conflicts.values()];
-}
-
-function interlocked(target: TargetPlan, sequence: SequencePlan, moments: readonly Moment[]): CheckFinding[] {
-  return conflictsOf(target, moments).map(({ step, line, rival }) => ({
-    severity: 'error',
-    code: 'interlock',
-    blame: 'config',
-    target: target.name,
-    sequence: sequence.name,
-    step: step.path,
-    line,
-    text: `${target.name}/${sequence.name}: ${step.path}: ${step.text}: expected at most one of ${line} and ${rival} active, got both; set ${rival} to 0 first, or in the same step`,
-  }));
-}
-
-/** What is refused only after a sequence that has left a line active: it may never be asked for then. */
-function interlockedAfterOthers(target: TargetPlan): CheckFinding[] {
-  const guarded = target.interlocks.flat();
-  const sequences = [...target.sequences.values()];
-  const leaving = sequences.flatMap(({ name, steps }) => {
-    if (guarded.length === 0) return [];
-    const left = momentsOf(target, { name, steps }).at(-1)?.values ?? new Map<string, OutputValue>();
-    return guarded.some((line) => left.get(line) === 'active') ? [{ name, left }] : [];
-  });
-  return sequences.flatMap((sequence) => {
-    const certain = conflictsOf(target, momentsOf(target, sequence)).map((each) => pairOf(each));
-    return leaving.flatMap(({ name: earlier, left }) =>
-      conflictsOf(target, momentsOf(target, sequence, left))
-        .filter((conflict) => !certain.includes(pairOf(conflict)))
-        .map(
-          ({ step, line, rival }): CheckFinding => ({
-            severity: 'remark',
-            code: 'interlock',
-            target: target.name,
-            sequence: sequence.name,
-            step: step.path,
-            line,
-            text: `${target.name}/${sequence.name}: ${step.path}: ${step.text} is refused after ${earlier}, which leaves ${rival} active`,
-          }),
-        ),
-    );
-  });
-}
-
-function pairOf({ line, rival }: Conflict): string {
-  return [line, rival].sort().join(' ');
-}
-
-function madeActive(step: Step): string[] {
-  if (step.kind === 'set')
-    return step.values.filter(({ value }) => value === 'active').map(({ line }) => line);
-  return step.kind === 'pulse' && step.value === 'active' ? [step.line] : [];
 }
 
 /** An error where pauses and pulses alone are too long, a remark where it takes a slow board. */

@@ -67,6 +67,13 @@ function lastAlive(idle: Opened[]): Opened | undefined {
   return undefined;
 }
 
+/** @throws {RigError} blame `config`, about the line `where` */
+export function requireNoDebounce(where: string, settings: LineSettings): void {
+  if (settings.direction === 'input' && settings.debounceMs !== undefined) {
+    throw new RigError('config', `${where}: expected no debounce, libgpiod 1.x has none; use --backend uapi`);
+  }
+}
+
 class OpenedChip implements GpioChip {
   readonly name: string;
   readonly gone: AbortSignal;
@@ -177,12 +184,7 @@ class OpenedChip implements GpioChip {
         `${this.name}: line ${offset}: expected an offset below ${this.#opened.lineCount}, the chip's number of lines`,
       );
     }
-    if (settings.direction === 'input' && settings.debounceMs !== undefined) {
-      throw new RigError(
-        'config',
-        `${this.name}: line ${offset}: expected no debounce, libgpiod 1.x has none; use --backend uapi`,
-      );
-    }
+    requireNoDebounce(`${this.name}: line ${offset}`, settings);
   }
 
   #requireOpen(): void {

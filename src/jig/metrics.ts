@@ -79,7 +79,7 @@ export class Metrics {
       family(
         'line_active',
         'gauge',
-        '1 for an output that is set active, 0 for one that is inactive or let go of.',
+        '1 for an output that is set active and an input that is, 0 for one that is inactive or let go of.',
         lines,
       ),
       family(

@@ -8,7 +8,7 @@ import { type DeclaredChip, durationMs, type Gpio, type JigConfig, type Target }
 import type { Bias, DriveMode } from './gpio.ts';
 import { atOnce, type Collect } from './mistakes.ts';
 import { type PowerPlan, planPower } from './power-plan.ts';
-import { compileSequence, type SequencePlan } from './sequence.ts';
+import { compileSequence, type SequencePlan, StepBudget } from './sequence.ts';
 
 /** Logical value of a line: `activeLow` has been applied. */
 export type LineValue = 'inactive' | 'active';
@@ -74,7 +74,7 @@ export function planTargets(config: JigConfig, file: string, collect: Collect = 
       `${file}: targets`,
     ),
   );
-  const source = { file, chips: config.chips ?? {}, collect };
+  const source = { file, chips: config.chips ?? {}, collect, budget: new StepBudget(file) };
   const targets = config.targets.map((target, index) =>
     planTarget(target, `${file}: targets.${index}`, source),
   );
@@ -93,10 +93,11 @@ interface Source {
   readonly file: string;
   readonly chips: Readonly<Record<string, DeclaredChip>>;
   readonly collect: Collect;
+  readonly budget: StepBudget;
 }
 
 function planTarget(target: Target, where: string, source: Source): TargetPlan {
-  const { collect } = source;
+  const { collect, budget } = source;
   for (const list of ['gpios', 'sequences'] as const) {
     collect(() =>
       requireOwnNames(
@@ -113,7 +114,7 @@ function planTarget(target: Target, where: string, source: Source): TargetPlan {
   const interlocks = isWhole ? (target.interlocks ?? []) : [];
   const sequences = isWhole ? target.sequences : [];
   const power = target.power && planPower(target.power);
-  const context = { lines, power, sequences: target.sequences, where: `${where}.sequences` };
+  const context = { lines, power, sequences: target.sequences, budget, where: `${where}.sequences` };
   return {
     name: target.name,
     requireFence: target.requireFence ?? false,

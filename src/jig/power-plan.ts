@@ -1,4 +1,5 @@
 import { durationMs, type Power } from './config.ts';
+import { withoutSecrets } from './http-call.ts';
 
 /** How the power of a target is switched. */
 export interface PowerPlan {
@@ -64,7 +65,7 @@ export function longestToSafeMs({ outlet, safe, minOffMs }: PowerPlan): number {
 export function outletText(outlet: Outlet): string {
   switch (outlet.kind) {
     case 'tasmota':
-      return `plug ${outlet.url}${outlet.relay === undefined ? '' : `, relay ${outlet.relay}`}`;
+      return `plug ${withoutSecrets(outlet.url)}${outlet.relay === undefined ? '' : `, relay ${outlet.relay}`}`;
     case 'uhubctl':
       return `hub ${outlet.location}, port ${outlet.port}`;
     case 'command':

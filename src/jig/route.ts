@@ -26,25 +26,23 @@ export function routeOf(method: string, url: string): Route {
   if (!path.startsWith('/')) throw new JigError('bad-request', 'expected a path that begins with /');
   const words = path.slice(1).split('/').map(decode);
   const [first = '', second, third, fourth] = words;
-  if (path === '/') return reading(method, { kind: 'index' });
+  const read = (route: Route): Route => reading(method, query, route);
+  if (path === '/') return read({ kind: 'index' });
   if (words.includes('') || words.length > 4) throw notFound();
-  if (words.length === 1 && first === 'healthz') return reading(method, { kind: 'health' });
-  if (words.length === 1 && first === 'metrics') return reading(method, { kind: 'metrics' });
-  if (words.length === 1 && first === 'events') return reading(method, { kind: 'events' });
+  if (words.length === 1 && first === 'healthz') return read({ kind: 'health' });
+  if (words.length === 1 && first === 'metrics') return read({ kind: 'metrics' });
+  if (words.length === 1 && first === 'events') return read({ kind: 'events' });
   if (first === 'targets') {
-    if (second === undefined) return reading(method, { kind: 'targets' });
-    if (third === undefined) return reading(method, { kind: 'target', target: second });
+    if (second === undefined) return read({ kind: 'targets' });
+    if (third === undefined) return read({ kind: 'target', target: second });
     if (third === 'abort' && fourth === undefined) {
-      return posting(method, { kind: 'abort', target: second });
+      requirePost(method);
+      refuseOptions(query);
+      return { kind: 'abort', target: second };
     }
     if (third !== 'sequences' || fourth === undefined) throw notFound();
-    return posting(method, {
-      kind: 'run',
-      form: 'api',
-      target: second,
-      sequence: fourth,
-      ...optionsOf(query),
-    });
+    requirePost(method);
+    return { kind: 'run', form: 'api', target: second, sequence: fourth, ...optionsOf(query) };
   }
   if (words.length > 2) throw notFound();
   if (method !== 'GET' && method !== 'POST') throw wrongMethod(method, 'GET', 'POST');
@@ -61,14 +59,20 @@ export class WrongMethod extends JigError {
   }
 }
 
-function reading(method: string, route: Route): Route {
+function reading(method: string, query: string, route: Route): Route {
   if (method !== 'GET') throw wrongMethod(method, 'GET');
+  refuseOptions(query);
   return route;
 }
 
-function posting(method: string, route: Route): Route {
+function requirePost(method: string): void {
   if (method !== 'POST') throw wrongMethod(method, 'POST');
-  return route;
+}
+
+function refuseOptions(query: string): void {
+  const [option] = new URLSearchParams(query).keys();
+  if (option !== undefined)
+    throw new JigError('bad-request', `expected no options, got ${JSON.stringify(option)}`);
 }
 
 /** A misspelt option must not press a button that was meant to wait. */

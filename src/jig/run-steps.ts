@@ -275,22 +275,29 @@ class StepRun {
     atMs: number,
     { path, text, line, until }: Step & { readonly kind: 'wait' },
   ): Promise<void> {
+    const read = async (): Promise<LineValue> => await this.#board.line(line).read();
+    let value: LineValue | undefined;
     using either = new LinkedSignal([found, this.#signal]);
     try {
       for (let nowMs = this.#clock.nowMs(); nowMs < atMs; nowMs = this.#clock.nowMs()) {
         await this.#clock.sleepUntil(Math.min(atMs, nowMs + LOOK_AGAIN_MS), either.signal);
-        if ('value' in until && (await this.#board.line(line).read()) === until.value) return;
+        if (!('value' in until)) continue;
+        value = await read();
+        if (value === until.value) return;
       }
       // Of who was stopped, or held up, timers tell before the chip does: what came meanwhile came.
       await this.#clock.sleepUntil(atMs, either.signal);
       this.#board.line(line).catchUp();
+      if (found.aborted) return;
+      value ??= await read();
       if (found.aborted) return;
     } catch (error) {
       this.#signal.throwIfAborted();
       if (found.aborted) return;
       throw error;
     }
-    throw new RigError('verdict', `${path}: ${text}: it did not come`);
+    this.#signal.throwIfAborted();
+    throw new RigError('verdict', `${path}: ${text}: it did not come; ${line} is ${SHOWN[value]}`);
   }
 
   #trace({ path }: Step, text: string, happenedMs = this.#clock.nowMs()): void {

@@ -42,14 +42,40 @@ export function isShortPulse(step: Step): step is Step & { readonly kind: 'pulse
 /** A longer one is a mistake in a `repeat`, and its trace would not fit a Pi's memory. */
 const MAX_STEPS = 10_000;
 
-/** Calls of calls that come to nothing double at each level. */
+/** So many that come to nothing may be looked at for each that is done. */
 const MAX_VISITS = 10 * MAX_STEPS;
+
+/** Repeats and calls inside each other: nobody writes so many by hand. */
+const MAX_DEPTH = 100;
+
+/** Of a whole config: each takes some hundred bytes for as long as the jig lives, which may be on a Pi Zero. */
+const MAX_STEPS_IN_ALL = 10 * MAX_STEPS;
 
 /** A server that takes longer for a step is asked for too much. */
 const DEFAULT_HTTP_MS = 5000;
 
+/** Counts the steps of all sequences of a config. */
+export class StepBudget {
+  readonly #file: string;
+  #left = MAX_STEPS_IN_ALL;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  /** @throws {RigError} blame `config`, with the same words each time, once there are too many */
+  takeOne(): void {
+    if (--this.#left >= 0) return;
+    throw new RigError(
+      'config',
+      `${this.#file}: expected at most ${MAX_STEPS_IN_ALL} steps in all sequences once repeats and calls are unrolled, got more`,
+    );
+  }
+}
+
 /** What a sequence is compiled against; `where` names the list of sequences in the file. */
 interface Context {
+  readonly budget: StepBudget;
   readonly lines: readonly LinePlan[];
   readonly power: PowerPlan | undefined;
   readonly sequences: readonly Sequence[];
@@ -66,7 +92,10 @@ export function compileSequence(name: string, context: Context): SequencePlan {
 class Compiler {
   readonly steps: Step[] = [];
   readonly #context: Context;
+  /** Sequences that come to nothing: calls of them would double at each level. */
+  readonly #empty = new Set<string>();
   #visited = 0;
+  #depth = 0;
 
   constructor(context: Context) {
     this.#context = context;
@@ -80,9 +109,17 @@ class Compiler {
   }
 
   #list(seq: readonly object[], where: string, path: string, callers: readonly string[]): void {
+    if (this.#depth >= MAX_DEPTH) {
+      throw new RigError(
+        'config',
+        `${this.#context.where}: ${callers[0]}: expected repeats and calls at most ${MAX_DEPTH} deep, got more`,
+      );
+    }
+    this.#depth++;
     for (const [index, step] of seq.entries()) {
       this.#step(step, `${where}.${index}`, `${path}.${index}`, callers);
     }
+    this.#depth--;
   }
 
   #step(step: object, where: string, path: string, callers: readonly string[]): void {
@@ -103,7 +140,9 @@ class Compiler {
       }
       case 'set': {
         const entries = Object.entries(parse(STEPS.set, step, where).set);
-        for (const [line] of entries) this.#output(line, `${where}.set.${line}`);
+        // As written: what is left out of the entries is no line either.
+        for (const line of Object.keys('set' in step && step.set ? step.set : {}))
+          this.#output(line, `${where}.set.${line}`);
         const values = entries.map(([line, value]) => ({ line, value: lineValue(value) }));
         const text = entries.map(([line, value]) => `${line}=${value}`).join(' and ');
         this.#add(where, { path, kind: 'set', values, text });
@@ -153,7 +192,10 @@ class Compiler {
       const circle = [...callers, name].join(' → ');
       throw new RigError('config', `${where}.call: expected a sequence that ends, got a circle: ${circle}`);
     }
+    if (this.#empty.has(name)) return;
+    const before = this.steps.length;
     this.sequence(name, `${path}.${name}.`, callers);
+    if (this.steps.length === before) this.#empty.add(name);
   }
 
   #power(value: PowerValue, where: string, path: string): void {
@@ -166,7 +208,10 @@ class Compiler {
     }
     // Off is never held back.
     const heldMs = value === 'on' ? Math.max(power.minOffMs, power.minIntervalMs) : 0;
-    const longestMs = heldMs + power.outlet.withinMs;
+    const { outlet } = power;
+    // A command and then the one that says what came of it, each in its own time.
+    const orders = outlet.kind === 'command' && outlet.state ? 2 : 1;
+    const longestMs = heldMs + orders * outlet.withinMs;
     this.#add(where, { path, kind: 'power', value, longestMs, text: `power ${value}` });
   }
 
@@ -210,6 +255,7 @@ class Compiler {
 
   #add(where: string, step: Step): void {
     if (this.steps.length >= MAX_STEPS) throw tooLong(where);
+    this.#context.budget.takeOne();
     this.steps.push(step);
   }
 
@@ -236,20 +282,24 @@ class Compiler {
 
 type StepKey = keyof typeof STEPS | 'value';
 
+const KINDS = Object.keys(STEPS) as (keyof typeof STEPS)[];
+const ALL_KEYS = [...new Set(Object.values(STEPS).flatMap((schema) => Object.keys(schema.entries)))];
+
 /** By the key that only this kind of step has. Every key is looked at first: a misspelt one must not make a pause. */
 function kindOf(step: object, where: string): StepKey {
-  const kinds = Object.keys(STEPS) as (keyof typeof STEPS)[];
-  const allKeys = [...new Set(Object.values(STEPS).flatMap((schema) => Object.keys(schema.entries)))];
   for (const key of Object.keys(step)) {
-    if (!allKeys.includes(key)) {
-      throw new RigError('config', `${where}: unknown key ${JSON.stringify(key)}${didYouMean(key, allKeys)}`);
+    if (!ALL_KEYS.includes(key)) {
+      throw new RigError(
+        'config',
+        `${where}: unknown key ${JSON.stringify(key)}${didYouMean(key, ALL_KEYS)}`,
+      );
     }
   }
-  const given = kinds.filter((kind) => Object.hasOwn(step, kind));
+  const given = KINDS.filter((kind) => Object.hasOwn(step, kind));
   if (given.length === 1 && given[0]) return given[0];
   if (given.length === 0 && Object.hasOwn(step, 'value')) return 'value';
   const found = given.length === 0 ? 'none of them' : given.join(' and ');
-  throw new RigError('config', `${where}: expected one of ${kinds.join(', ')}, or value alone, got ${found}`);
+  throw new RigError('config', `${where}: expected one of ${KINDS.join(', ')}, or value alone, got ${found}`);
 }
 
 function unknown(where: string, what: string, name: string, known: readonly string[]): RigError {

@@ -27,6 +27,16 @@ export async function openSocketChip(path: string): Promise<GpioChip> {
   }
 }
 
+/** @throws {RigError} blame `config` for what no virtual board has, of the line `where` */
+export function requireOfBoard(where: string, settings: LineSettings): void {
+  if (settings.bias !== 'as-is') {
+    throw new RigError('config', `${where}: expected no bias, the board's resistors are its own`);
+  }
+  if (settings.direction === 'input' && settings.debounceMs !== undefined) {
+    throw new RigError('config', `${where}: expected no debounce, no contact of this board bounces`);
+  }
+}
+
 class SocketChip implements GpioChip {
   readonly name: string;
   readonly #client: SimChipClient;
@@ -47,25 +57,19 @@ class SocketChip implements GpioChip {
 
   async lines(): Promise<readonly ChipLine[]> {
     const { lines } = await this.answer(this.#client.info());
-    return lines.map(({ offset, name, consumer }) => ({ offset, name, consumer: consumer ?? undefined }));
+    return lines.map(({ offset, name, consumer, direction }) => ({
+      offset,
+      name,
+      consumer: consumer ?? undefined,
+      ...(direction === 'output' ? { isBoards: true } : {}),
+    }));
   }
 
   async request(consumer: string, wanted: ReadonlyMap<number, LineSettings>): Promise<LineRequest> {
     const outputs: Record<string, Drive> = {};
     for (const [offset, settings] of wanted) {
-      if (settings.bias !== 'as-is') {
-        throw new RigError(
-          'config',
-          `${this.name}: line ${this.nameOf(offset)}: expected no bias, the board's resistors are its own`,
-        );
-      }
-      if (settings.direction === 'input' && settings.debounceMs !== undefined) {
-        throw new RigError(
-          'config',
-          `${this.name}: line ${this.nameOf(offset)}: expected no debounce, no contact of this board bounces`,
-        );
-      }
       const name = this.nameOf(offset);
+      requireOfBoard(`${this.name}: line ${name}`, settings);
       if (settings.direction === 'output') outputs[name] = plainDrive(settings.mode, settings.initial);
     }
     if (Object.keys(outputs).length > 0) await this.answer(this.#client.request(consumer, outputs));

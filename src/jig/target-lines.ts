@@ -2,7 +2,7 @@ import { RigError, reasonOf } from '../base/errors.ts';
 import { ActiveLimit } from './active-limit.ts';
 import type { Clock } from './clock.ts';
 import type { ChipLine, GpioChip, LineRequest, PulseTimes } from './gpio.ts';
-import { JigError } from './jig-error.ts';
+import { InterlockError } from './interlock-error.ts';
 import { Line } from './line.ts';
 import {
   type ChipId,
@@ -79,7 +79,7 @@ export class TargetLines implements AsyncDisposable {
   /**
    * Several outputs at once. A line that has to be inactive before another may be active is so first.
    *
-   * @throws {JigError} `interlocked`, with no line changed
+   * @throws {InterlockError} with no line changed
    * @throws what a line throws
    */
   async drive(values: ReadonlyMap<string, OutputValue>): Promise<void> {
@@ -104,11 +104,27 @@ export class TargetLines implements AsyncDisposable {
   /**
    * As {@link Line.pulse}.
    *
-   * @throws {JigError} `interlocked`, with no line changed
+   * @throws {InterlockError} with no line changed
    */
   async pulse(name: string, value: LineValue, forMs: number): Promise<PulseTimes | undefined> {
     this.#refuseInterlocked(new Map([[name, value]]));
     return await this.line(name).pulse(value, forMs);
+  }
+
+  /** Names of the outputs that were last told something else than their safe value. */
+  get unsafe(): string[] {
+    return [...this.#lines.values()]
+      .filter(({ plan, value }) => plan.output && value !== plan.output.safe)
+      .map(({ plan }) => plan.name);
+  }
+
+  /** What inputs carry now; of a chip that does not say so, none. */
+  async readInputs(): Promise<Map<string, LineValue>> {
+    const inputs = [...this.#lines.values()].filter(({ plan }) => !plan.output);
+    const read = await Promise.allSettled(
+      inputs.map(async (line) => [line.plan.name, await line.read()] as const),
+    );
+    return new Map(read.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : [])));
   }
 
   /** Every output to its safe value; tried for each, also where another fails. @throws the first failure */
@@ -199,10 +215,11 @@ export class TargetLines implements AsyncDisposable {
     for (const [name, value] of values) {
       const rival = value === 'active' ? this.#rivalOf(name, values) : undefined;
       if (rival === undefined) continue;
-      throw new JigError(
-        'interlocked',
-        `${this.#plan.name}: expected at most one of ${name} and ${rival} active, got both; set ${rival} to 0 first, or in the same step`,
-      );
+      const cure =
+        values.get(rival) === 'active'
+          ? 'set only one of them'
+          : `set ${rival} to 0 first, or in the same step`;
+      throw new InterlockError(`expected at most one of ${name} and ${rival} active, got both; ${cure}`);
     }
   }
 

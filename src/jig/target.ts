@@ -1,14 +1,14 @@
 import { formatDuration } from '../base/duration.ts';
-import { RigError, reasonOf } from '../base/errors.ts';
+import { reasonOf } from '../base/errors.ts';
 import { LinkedSignal } from '../base/linked-signal.ts';
 import type { JigEvent, RunReport, TargetStatus, TraceEntry } from '../wire/jig.ts';
 import { type Clock, toMicroseconds } from './clock.ts';
 import { JigError } from './jig-error.ts';
 import { LineKeeper } from './line-keeper.ts';
-import { PeerError } from './peer-error.ts';
 import { type Peers, REAL_PEERS } from './peers.ts';
-import type { OutputValue, TargetPlan } from './plan.ts';
-import { PowerSwitch } from './power.ts';
+import type { LineValue, OutputValue, TargetPlan } from './plan.ts';
+import { PowerSwitch, type PowerValue } from './power.ts';
+import { failureOf, placeIn, type Running } from './run-failure.ts';
 import { runSteps, type StepBoard } from './run-steps.ts';
 import type { SequencePlan, Step } from './sequence.ts';
 import type { LineCare, OpenChip, TargetLines } from './target-lines.ts';
@@ -16,6 +16,9 @@ import { Turns } from './turns.ts';
 
 /** More waiting for one board than any lab has hands. */
 const MAX_QUEUED = 100;
+
+/** A chip that has not said by then what its inputs carry is not waited for. */
+const LONGEST_LOOK_MS = 500;
 
 /** What somebody asks a target for. */
 export interface RunRequest {
@@ -52,7 +55,7 @@ export class Target implements AsyncDisposable {
   readonly #stop = new AbortController();
   #highestFence = 0;
   #runs = 0;
-  #current: { readonly sequence: string } | undefined;
+  #current: Running | undefined;
   /** Ends the run and every waiting request; replaced at each abort. */
   #abort = new AbortController();
   /** Ends the run alone; replaced at each. */
@@ -66,11 +69,14 @@ export class Target implements AsyncDisposable {
     this.#power =
       plan.power && new PowerSwitch(plan.power, this.#peers.turnerOf(plan.power.outlet), parts.clock);
     const onOverdue: LineCare['onOverdue'] = ({ name: line }, maxActiveMs) => {
-      const about = `${plan.name}: ${line} was active for ${formatDuration(maxActiveMs)}, its longest time`;
-      parts.say(`${about}; it goes to its safe value`);
+      const about = `${line} was active for ${formatDuration(maxActiveMs)}, its longest time`;
+      parts.say(`${plan.name}: ${about}; it goes to its safe value`);
       parts.onEvent({ event: 'overdue', atMs: Date.now(), target: plan.name, line, maxActiveMs });
       this.#endOfRun.abort(
-        new JigError('active-too-long', `${about}; shorten the sequence, or set another maxActive`),
+        new JigError(
+          'active-too-long',
+          `${plan.name}: ${placeIn(this.#current)}${about}; shorten the sequence, or set another maxActive`,
+        ),
       );
     };
     this.#keeper = new LineKeeper(
@@ -110,14 +116,40 @@ export class Target implements AsyncDisposable {
     try {
       await this.#power?.makeSafe(this.#stop.signal);
     } catch (error) {
-      throw this.#failure(error);
+      throw failureOf(error, this.plan.name);
     } finally {
       this.#turns.pass();
     }
   }
 
-  status(): TargetStatus {
+  /** The same as {@link status}, with what inputs carry where their chip says so at once. */
+  async look(): Promise<TargetStatus> {
+    const { held } = this.#keeper;
+    if (!held || this.plan.lines.every(({ output }) => output)) return this.status();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), LONGEST_LOOK_MS);
+    });
+    const inputs = await Promise.race([held.readInputs(), late]);
+    clearTimeout(timer);
+    return this.status(inputs);
+  }
+
+  /** What sequences have set, and the end takes back: which lines it lets go of, and where the power goes. */
+  get unsafe(): { readonly lines: readonly string[]; readonly power: PowerValue | undefined } {
+    const state = this.#power?.state;
+    const safe = this.plan.power?.safe;
+    return {
+      lines: this.#keeper.held?.unsafe ?? [],
+      power: state === undefined || safe === 'keep' || safe === state ? undefined : safe,
+    };
+  }
+
+  /** What is known without asking anybody; `inputs` is what those carry. */
+  status(inputs?: ReadonlyMap<string, LineValue>): TargetStatus {
     const { unavailable, held } = this.#keeper;
+    const knownOf = (name: string, isOutput: boolean): OutputValue | undefined =>
+      isOutput ? held?.line(name).value : unavailable ? undefined : inputs?.get(name);
     return {
       name: this.plan.name,
       state: this.#current ? 'running' : unavailable ? 'unavailable' : 'idle',
@@ -125,12 +157,15 @@ export class Target implements AsyncDisposable {
       ...(this.#current ? { sequence: this.#current.sequence } : {}),
       queued: this.#turns.queued,
       sequences: [...this.plan.sequences.keys()],
-      lines: this.plan.lines.map(({ name, output, wire }) => ({
-        name,
-        direction: output ? 'out' : 'in',
-        ...(wire === undefined ? {} : { wire }),
-        ...(output && held ? { value: SHOWN[held.line(name).value] } : {}),
-      })),
+      lines: this.plan.lines.map(({ name, output, wire }) => {
+        const value = knownOf(name, output !== undefined);
+        return {
+          name,
+          direction: output ? 'out' : 'in',
+          ...(wire === undefined ? {} : { wire }),
+          ...(value === undefined ? {} : { value: SHOWN[value] }),
+        };
+      }),
       ...(this.#power ? { power: this.#power.state ?? 'unknown' } : {}),
       ...(this.#last ? { last: this.#last } : {}),
     };
@@ -169,11 +204,20 @@ export class Target implements AsyncDisposable {
     using end = new LinkedSignal([this.#stop.signal]);
     await this.#turns.take(end.signal);
     try {
+      const { held } = this.#keeper;
+      const unsafe = held?.unsafe ?? [];
+      const powerBefore = this.#power?.state;
       const outcomes = await Promise.allSettled([
         this.#lines().then((lines) => lines.makeSafe()),
         this.#power?.leaveSafe(),
       ]);
-      for (const each of outcomes) if (each.status === 'rejected') throw this.#failure(each.reason);
+      const still = held?.unsafe ?? [];
+      this.#tellSafe(
+        unsafe.filter((name) => !still.includes(name)),
+        powerBefore,
+      );
+      for (const each of outcomes)
+        if (each.status === 'rejected') throw failureOf(each.reason, this.plan.name);
     } finally {
       this.#turns.pass();
     }
@@ -194,7 +238,10 @@ export class Target implements AsyncDisposable {
     const { name, requireFence } = this.plan;
     if (fence === undefined) {
       if (requireFence)
-        throw new JigError('fence-required', `${name}: expected a Sai-Fence header, got none`);
+        throw new JigError(
+          'fence-required',
+          `${name}: expected a Sai-Fence header, got none; run it under sai-device, whose lease has a fence`,
+        );
       return;
     }
     if (fence < this.#highestFence) {
@@ -204,6 +251,20 @@ export class Target implements AsyncDisposable {
       );
     }
     this.#highestFence = fence;
+  }
+
+  /** What nobody would be told otherwise: the sequence that left it so has ended long ago. */
+  #tellSafe(lines: readonly string[], powerBefore: PowerValue | undefined): void {
+    const power = this.#power?.state;
+    const isSwitched = power !== undefined && power !== powerBefore;
+    if (lines.length === 0 && !isSwitched) return;
+    this.#parts.onEvent({
+      event: 'safe',
+      atMs: Date.now(),
+      target: this.plan.name,
+      lines: [...lines],
+      ...(isSwitched ? { power } : {}),
+    });
   }
 
   async #turn({ waitMs, gone, sequence }: RunRequest, abort: AbortSignal): Promise<void> {
@@ -244,7 +305,8 @@ export class Target implements AsyncDisposable {
     const trace: TraceEntry[] = [];
     const startedAtMs = Date.now();
     const startMs = this.#parts.clock.nowMs();
-    this.#current = about;
+    const current: Running = { sequence: sequence.name };
+    this.#current = current;
     this.#parts.onEvent({ event: 'started', atMs: startedAtMs, ...about });
     const gone = request.onGone === 'abort' ? [request.gone] : [];
     this.#endOfRun = new AbortController();
@@ -260,13 +322,18 @@ export class Target implements AsyncDisposable {
       };
       const onTrace = (entry: TraceEntry): void => {
         trace.push(entry);
-        this.#parts.onEvent({ event: 'step', atMs: Date.now(), ...about, text: entry.text });
+        const { step, text } = entry;
+        this.#parts.onEvent({ event: 'step', atMs: Date.now(), ...about, step, text });
       };
-      const { clock, onStep } = this.#parts;
+      const { clock } = this.#parts;
+      const onStep = (step: Step): void => {
+        current.step = step;
+        this.#parts.onStep?.(step);
+      };
       await runSteps(sequence.steps, board, clock, ends.signal, onTrace, onStep);
     } catch (error) {
       await this.#makeSafe(lines);
-      failure = this.#failure(error);
+      failure = failureOf(error, target, current);
     }
     const durationMs = toMicroseconds(this.#parts.clock.nowMs() - startMs);
     const outcome = failure === undefined ? 'done' : failure.code === 'aborted' ? 'aborted' : 'failed';
@@ -298,7 +365,7 @@ export class Target implements AsyncDisposable {
     try {
       return await this.#keeper.take();
     } catch (error) {
-      throw this.#failure(error);
+      throw failureOf(error, this.plan.name);
     }
   }
 
@@ -316,12 +383,6 @@ export class Target implements AsyncDisposable {
       this.#parts.say(`${name}: cannot make its power safe: ${reasonOf(error)}`);
     }
   }
-
-  #failure(error: unknown): JigError {
-    if (error instanceof JigError) return error;
-    if (!(error instanceof RigError)) throw error;
-    return failureOf(error, this.plan.name);
-  }
 }
 
 const SHOWN: Readonly<Record<OutputValue, 0 | 1 | 'released'>> = {
@@ -329,14 +390,6 @@ const SHOWN: Readonly<Record<OutputValue, 0 | 1 | 'released'>> = {
   inactive: 0,
   released: 'released',
 };
-
-function failureOf(error: RigError, target: string): JigError {
-  if (error instanceof PeerError) {
-    return new JigError(error.code, `${target}: ${error.message}`, { cause: error });
-  }
-  const code = error.blame === 'verdict' ? 'not-in-time' : 'line-unavailable';
-  return new JigError(code, `${target}: ${error.message}`, { cause: error });
-}
 
 function latestOf(trace: readonly TraceEntry[]): number {
   const delays = trace.map(({ plannedMs, actualMs }) => actualMs - plannedMs);

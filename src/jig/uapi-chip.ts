@@ -4,6 +4,7 @@ import {
   closeGpioChip,
   closeLines,
   configureLines,
+  encodeConfig,
   MOST_LINES,
   openGpioChip,
   readChipInfo,
@@ -138,12 +139,7 @@ class UapiChip implements GpioChip {
   }
 
   #take(consumer: string, lines: readonly (readonly [number, LineSettings])[]): TakenLines {
-    if (lines.length > MOST_LINES) {
-      throw new RigError(
-        'config',
-        `${this.name}: expected at most ${MOST_LINES} lines of a direction in one target, got ${lines.length}`,
-      );
-    }
+    requireFew(this.name, lines.length);
     const offsets = lines.map(([offset]) => offset);
     return {
       fd: this.call(
@@ -197,6 +193,24 @@ class UapiChip implements GpioChip {
     this.gone.throwIfAborted();
     if (this.#isClosed) throw new RigError('usage', `${this.name}: expected an open chip, it is closed`);
   }
+}
+
+/** @throws {RigError} blame `config`, about the chip `where`, for more lines or kinds of them than one request of the kernel has */
+export function requireOneRequest(where: string, lines: readonly LineSettings[]): void {
+  requireFew(where, lines.length);
+  try {
+    encodeConfig(lines.map((settings) => configOf(settings)));
+  } catch (error) {
+    throw error instanceof RigError ? new RigError(error.blame, `${where}: ${error.message}`) : error;
+  }
+}
+
+function requireFew(where: string, count: number): void {
+  if (count <= MOST_LINES) return;
+  throw new RigError(
+    'config',
+    `${where}: expected at most ${MOST_LINES} lines of a direction in one target, got ${count}`,
+  );
 }
 
 /** What drivers say to what their chip cannot do; 524 is the kernel's own ENOTSUPP. */

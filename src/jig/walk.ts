@@ -29,36 +29,45 @@ export function outputsOf({ lines }: TargetPlan): LinePlan[] {
 /** To the end, from all lines safe or as `before` has them, if no step is late or refused. A pause is no moment of its own. */
 export function momentsOf(
   target: TargetPlan,
-  { steps }: SequencePlan,
+  sequence: SequencePlan,
   before?: ReadonlyMap<string, OutputValue>,
 ): Moment[] {
+  return Array.from(walk(target, sequence, before), (moment) => ({
+    ...moment,
+    values: new Map(moment.values),
+  }));
+}
+
+/** The same one by one; the values of each are true until the next is asked for. */
+export function* walk(
+  target: TargetPlan,
+  { steps }: SequencePlan,
+  before?: ReadonlyMap<string, OutputValue>,
+): Generator<Moment, void, void> {
   const values = new Map<string, OutputValue>(
     before ?? outputsOf(target).map(({ name, output }) => [name, output?.safe ?? 'released']),
   );
-  const moments: Moment[] = [];
   let earliestMs = 0;
   let latestMs = 0;
-  const add = (text: string, step?: Step): void => {
-    moments.push({ step, earliestMs, latestMs, text, values: new Map(values) });
-  };
+  const moment = (text: string, step?: Step): Moment => ({ step, earliestMs, latestMs, text, values });
   const pass = (ms: number): void => {
     earliestMs += ms;
     latestMs += ms;
   };
-  add('start, if all is safe');
+  yield moment('start, if all is safe');
   for (const step of steps) {
     switch (step.kind) {
       case 'set':
         for (const { line, value } of step.values) values.set(line, value);
-        add(step.text, step);
+        yield moment(step.text, step);
         break;
       case 'pulse': {
-        const before = values.get(step.line) ?? 'released';
+        const own = values.get(step.line) ?? 'released';
         values.set(step.line, step.value);
-        add(step.text, step);
+        yield moment(step.text, step);
         pass(step.forMs);
-        values.set(step.line, before);
-        add(`${step.line} back to ${SHOWN_VALUE[before]}`, step);
+        values.set(step.line, own);
+        yield moment(`${step.line} back to ${SHOWN_VALUE[own]}`, step);
         break;
       }
       case 'pause':
@@ -67,12 +76,11 @@ export function momentsOf(
       case 'wait':
       case 'power':
       case 'http':
-        add(step.text, step);
+        yield moment(step.text, step);
         latestMs += longestMs(step);
     }
   }
-  add('end');
-  return moments;
+  yield moment('end');
 }
 
 function longestMs(step: Step & { readonly kind: 'wait' | 'power' | 'http' }): number {

@@ -204,8 +204,12 @@ function readSomeEvents(linesFd: number): LineEvent[] {
   });
 }
 
-/** What most lines have in common is the default; the rest are attributes, each of a set of lines. */
-function encodeConfig(lines: readonly LineConfig[]): Buffer {
+/**
+ * What most lines have in common is the default; the rest are attributes, each of a set of lines.
+ *
+ * @throws {RigError} blame `config` for more kinds of lines than the kernel takes
+ */
+export function encodeConfig(lines: readonly LineConfig[]): Buffer {
   const config = Buffer.alloc(LINE_CONFIG.bytes);
   const common = lines[0]?.flags ?? 0;
   config.writeBigUInt64LE(BigInt(common), LINE_CONFIG.flags);

@@ -81,7 +81,7 @@ export const TargetStatus = v.object({
       name: v.string(),
       direction: v.picklist(['in', 'out']),
       wire: v.exactOptional(v.string()),
-      /** What an output is driven to: 1 active, 0 inactive. */
+      /** What an output is driven to, or an input carries: 1 active, 0 inactive. Left out while nobody knows. */
       value: v.exactOptional(v.picklist([0, 1, 'released'])),
     }),
   ),
@@ -100,7 +100,15 @@ const At = {
 /** One line of `GET /events`, one message of its websocket. */
 export const JigEvent = v.variant('event', [
   v.object({ event: v.literal('started'), ...At, run: v.number(), sequence: v.string() }),
-  v.object({ event: v.literal('step'), ...At, run: v.number(), sequence: v.string(), text: v.string() }),
+  v.object({
+    event: v.literal('step'),
+    ...At,
+    run: v.number(),
+    sequence: v.string(),
+    /** As in {@link TraceEntry}. */
+    step: v.string(),
+    text: v.string(),
+  }),
   v.object({
     event: v.literal('ended'),
     ...At,
@@ -116,5 +124,12 @@ export const JigEvent = v.variant('event', [
   v.object({ event: v.literal('available'), ...At }),
   /** A line was active for longer than its `maxActive`, and has been told to go to its safe value. */
   v.object({ event: v.literal('overdue'), ...At, line: v.string(), maxActiveMs: v.number() }),
+  /** An abort has made safe what an earlier sequence left otherwise; `power` is what it was switched to. */
+  v.object({
+    event: v.literal('safe'),
+    ...At,
+    lines: v.array(v.string()),
+    power: v.exactOptional(v.picklist(['on', 'off'])),
+  }),
 ]);
 export type JigEvent = v.InferOutput<typeof JigEvent>;

@@ -61,8 +61,8 @@ describe('errors:', () => {
     expect(both.errors).toEqual([
       'devices.0: unknown key "typ" (did you mean "type"?)',
       'devices.0: unknown key "wat" (did you mean "wait"?)',
-      'devices.0.name: expected a value, got nothing',
-      'devices.0.type: expected a value, got nothing',
+      'devices.0.name: expected a string, got nothing',
+      'devices.0.type: expected a string, got nothing',
       'devices.0.ttys.0.tty: expected string, got 7',
       'devices.0.ttys.0.rate: expected number, got "x"',
     ]);

@@ -88,7 +88,7 @@ describe('config:', () => {
     bench.list({ name: 'a b', ttys: [] });
     expect((await bench.findings()).map(({ problem }) => problem)).toEqual([
       expect.stringContaining('devices.0.name: expected a word'),
-      expect.stringContaining('devices.0.type: expected a value, got nothing'),
+      expect.stringContaining('devices.0.type: expected a string, got nothing'),
     ]);
     bench.list();
     expect(await onlyFinding(bench)).toMatchObject({ problem: `${bench.config} lists no devices` });

@@ -187,7 +187,7 @@ describe('a broken config is refused with the place and the cure:', () => {
     [
       'a probe without a number',
       { ...UNO, probe: { kind: 'stlink' } },
-      'devices.0.probe.serial: expected a value, got nothing',
+      'devices.0.probe.serial: expected a serial number in quotes, got nothing',
     ],
   ])('%s', async (_name, device, message) => {
     await expect(poolOf(device)).rejects.toThrow(

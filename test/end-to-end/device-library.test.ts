@@ -137,8 +137,8 @@ test.each([
 });
 
 test.each([
-  [{}, /^acquire: type: expected a value, got nothing$/],
-  [undefined, /^acquire: expected a value, got nothing$/],
+  [{}, /^acquire: type: expected a string, got nothing$/],
+  [undefined, /^acquire: expected an object, got nothing$/],
   [{ type: 7 }, /^acquire: type: expected string, got 7$/],
   [{ type: 'uno', tag: ['rev2'] }, /^acquire: unknown key "tag" \(did you mean "tags"\?\)$/],
   [{ type: 'uno', priority: 10 }, /^acquire: priority: expected a whole number from 0 to 9, got 10$/],

@@ -58,7 +58,7 @@ describe('refused at once, with one line:', () => {
     [
       'a duration without a unit',
       ['--wait', '10', 'uno', ...RAN],
-      '--wait: expected a duration such as 300ms, 2s, 5m or 8h, got "10"; see sai-device --help',
+      '--wait: expected a duration such as 300ms, 2s, 5m or 8h, with its unit, got "10"; see sai-device --help',
     ],
     [
       'an index that is none',

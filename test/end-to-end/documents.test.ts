@@ -24,8 +24,11 @@ const NEEDS_JIG = new Set([
   'examples/vitest-uno/README.md',
 ]);
 
-/** The port that documents name; another test, or somebody else on this host, may be reading them too. */
-const PORT_IN_DOCUMENTS = '44123';
+/** The ports that documents name; another test, or somebody else on this host, may be reading them too. */
+const PORTS_IN_DOCUMENTS = ['44123', '44124'];
+
+/** What a block that failed left running would hold up the test. */
+const END_ALL = "trap 'kill $(jobs -p) 2>/dev/null || :' EXIT";
 
 async function freePort(): Promise<string> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -122,11 +125,12 @@ async function runAll(
   }
   const shell = blocks.find(({ kind }) => kind === 'shell');
   const { env } = shell ? await startShell(shell, clone, folder) : await startTheirLab();
-  const port = await freePort();
+  const ports = new Map<string, string>();
+  for (const port of PORTS_IN_DOCUMENTS) ports.set(port, await freePort());
   for (const block of blocks.filter(({ kind }) => kind !== 'shell')) {
-    const commands = block.commands.replaceAll(PORT_IN_DOCUMENTS, port);
-    const outcome = await runCommand('bash', ['-eu', '-c', commands], {
-      env: { ...env, XDG_RUNTIME_DIR: folder },
+    const commands = [...ports].reduce((text, [port, free]) => text.replaceAll(port, free), block.commands);
+    const outcome = await runCommand('bash', ['-eu', '-c', `${END_ALL}\n${commands}`], {
+      env: { ...env, XDG_RUNTIME_DIR: folder, TMPDIR: folder },
       cwd: clone,
     });
     const said = `${block.name}\n${outcome.stdout}${outcome.stderr}`;

@@ -33,7 +33,7 @@ function bench(): Bench {
     chips: {
       relays: {
         kind: 'command',
-        within: '3s',
+        within: '6s',
         lines: Object.fromEntries(names.map((name) => [name, line(name)])),
       },
     },

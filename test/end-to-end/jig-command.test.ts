@@ -53,7 +53,7 @@ describe('sai-jig', () => {
       [
         ['--config', configFile({ targets: [{}] })],
         78,
-        /jig\.json: targets\.0\.name: expected a value, got nothing$/,
+        /jig\.json: targets\.0\.name: expected a string, got nothing$/,
       ],
       [
         ['--config', configFile({ targets: [], iface: 'eth99' })],
@@ -231,6 +231,50 @@ describe('sai-jig', () => {
     });
   });
 
+  test('says in a check that nobody can listen where the config says', async () => {
+    const there = (iface: string): Promise<Outcome> =>
+      saiJig('--check', '--config', configFile({ targets: [], iface }));
+    const [missing, elsewhere, here] = await Promise.all(['nope0', '192.0.2.7', 'lo'].map(there));
+    expect(missing).toMatchObject({
+      status: 78,
+      stderr: expect.stringMatching(/: iface: expected an address or an interface .*, got "nope0"\n$/),
+    });
+    expect(elsewhere).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(
+        /\nremarks\n {2}iface: expected an address .*, got "192\.0\.2\.7"; while /,
+      ),
+    });
+    expect(here).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^.*: valid; port 0\n$/),
+      stderr: '',
+    });
+  });
+
+  test('shows nothing of a config that is secret, and says what is wrong with one that cannot be read', async () => {
+    const power = {
+      kind: 'tasmota',
+      url: 'http://127.0.0.1:1/cm?password=hush',
+      password: 'hush',
+      safe: 'keep',
+    };
+    const call = { http: 'http://127.0.0.1:1/x?key=hush', body: 'hush', headers: { Authorization: 'hush' } };
+    const target = { name: 'a', gpios: [], power, sequences: [{ name: 'go', seq: [call] }] };
+    const secret = configFile({ targets: [target], tokens: ['hush-hush-hush-hush'] });
+    const wrong = configFile({ targets: [], tokens: ['hush'] });
+    const cases = [secret, wrong, join(tempFolder(), 'none')].flatMap((file) => [[file], [file, '--json']]);
+    const outcomes = await Promise.all(cases.map((args) => saiJig('--check', '--config', ...args)));
+    for (const { stdout, stderr } of outcomes) expect(stdout + stderr).not.toContain('hush');
+    expect(outcomes.map(({ status }) => status)).toEqual([69, 69, 78, 78, 78, 78]);
+    const [text, , , refused, , unread] = outcomes;
+    expect(text?.stdout).toContain('  power: plug http://127.0.0.1:1/cm, kept as it is\n');
+    for (const outcome of [refused, unread]) {
+      const { findings } = JSON.parse(outcome?.stdout ?? '') as { findings: { text: string }[] };
+      expect(outcome?.stderr).toBe(findings.map((each) => `sai-jig: ${each.text}\n`).join(''));
+    }
+  });
+
   test('says all that is wrong with a config, each in a line, and in a finding of --json', async () => {
     const gpios = [
       { name: 'reset', chip_index: 0, offset: 1, maxActive: '1s' },
@@ -269,7 +313,7 @@ describe('sai-jig', () => {
         [
           'targets.0: unknown key "gpio" (did you mean "gpios"?)',
           'unknown key "prot" (did you mean "port"?)',
-          'targets.0.gpios: expected a value, got nothing',
+          'targets.0.gpios: expected an array, got nothing',
           'targets.0.sequences: expected array, got {}',
         ],
       ],
@@ -368,7 +412,8 @@ ms               0                 100       150
     ]);
     expect(failed).toMatchObject({
       status: 1,
-      stderr: 'sai-jig: esp32-1: seq.1: wait for ready rising within 5000 ms: it did not come\n',
+      stderr:
+        'sai-jig: esp32-1: boot-and-check: seq.1: wait for ready rising within 5000 ms: it did not come; ready is 0\n',
     });
     expect(failed.stdout).toContain('\n    5100 ms  failed; all is made safe\n');
     expect(entries).toMatchObject({ status: 0, stderr: '' });

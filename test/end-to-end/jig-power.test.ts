@@ -71,7 +71,7 @@ describe('a plug', () => {
     expect(await jig.ask('/dut/on')).toEqual({
       count: 1,
       status: 503,
-      body: { error: `dut: seq.0: power on: ${reason}`, code: 'peer-unavailable' },
+      body: { error: `dut: on: seq.0: power on: ${reason}`, code: 'peer-unavailable' },
     });
     const safe = await saiJig('--config', join(folder, 'jig.json'), '--safe');
     expect(safe).toMatchObject({
@@ -83,9 +83,62 @@ describe('a plug', () => {
     expect(back.isOn).toBe(true);
   });
 
+  test('is switched back at the end of a run without the daemon, which says so', async () => {
+    const folder = tempFolder();
+    const plug = await ScriptedPlug.start();
+    const file = join(folder, 'jig.json');
+    const chip = join(folder, 'dut.chip');
+    const board = new RecordingBoard(['boot'], []);
+    await using _server = await board.serve(chip);
+    const boot = (value: 0 | 1): object => ({ gpio_name: 'boot', value });
+    const target = (safe: string): object => ({
+      name: 'dut',
+      gpios: [{ name: 'boot', chip, line: 'boot' }],
+      power: tasmota(plug, { safe }),
+      sequences: [
+        { name: 'all', seq: [{ power: 'on' }, boot(1)] },
+        { name: 'on', seq: [{ power: 'on' }] },
+        { name: 'boot', seq: [boot(1)] },
+        { name: 'nothing', seq: [{ power: 'on' }, boot(1), { power: 'off' }, boot(0)] },
+      ],
+    });
+    const back = '; its power goes back to off, which the daemon would keep';
+    const cases = [
+      ['off', 'all', `${back}; let go of: boot`],
+      ['off', 'on', back],
+      ['off', 'boot', '; let go of: boot'],
+      ['off', 'nothing', ''],
+      ['keep', 'on', ''],
+      ['on', 'on', ''],
+    ] as const;
+    for (const [safe, sequence, told] of cases) {
+      writeFileSync(file, JSON.stringify({ schema: 'sai-jig', targets: [target(safe)] }));
+      const { status, stderr } = await saiJig('--config', file, 'run', `dut/${sequence}`);
+      expect({ status, stderr: stderr.replace(/\d+ ms/, 'N ms') }).toEqual({
+        status: 0,
+        stderr: `sai-jig: dut/${sequence}: done in N ms${told}\n`,
+      });
+      expect(plug.isOn).toBe(safe !== 'off');
+      expect(board.lines.levelOf('boot')).toBe(0);
+    }
+  });
+
+  test('that is away is said once by a run that fails without the daemon, before why it failed', async () => {
+    const folder = tempFolder();
+    const plug = await ScriptedPlug.start();
+    await plug.stop();
+    const file = join(folder, 'jig.json');
+    writeFileSync(file, JSON.stringify({ schema: 'sai-jig', ...config(tasmota(plug)) }));
+    const reason = `${plug.url}/cm: connect ECONNREFUSED 127.0.0.1:${plug.port}; is it on, and does the network reach it?`;
+    expect(await saiJig('--config', file, 'run', 'dut/on')).toMatchObject({
+      status: 69,
+      stderr: `sai-jig: dut: cannot make its power safe: ${reason}\nsai-jig: dut: on: seq.0: power on: ${reason}\n`,
+    });
+  });
+
   test('that hangs or lies fails the step, and is made safe before that is answered', async () => {
     const plug = await ScriptedPlug.start();
-    const jig = await RunningJig.start(tempFolder(), config(tasmota(plug, { within: '1500ms' })));
+    const jig = await RunningJig.start(tempFolder(), config(tasmota(plug, { within: '5s' })));
     for (const [behaviour, status, code] of [
       [hanging, 503, 'peer-unavailable'],
       [dying, 503, 'peer-unavailable'],
@@ -315,7 +368,7 @@ describe('an http step', () => {
       count: 1,
       status: 502,
       body: {
-        error: `dut: seq.0: POST ${plug.url}/relay/3: expected 204, got 500`,
+        error: `dut: go: seq.0: POST ${plug.url}/relay/3: expected 204, got 500`,
         code: 'peer-answer',
       },
     });
@@ -337,7 +390,7 @@ describe('an outlet that commands switch', () => {
       count: 1,
       status: 503,
       body: {
-        error: 'dut: seq.0: power on: true: cannot be started: spawn true EMFILE',
+        error: 'dut: on: seq.0: power on: true: cannot be started: spawn true EMFILE',
         code: 'peer-unavailable',
       },
     });

@@ -155,7 +155,10 @@ describe('the lines of a board', () => {
     const jig = await RunningJig.start(folder, config);
     expect(await jig.ask('/dut/see')).toMatchObject({
       status: 504,
-      body: { error: 'dut: seq.1: wait for led=1 within 50 ms: it did not come', code: 'not-in-time' },
+      body: {
+        error: 'dut: see: seq.1: wait for led=1 within 50 ms: it did not come; led is 0',
+        code: 'not-in-time',
+      },
     });
     expect(board.lines.history.slice(-SAFE.length)).toEqual(SAFE);
     board.lines.setLevel('led', 1);

@@ -223,6 +223,26 @@ function askOverTls(folder: string, port: number, path: string, client?: string)
   });
 }
 
+test('a jig that listens on every interface says so, beside an address that works', async () => {
+  const file = join(tempFolder(), 'jig.json');
+  writeFileSync(file, JSON.stringify({ schema: 'sai-jig', port: 0, targets: [] }));
+  const jig = spawn(join(ROOT, 'bin/sai-jig'), ['--json', '--config', file], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onTestFinished(() => void jig.kill('SIGKILL'));
+  let said = '';
+  jig.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  const [first] = (await once(jig.stdout, 'data')) as [Buffer];
+  const { port, url, ...rest } = JSON.parse(first.toString()) as { port: number; url: string };
+  expect({ url, ...rest }).toEqual({ url: `http://localhost:${port}/`, address: '*', targets: [] });
+  const ended = once(jig, 'close');
+  jig.kill('SIGTERM');
+  expect((await ended)[0]).toBe(143);
+  expect(said).toContain(
+    `sai-jig: ready on port ${port} of all interfaces, http://localhost:${port}/ with 0 targets\n`,
+  );
+});
+
 describe('TLS', () => {
   test('serves whoever trusts the certificate, and nobody in plain text', async (context) => {
     needsProgram(context, 'openssl');
@@ -281,7 +301,12 @@ describe('TLS', () => {
     expect((await run({})).stderr).toMatch(
       /CERTIFICATE_REQUIRED\); name it in SAI_JIG_CERT|hang up|ECONNRESET/,
     );
+    const own = { SAI_JIG_CERT: file('stranger.pem'), SAI_JIG_KEY: file('stranger.key') };
     for (const [more, told] of [
+      [
+        own,
+        /^sai: jig https:\S+\/dut\/reset: the jig does not take this certificate \(\w+\); name one in SAI_JIG/,
+      ],
       [{ ...alice, SAI_JIG_KEY: file('none') }, /SAI_JIG_KEY: expected a file that can be read: ENOENT/],
       [
         { ...alice, SAI_JIG_KEY: file('lab.key') },

@@ -27,7 +27,7 @@ interface Bench {
 async function bench(more: object = {}): Promise<Bench> {
   const folder = tempFolder();
   const chip = join(folder, 'dut.chip');
-  const board = new RecordingBoard(['reset'], []);
+  const board = new RecordingBoard(['reset'], ['led']);
   const server = await board.serve(chip);
   onTestFinished(async () => await server[Symbol.asyncDispose]());
   const jig = await RunningJig.start(folder, {
@@ -35,9 +35,13 @@ async function bench(more: object = {}): Promise<Bench> {
     targets: [
       {
         name: 'dut',
-        gpios: [{ name: 'reset', chip, line: 'reset' }],
+        gpios: [
+          { name: 'reset', chip, line: 'reset' },
+          { name: 'led', chip, line: 'led', direction: 'in' },
+        ],
         sequences: [
           { name: 'reset', seq: [{ pulse: 'reset', for: 1 }] },
+          { name: 'leave', seq: [{ gpio_name: 'reset', value: 1 }] },
           { name: 'long', seq: [{ gpio_name: 'reset', value: 1 }, { value: '1m' }] },
         ],
       },
@@ -57,10 +61,14 @@ function start(args: readonly string[], env: NodeJS.ProcessEnv): { child: ChildP
 
 describe('sai jig', () => {
   test('lists, runs and aborts, on the target of the lease', async () => {
-    const { env, board } = await bench({ tokens: ['a-token-that-is-long-enough'] });
-    expect(await sai(['jig', 'list'], env)).toMatchObject({ status: 78, stdout: '' });
+    const { env, board, jig } = await bench({ tokens: ['a-token-that-is-long-enough'] });
+    expect(await sai(['jig', 'list'], env)).toEqual({
+      status: 78,
+      stdout: '',
+      stderr: `sai: jig ${jig.url}/targets: expected "Authorization: Bearer <token>" with a token of this jig, got none; name one in SAI_JIG_TOKEN\n`,
+    });
     const known = { ...env, SAI_JIG_TOKEN: 'a-token-that-is-long-enough', SAI_DEVICE_FENCE: '7' };
-    const idle = 'dut: idle\n  sequences: reset, long\n  lines: reset=0\n';
+    const idle = 'dut: idle\n  sequences: reset, leave, long\n  lines: reset=0, led=0\n';
     expect(await sai(['jig', 'list'], known)).toEqual({ status: 0, stdout: idle, stderr: '' });
     const run = await sai(['jig', 'run', 'reset'], known);
     expect({ ...run, stderr: run.stderr.replace(/\d+ ms/, 'N ms') }).toEqual({
@@ -79,7 +87,7 @@ describe('sai jig', () => {
     const busy = await sai(['jig', 'run', 'reset'], known);
     expect(busy.status).toBe(75);
     expect(busy.stderr).toMatch(
-      /^sai: jig http.*: dut: busy: it runs long; try later, or wait with \?wait=5s\n$/,
+      /^sai: jig http:\/\/[\d.:]+\/dut\/reset: dut: busy: it runs long; try later, or wait with \?wait=5s\n$/,
     );
     expect(await sai(['jig', 'abort'], known)).toEqual({
       status: 0,
@@ -107,6 +115,17 @@ describe('sai jig', () => {
     const ended = once(watch.child, 'close');
     await jig.stop('SIGTERM');
     expect((await ended)[0]).toBe(69);
+  });
+
+  test('tells of an abort that makes safe what an earlier run left', async () => {
+    const { env, board } = await bench();
+    const watch = start(['jig', 'watch'], env);
+    await until(() => watch.said() === 'sai: watching dut\n', 'it watches');
+    board.lines.setLevel('led', 1);
+    expect(await sai(['jig', 'run', 'leave'], env)).toMatchObject({ status: 0 });
+    expect((await sai(['jig', 'list'], env)).stdout).toContain('  lines: reset=1, led=1\n');
+    expect(await sai(['jig', 'abort'], env)).toMatchObject({ status: 0 });
+    await until(() => / dut made safe: reset\n$/.test(watch.said()), 'it is told');
   });
 
   test('told to stop, hangs up, and the jig makes the lines safe', async () => {
@@ -170,6 +189,16 @@ describe('sai jig', () => {
     expect((await run('nobody', 'reset')).status).toBe(78);
   });
 
+  test('names who has to act where the device of the lease has no jig', async () => {
+    const lease = { SAI_DEVICE_LEASE: tempFolder(), SAI_DEVICE_NAME: 'uno-1' };
+    const told = 'expected a jig, its device has no "jig" in the devices config; name it there';
+    expect(await sai(['jig', 'run', 'reset'], lease)).toEqual({
+      status: 78,
+      stdout: '',
+      stderr: `sai: uno-1: ${told}, or give --url http://HOST:PORT/TARGET\n`,
+    });
+  });
+
   test.each([
     [['jig', 'run', 'reset'], 64, /^sai: no jig named: give --url/],
     [
@@ -190,7 +219,7 @@ describe('sai jig', () => {
     [
       ['jig', 'run', '--url', 'http://127.0.0.1:1/dut', '--wait', '5', 'reset'],
       64,
-      /^sai: --wait: expected a duration/,
+      /^sai: --wait: expected a duration such as 300ms, 2s, 5m or 8h, with its unit, got "5"/,
     ],
     [['jig', 'press'], 64, /^sai: unknown command 'press'/],
     [['nonsense'], 64, /^sai: unknown command 'nonsense'; see sai --help\n$/],

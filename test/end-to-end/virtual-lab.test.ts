@@ -370,7 +370,11 @@ describe('on the chip of a running board', () => {
     const failures: [number, string[], string][] = [
       [64, ['get', 'rest'], 'rest: expected a line of this chip: reset, button, led'],
       [64, ['pulse', 'led'], 'led: expected a line that can be driven, the board drives it'],
-      [64, ['press', '--for', '100'], '--for: expected a duration such as 300ms, 2s, 5m or 8h, got "100"'],
+      [
+        64,
+        ['press', '--for', '100'],
+        '--for: expected a duration such as 300ms, 2s, 5m or 8h, with its unit, got "100"',
+      ],
       [64, ['hold', 'button', '--', 'true'], 'button: expected LINE=0 or LINE=1'],
       [
         64,

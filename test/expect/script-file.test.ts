@@ -86,7 +86,7 @@ describe('a file that is wrong is told with line and column:', () => {
       'steps:\n  - expct: a\n',
       'boot.yaml:2:5: steps.0: expected one of send, line, expect, regex, pause, fresh, break, dtr, rts, jig, ysend, xsend, yreceive, choices, label, goto, loop, repeat, fail, call, parallel, got "expct" (did you mean "expect"?)',
     ],
-    ['no steps', 'about: a\n', 'boot.yaml:1:1: steps: expected a value, got nothing'],
+    ['no steps', 'about: a\n', 'boot.yaml:1:1: steps: expected a list of steps, got nothing'],
     ['an empty list', 'steps: []\n', 'boot.yaml:1:1: steps: expected at least one step, got []'],
     ['an empty file', '', 'boot.yaml:1:1: expected keys such as "steps:", it is empty'],
     [

@@ -121,6 +121,7 @@ const PRINTED = new Map([
   ['gpiodetect', /^gpiochip\d+ \[pinctrl-bcm2711\] \(58 lines\)$/m],
   ['sai-jig --help', /Usage: sai-jig/],
   ['grep . /sys/module/pinctrl_*/parameters/persist_gpio_outputs', /^N\n$/],
+  ['curl http://127.0.0.1:44000/esp32-1/power-on', /^\{.*\}\s*$/],
   ['curl http://127.0.0.1:44000/esp32-1/reset', /^\{.*\}\s*$/],
   ['gpioinfo | grep esp32-1', /line +17:.*esp32-1\.reset.*\n.*line +22:.*esp32-1\.power.*\n.*line +27:/],
 ]);
@@ -198,19 +199,25 @@ test('what hardware/README.md tells to type does what it says', { timeout: SLOW_
     '/run/sai drwxrwsr-t root dialout\n/etc/sai/jig/conf -rw-r----- root sai-jig\n',
   );
   const [esp32] = await plansOf(join(WIRING, 'esp32.jig.json'));
-  const reset = esp32?.sequences.get('reset');
-  if (!esp32 || !reset) throw new Error('expected esp32-1/reset in the config');
+  if (!esp32) throw new Error('expected esp32-1 in the config');
+  const planned = (name: string): string[] => {
+    const sequence = esp32.sequences.get(name);
+    if (!sequence) throw new Error(`expected esp32-1/${name} in the config`);
+    return plannedEvents(esp32, sequence);
+  };
   const events = await header.events();
   const safe = safeEvents(esp32);
   expect(events.slice(0, safe.length)).toEqual(safe);
-  // By hand, and asked by curl.
-  const twice = [...plannedEvents(esp32, reset), ...plannedEvents(esp32, reset)];
-  expect(changesIn(esp32, events.slice(safe.length))).toEqual(twice);
+  // By hand, which leaves the level, let go of; then by the unit, which first makes it safe.
+  const byHand = [...planned('power-cycle'), 'esp32-1.power set 0'];
+  const asked = [...planned('power-on'), ...planned('reset')];
+  expect(changesIn(esp32, events.slice(safe.length))).toEqual([...byHand, ...asked]);
 });
 
 test('after a kill the unit makes lines safe, as its user, who may open the chip', {
   timeout: SLOW_MS,
 }, async () => {
+  await guest.shell('curl -sS --fail http://127.0.0.1:44000/esp32-1/power-off');
   await header.events();
   await guest.shell('curl -sS --fail http://127.0.0.1:44000/esp32-1/power-on');
   expect(await header.events()).toEqual(['esp32-1.power set 1']);

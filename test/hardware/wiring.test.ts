@@ -17,6 +17,8 @@ const PI = { supplyVolts: 3.3, pullOhmsMin: 33_000, lowOhmsMax: 0.4 / 0.004, inp
 const GREATEST_MILLIAMPERES = 8;
 /** What hardware/wiring/README.md says of a line in normal use. */
 const USUAL_MILLIAMPERES = 1;
+/** Source: what hardware/wiring/README.md says of R4; the LED of a photo relay is an infrared one. */
+const LED_VOLTS = 1.2;
 /** Of the resistors, as its list of parts has them. */
 const MOST = 1.05;
 const LEAST = 0.95;
@@ -25,6 +27,7 @@ interface Parts {
   readonly circuit: string;
   readonly seriesOhms: number;
   readonly pullOhms: number;
+  readonly ledOhms?: number;
   readonly boardPullOhms?: number;
   readonly lowMaxVolts?: number;
   readonly highMinVolts?: number;
@@ -61,10 +64,12 @@ function draw(...args: string[]) {
   return run(process.execPath, join(ROOT, 'scripts/draw-wiring.mjs'), ...args);
 }
 
-/** A copy of the wiring folder in which one text of one file is another. */
+/** A folder with a copy of one wiring, in which one text of one file is another. */
 function folderWith(file: string, text: string, other: string): string {
-  const folder = join(tempFolder(), 'wiring');
-  cpSync(WIRING, folder, { recursive: true });
+  const folder = tempFolder();
+  const [name] = file.split('.');
+  for (const each of [`${name}.jig.json`, `${name}.wiring.json`, `${name}.svg`])
+    cpSync(join(WIRING, each), join(folder, each));
   const path = join(folder, file);
   const before = readFileSync(path, 'utf8');
   expect(before).toContain(text);
@@ -91,15 +96,65 @@ test('every config has its parts and its drawing, and nothing else is there', ()
 });
 
 test('the committed drawings are what is drawn', () => {
-  expect(draw('--check')).toEqual({ status: 0, stdout: '', stderr: '' });
+  const { status, stdout, stderr } = draw('--check');
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  expect(stdout).toMatch(
+    new RegExp(`^\\S*hardware/wiring: ${NAMES.length + 1} drawings, all up to date\\n$`),
+  );
+});
+
+test('a folder of one drawing is drawn, with a map of the header of its own', () => {
+  const folder = tempFolder();
+  // With a comment and a default left out, as sai-jig takes it.
+  const config = readFileSync(join(WIRING, 'esp32.jig.json'), 'utf8');
+  writeFileSync(join(folder, 'mine.jig.json'), `# mine\n${config.replace('"drive": "push-pull",', '')}`);
+  cpSync(join(WIRING, 'esp32.wiring.json'), join(folder, 'mine.wiring.json'));
+  const stdout = `${folder}: 2 drawings, all written\n`;
+  expect(draw(folder)).toEqual({ status: 0, stdout, stderr: '' });
+  const drawn = readFileSync(join(folder, 'mine.svg'), 'utf8');
+  expect(drawn).toBe(readFileSync(join(WIRING, 'esp32.svg'), 'utf8'));
+  expect(readFileSync(join(folder, 'pin-map.svg'), 'utf8')).not.toContain('stm32-1');
+});
+
+test.each([
+  [['--help'], 0, /^Usage: node scripts\/draw-wiring\.mjs \[--check\] \[FOLDER\]\n/],
+  [['--chekc'], 64, /'--chekc'.*--help/],
+  [['one', 'two'], 64, /expected one FOLDER, found one two/],
+  [['/no/such/folder'], 1, /^draw-wiring: \/no\/such\/folder: expected a folder with NAME\.jig\.json/],
+])('draw-wiring %j ends with %i, and says so', (args, wanted, said) => {
+  const { status, stdout, stderr } = draw(...args);
+  expect({ status, said: `${stdout}${stderr}` }).toEqual({
+    status: wanted,
+    said: expect.stringMatching(said),
+  });
 });
 
 test.each([
   ['stale', 'esp32.wiring.json', '"seriesOhms": 470', '"seriesOhms": 471', /esp32\.svg: not what/],
-  ['of a pin used twice', 'nrf52.jig.json', '"offset": 13', '"offset": 22', /GPIO22 once, found/],
   ['that is unsafe let go', 'stm32.jig.json', '"safe": 0', '"safe": 1', /reset\.safe: expected 0, found 1/],
   ['whose pin starts pulled up', 'imx.jig.json', '"offset": 16', '"offset": 7', /reset\.offset: expected/],
   ['of the serial console', 'power.jig.json', '"offset": 11', '"offset": 14', /expected a free GPIO/],
+  [
+    'that sai-jig refuses',
+    'esp32.jig.json',
+    '"pull-down"',
+    '"pulldown"',
+    /esp32\.jig\.json: .*\.bias: .*"pulldown"/,
+  ],
+  [
+    'with a part missing',
+    'esp32.wiring.json',
+    '"rail"',
+    '"rial"',
+    /esp32-1\/reset: expected rail of its parts/,
+  ],
+  [
+    'with a part too many',
+    'imx.wiring.json',
+    '"ledOhms"',
+    '"ledohms"',
+    /expected nothing else .* found ledohms/,
+  ],
   ['without a resistor', 'rp2040.wiring.json', '"pullOhms": 10000', '"pullOhms": 0', /expected a resistor/],
   [
     'with texts on each other',
@@ -112,6 +167,16 @@ test.each([
   const { status, stderr } = draw('--check', folderWith(file, text, other));
   expect(status).toBe(1);
   expect(stderr).toMatch(said);
+});
+
+test('two configs of a folder that use the same pin are refused', () => {
+  const folder = folderWith('nrf52.jig.json', '"offset": 13', '"offset": 22');
+  for (const file of ['esp32.jig.json', 'esp32.wiring.json']) cpSync(join(WIRING, file), join(folder, file));
+  const { status, stderr } = draw('--check', folder);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(
+    /^draw-wiring: nrf52: expected GPIO22 once, found esp32-1\/power and nrf52-1\/power\n$/,
+  );
 });
 
 test.each(allLines.filter(({ parts }) => parts.circuit === 'open-drain'))(
@@ -170,6 +235,15 @@ test.each(allLines)(
     const ohms = { 'open-drain': series + 1 / ups, 'open-source': series + 1 / ups, input: series };
     const least = ohms[parts.circuit as keyof typeof ohms] ?? gate;
     expect((1000 * PI.supplyVolts) / least).toBeLessThan(USUAL_MILLIAMPERES);
+  },
+);
+
+test.each(allLines.filter(({ parts }) => parts.ledOhms !== undefined))(
+  'the LED of the photo relay of $name/$line gets what hardware/wiring/README.md says of R4',
+  ({ parts: { ledOhms = 0 } }) => {
+    const milliamperes = (1000 * (5 - LED_VOLTS)) / ledOhms;
+    expect(milliamperes).toBeGreaterThan(5);
+    expect(milliamperes).toBeLessThan(10);
   },
 );
 

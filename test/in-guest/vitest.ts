@@ -46,9 +46,17 @@ export interface TestReport {
   readonly problem?: string;
 }
 
-/** Runs what `load` defines, one test after the other. */
-export async function runTests(path: string, load: () => Promise<unknown>): Promise<TestReport[]> {
-  const runner: VitestRunner = { config: CONFIG as VitestRunnerConfig, importFile: load };
+/** Runs what `load` defines, one test after the other, and tells `onBegin` the name of each. */
+export async function runTests(
+  path: string,
+  load: () => Promise<unknown>,
+  onBegin: (name: string) => void,
+): Promise<TestReport[]> {
+  const runner: VitestRunner = {
+    config: CONFIG as VitestRunnerConfig,
+    importFile: load,
+    onBeforeRunTask: ({ name }) => onBegin(name),
+  };
   const alive = setInterval(() => {}, TIMEOUT_MS); // a test that waits for nothing is to be told, and its timer does not
   const files = await startTests([path], runner);
   clearInterval(alive);

@@ -45,6 +45,8 @@ test.each([
   [409, '{"code":"busy","error":"dut: busy"}', 'busy: dut: busy'],
   [409, '{"code":"busy","error":"dut:\\n\\u001b[31m busy"}', 'busy: dut: [31m busy'],
   [422, '{"code":"of a later jig","error":"no"}', 'protocol: expected an answer of a jig (HTTP 422)'],
+  [401, '', 'config: it asks for a token (HTTP 401); name one in SAI_JIG_TOKEN'],
+  [401, '{"code":"unauthorized","error":"got none"}', 'config: got none; name one in SAI_JIG_TOKEN'],
   [400, '', 'usage: no such sequence (HTTP 400)'],
   [301, '', 'protocol: expected an answer of a jig (HTTP 301)'],
   [503, '<html>', 'unavailable: nobody answers behind it (HTTP 503)'],
@@ -69,6 +71,15 @@ test.each([
   ],
 ] as const)('a peer that says %s is told as what it is', async (_what, scheme, text, told) => {
   expect(await failureAt(await saying(text, scheme))).toBe(told);
+});
+
+test('what fails is named without what was asked of it', async () => {
+  const url = await answering((response) => response.writeHead(409).end());
+  const run = { url, sequence: 'reset', waitMs: 5, onDisconnect: 'abort', signal: NEVER } as const;
+  await expect(runSequence(run)).rejects.toThrow(`jig ${url}/reset: the target is busy (HTTP 409)`);
+  await expect(runSequence({ ...run, url: 'http://127.0.0.1:1/dut' })).rejects.toThrow(
+    /^jig http:\/\/127\.0\.0\.1:1\/dut\/reset: it does not answer: /,
+  );
 });
 
 test('an answer that has no end is not read to it', async () => {

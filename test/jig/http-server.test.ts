@@ -27,6 +27,7 @@ const CONFIG = parse(
         sequences: [
           { name: 'reset', seq: [{ pulse: 'reset', for: 1 }] },
           { name: 'long', seq: [{ gpio_name: 'reset', value: 1 }, { value: '1m' }] },
+          { name: 'leave', seq: [{ gpio_name: 'reset', value: 1 }] },
           { name: 'nothing', seq: [] },
         ],
       },
@@ -234,6 +235,26 @@ describe('a sequence', () => {
   });
 });
 
+test.each(['/', '/targets', '/targets/dut', '/events', '/healthz', '/metrics'])(
+  'an option that %s does not have is refused, as one of a run is',
+  async (path) => {
+    expect(await ask(`${path}?wiat=5s`)).toEqual({
+      count: 1,
+      status: 400,
+      body: { error: 'expected no options, got "wiat"', code: 'bad-request' },
+    });
+    expect(hub.watcherCount).toBe(0);
+  },
+);
+
+test('an abort with an option is refused, and aborts nothing', async () => {
+  await statusOf('/dut/leave');
+  expect(await statusOf('/targets/dut/abort?wait=5s', { method: 'POST' })).toBe(400);
+  expect(levelOf(0)).toBe(1);
+  expect(await statusOf('/targets/dut/abort', { method: 'POST' })).toBe(200);
+  expect(levelOf(0)).toBe(0);
+});
+
 describe('who may ask', () => {
   test.each([
     ['Origin', { origin: 'http://evil.example' }],
@@ -291,7 +312,14 @@ describe('who may ask', () => {
     expect(await statusOf('/targets/dut/abort', { method: 'POST', ...fenced('8') })).toBe(412);
     expect(await statusOf('/dut/reset')).toBe(200);
     expect(await statusOf('/leased/reset', fenced('8'))).toBe(200);
-    expect(await ask('/leased/reset')).toMatchObject({ status: 428, body: { code: 'fence-required' } });
+    expect(await ask('/leased/reset')).toMatchObject({
+      status: 428,
+      body: {
+        error:
+          'leased: expected a Sai-Fence header, got none; run it under sai-device, whose lease has a fence',
+        code: 'fence-required',
+      },
+    });
     for (const fence of ['x', '-1', '1.5', '9007199254740993', '']) {
       expect(await statusOf('/dut/reset', fenced(fence))).toBe(400);
     }
@@ -454,7 +482,7 @@ describe('events', () => {
 
   test('go out over a websocket, one a message', async () => {
     const client = new WebSocket(`ws://127.0.0.1:${port}/events`);
-    const events: { event: string; target: string }[] = [];
+    const events: { event: string; step?: string }[] = [];
     client.on('message', (data: Buffer) =>
       events.push(JSON.parse(data.toString()) as (typeof events)[number]),
     );
@@ -462,6 +490,7 @@ describe('events', () => {
     await statusOf('/dut/reset');
     await until(() => events.length === 4, 'there are four events');
     expect(events.map(({ event }) => event)).toEqual(RESET_EVENTS);
+    expect(events.map(({ step }) => step)).toEqual([undefined, 'seq.0', 'seq.0', undefined]);
     const closed = once(client, 'close');
     await stop();
     expect([1001, 1006]).toContain((await closed)[0]);

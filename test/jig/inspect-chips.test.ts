@@ -5,13 +5,18 @@ import { RigError } from '../../src/base/errors.ts';
 import { parse } from '../../src/base/validate.ts';
 import type { CheckFinding } from '../../src/jig/check-finding.ts';
 import { type SurveyedChip, surveyChips } from '../../src/jig/chip-survey.ts';
+import type { Backend } from '../../src/jig/chips.ts';
+import { systemClock } from '../../src/jig/clock.ts';
 import { JigConfig } from '../../src/jig/config.ts';
 import { inspectChips } from '../../src/jig/inspect-chips.ts';
 import { planTargets, type TargetPlan } from '../../src/jig/plan.ts';
+import { openSocketChip } from '../../src/jig/socket-chip.ts';
+import { TargetLines } from '../../src/jig/target-lines.ts';
 import { RecordingBoard } from '../peers/recording-board.ts';
 import { tempFolder } from '../temp-folder.ts';
 
 const argv = ['false'];
+const CARE = { clock: systemClock, onOverdue: () => {}, say: () => {} };
 
 /** Each line in a target of its own: `a`, `b`, … */
 function planOf(gpios: readonly object[], chips: object = {}): TargetPlan[] {
@@ -179,4 +184,61 @@ test('a virtual board is asked for its lines, and none is requested', async () =
     `error same-wire: ${chip}, line 0: expected each line of a chip once, got it as a/x and b/x`,
   ]);
   expect(board.lines.history).toEqual([]);
+});
+
+test('a virtual board refuses what it has not, as it does at the start', async () => {
+  const chip = join(tempFolder(), 'dut.chip');
+  const board = new RecordingBoard(['reset'], ['led']);
+  await using _server = await board.serve(chip);
+  const gpios = [
+    { chip, line: 'reset', bias: 'pull-up' },
+    { chip, offset: 1, direction: 'in', debounce: '5ms' },
+    { chip, line: 'led' },
+  ];
+  for (const [index, text] of [
+    `${chip}: line reset: expected no bias, the board's resistors are its own`,
+    `${chip}: line led: expected no debounce, no contact of this board bounces`,
+    `${chip}: line led: expected a line that can be driven, the board drives it`,
+  ].entries()) {
+    const targets = planOf(gpios.slice(index, index + 1));
+    const findings = await inspectChips(targets, await surveyChips(targets, 'auto'));
+    expect(brief(findings)).toEqual([`error chip-refuses: ${text}`]);
+    const [target] = targets;
+    const taken = target && TargetLines.take(target, { ...CARE, openChip: () => openSocketChip(chip) });
+    await expect(taken).rejects.toThrow(
+      text.replace(`${chip}: line led: expected a line`, 'expected a line'),
+    );
+  }
+});
+
+describe('a chip of the kernel refuses, also where it is away', () => {
+  async function refused(gpios: object[], backend: Backend): Promise<string[]> {
+    const target = {
+      name: 'a',
+      gpios: gpios.map((gpio, index) => ({ name: `x${index}`, chip_index: 0, offset: index, ...gpio })),
+      sequences: [],
+    };
+    const config = parse(JigConfig, { schema: 'sai-jig', targets: [target] }, 'jig.json');
+    return brief(await inspectChips(planTargets(config, 'jig.json'), new Map(), backend));
+  }
+  const inputs = (count: number): object[] =>
+    Array.from({ length: count }, (_, index) => ({ direction: 'in', debounce: index + 1 }));
+
+  test('more lines, or more kinds of them, than a request has', async () => {
+    expect(await refused(Array<object>(64).fill({}), 'auto')).toEqual([]);
+    expect(await refused(Array<object>(65).fill({}), 'auto')).toEqual([
+      'error chip-refuses: chip 0: expected at most 64 lines of a direction in one target, got 65',
+    ]);
+    expect(await refused(inputs(10), 'auto')).toEqual([]);
+    expect(await refused(inputs(11), 'uapi')).toEqual([
+      'error chip-refuses: chip 0: expected lines of at most 10 kinds (drive, bias, debounce) in one target, got 11; make it two targets',
+    ]);
+    expect(await refused(inputs(11), 'simulated')).toEqual([]);
+  });
+
+  test('a debounce that libgpiod has not', async () => {
+    expect(await refused(inputs(1), 'libgpiod')).toEqual([
+      'error chip-refuses: chip 0: line 0: expected no debounce, libgpiod 1.x has none; use --backend uapi',
+    ]);
+  });
 });

@@ -128,6 +128,35 @@ test('a sequence that is refused only after another is remarked on', () => {
   ]);
 });
 
+test('a sequence that is meant to be asked for after another is remarked on, and is no error', () => {
+  const brake = { ...OUT, name: 'brake', offset: 1, safe: 1 };
+  const drive = { ...OUT, name: 'drive', offset: 2 };
+  const go = { name: 'go', seq: [{ pulse: 'drive', for: 5 }] };
+  const loosen = { name: 'loosen', seq: [{ gpio_name: 'brake', value: 0 }] };
+  const refused = (sequences: object[]): string[] =>
+    brief(inspect({ gpios: [brake, drive], interlocks: [['brake', 'drive']], sequences })).filter((text) =>
+      text.includes('go: seq.0'),
+    );
+  expect(refused([go, loosen])).toEqual([
+    'remark: dut/go: seq.0: drive=1 for 5 ms is refused when all is safe, as brake is active then; it is not after loosen',
+  ]);
+  expect(refused([go])).toEqual([
+    'error: dut/go: seq.0: drive=1 for 5 ms: expected at most one of drive and brake active, got both; set brake to 0 first, or in the same step',
+  ]);
+});
+
+test('what is refused after many is told once, and takes no longer for it', () => {
+  const forward = [
+    { repeat: 4000, seq: [{ pulse: 'heater', for: 1 }] },
+    { gpio_name: 'forward', value: 1 },
+  ];
+  const many = Array.from({ length: 20 }, (_, index) => [`f${index}`, forward] as const);
+  const findings = found({ ...Object.fromEntries(many), back: [{ pulse: 'reverse', for: 1 }] });
+  expect(brief(findings).filter((text) => text.includes('refused'))).toEqual([
+    'remark: dut/back: seq.0: reverse=1 for 1 ms is refused after f0, f1, f2 and 17 more, which leave forward active',
+  ]);
+});
+
 describe('a line with maxActive', () => {
   const on = { gpio_name: 'heater', value: 1 };
   const off = { gpio_name: 'heater', value: 0 };

@@ -246,7 +246,7 @@ describe('the jig config', () => {
     [
       'power without a word on what is safe',
       withPower({ kind: 'tasmota', url: 'http://plug' }),
-      'jig.json: targets.0.power.safe: expected a value, got nothing',
+      'jig.json: targets.0.power.safe: expected "on", "off" or "keep", got nothing',
     ],
     [
       'a plug that is no address',
@@ -266,7 +266,7 @@ describe('the jig config', () => {
     [
       'a server with a password in its address',
       withSteps({ http: 'http://me:secret@rig/' }),
-      `${GO}: http: expected http://HOST or https://HOST, without a user, got "http://me:secret@rig/"`,
+      `${GO}: http: expected http://HOST or https://HOST, without a user, got "http://…@rig/"`,
     ],
     [
       'a chip of no kind that there is',
@@ -281,7 +281,7 @@ describe('the jig config', () => {
     [
       'a line of commands without one',
       withChip({ kind: 'command', lines: { k1: { high: ['x'] } } }, {}),
-      'jig.json: chips.mine.lines.k1.low: expected a value, got nothing',
+      'jig.json: chips.mine.lines.k1.low: expected an array, got nothing',
     ],
     ['a set of no line', withSteps({ set: {} }), `${GO}: set: expected at least one line, got {}`],
     [
@@ -292,7 +292,7 @@ describe('the jig config', () => {
     [
       'a short token',
       { schema: 'sai-jig', tokens: ['x'], targets: [] },
-      'jig.json: tokens.0: expected 16 or more visible characters, got "x"',
+      'jig.json: tokens.0: expected 16 or more visible characters, got 1 character that is not shown',
     ],
     [
       'a port that there is not',
@@ -402,6 +402,19 @@ describe('the jig config', () => {
       `${GO}.gpio_name: expected an output, got "led", which is an input`,
     ],
     [
+      'a line that no record can have',
+      withSteps({ set: JSON.parse('{"reset": 1, "__proto__": 1}') }),
+      `${GO}.set.__proto__: expected a line of this target, one of reset, led, got "__proto__"`,
+    ],
+    [
+      'a line whose name no record can have',
+      {
+        schema: 'sai-jig',
+        targets: [{ name: 'dut', gpios: [{ ...RESET, name: 'prototype' }], sequences: [] }],
+      },
+      'jig.json: targets.0.gpios.0.name: expected another name: JavaScript has this for itself, got "prototype"',
+    ],
+    [
       'waiting for an output',
       withSteps({ wait_for: 'reset', value: 1, within: 1 }),
       `${GO}.wait_for: expected a line with "direction": "in", got "reset"`,
@@ -409,7 +422,7 @@ describe('the jig config', () => {
     [
       'waiting for ever',
       withSteps({ wait_for: 'led', value: 1 }),
-      `${GO}: within: expected a value, got nothing`,
+      `${GO}: within: expected a duration such as 50ms or 2s, got nothing`,
     ],
     [
       'waiting for nothing',
@@ -441,18 +454,67 @@ describe('the jig config', () => {
     expect(await messageOf(config)).toContain(message);
   });
 
+  test.each([
+    ['a command', { kind: 'command', on: ['x'], off: ['x'] }, 2000],
+    [
+      'a command and the one that tells its state',
+      { kind: 'command', on: ['x'], off: ['x'], state: ['x'] },
+      4000,
+    ],
+    ['a plug', { kind: 'tasmota', url: 'http://plug' }, 2000],
+  ])('whose power is %s has the time of each', async (_what, outlet, longestMs) => {
+    const power = { ...outlet, safe: 'off', within: '2s', minOff: '3s' };
+    const sequences = [{ name: 'go', seq: [{ power: 'off' }, { power: 'on' }] }];
+    const { targets } = await plan({
+      schema: 'sai-jig',
+      targets: [{ name: 'dut', gpios: [], power, sequences }],
+    });
+    expect(targets[0]?.sequences.get('go')?.steps).toMatchObject([
+      { longestMs },
+      { longestMs: longestMs + 3000 },
+    ]);
+  });
+
   test('may repeat nothing as often as it likes', async () => {
     expect(await stepsOf({ repeat: 1_000_000_000, seq: [{ repeat: 1_000_000_000, seq: [] }] })).toEqual([]);
   });
 
-  test('that calls nothing exponentially often is refused, not unrolled', async () => {
-    const names = Array.from({ length: 40 }, (_, index) => `s${index}`);
-    const sequences = names.map((name, index) => {
-      const next = names[index + 1];
-      return { name, seq: next === undefined ? [] : [{ call: next }, { call: next }] };
-    });
+  /** Each calls the next twice; the last is `seq`. */
+  function doubling(levels: number, ...seq: object[]): object {
+    const sequences = Array.from({ length: levels }, (_, index) => ({
+      name: `s${index}`,
+      seq: index === levels - 1 ? seq : [{ call: `s${index + 1}` }, { call: `s${index + 1}` }],
+    }));
+    return { schema: 'sai-jig', targets: [{ name: 'dut', gpios: [], sequences }] };
+  }
+
+  test('may call nothing exponentially often, and is refused where that comes to something', async () => {
+    expect(await messageOf(doubling(90))).toBe('accepted');
+    expect(await messageOf(doubling(90, { value: 1 }))).toContain('expected at most 10000 steps');
+  });
+
+  test.each([
+    ['repeats', (inner: object[]) => [{ repeat: 1, seq: inner }]],
+    ['lists that repeat nothing', (inner: object[]) => [{ repeat: 2, seq: inner }]],
+  ])('is refused with %s that are too deep for any stack', async (_what, around) => {
+    let seq: object[] = [];
+    for (let level = 0; level < 1000; level++) seq = around(seq);
+    expect(await messageOf(withSteps(...seq))).toBe(
+      'jig.json: targets.0.sequences: go: expected repeats and calls at most 100 deep, got more',
+    );
+  });
+
+  test('is refused together with others whose steps no small host could keep', async () => {
+    const sequences = Array.from({ length: 11 }, (_, index) => ({
+      name: `s${index}`,
+      seq: [{ repeat: 9999, seq: [{ value: 1 }] }],
+    }));
     const config = { schema: 'sai-jig', targets: [{ name: 'dut', gpios: [], sequences }] };
-    expect(await messageOf(config)).toContain('expected at most 10000 steps');
+    expect(await messageOf(config)).toBe(
+      'jig.json: expected at most 100000 steps in all sequences once repeats and calls are unrolled, got more',
+    );
+    sequences.pop();
+    expect(await messageOf(config)).toBe('accepted');
   });
 });
 

@@ -307,7 +307,7 @@ describe('a run of steps', () => {
     };
     await expect(wires.run([pause(50), pause(50), waitFor({ edge: 'rising' })])).rejects.toMatchObject({
       blame: 'verdict',
-      message: 'seq.0: a step: it did not come',
+      message: 'seq.0: a step: it did not come; led is 1',
     });
   });
 

@@ -106,7 +106,7 @@ test('a line whose rival is active is not pulsed active, and no level changes; i
   await expect(lines.pulse('reverse', 'active', 1)).rejects.toMatchObject({
     code: 'interlocked',
     message:
-      'dut: expected at most one of reverse and forward active, got both; set forward to 0 first, or in the same step',
+      'expected at most one of reverse and forward active, got both; set forward to 0 first, or in the same step',
   });
   expect(changes).toEqual(['forward=1']);
   const pulse = lines.pulse('reverse', 'inactive', 1);

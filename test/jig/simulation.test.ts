@@ -1,8 +1,15 @@
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from '../../src/base/validate.ts';
+import { systemClock } from '../../src/jig/clock.ts';
 import { JigConfig } from '../../src/jig/config.ts';
+import { Jig } from '../../src/jig/jig.ts';
 import { type LineValue, planTargets, sequenceAt } from '../../src/jig/plan.ts';
 import { type Simulation, simulate, type Wire } from '../../src/jig/simulation.ts';
+import { openSocketChip } from '../../src/jig/socket-chip.ts';
+import type { Drive } from '../../src/wire/sim-chip.ts';
+import { type RecordedDrive, RecordingBoard } from '../peers/recording-board.ts';
+import { tempFolder } from '../temp-folder.ts';
 
 const argv = ['false'];
 const CONFIG = {
@@ -98,7 +105,7 @@ describe('an input', () => {
     expect(told(await play(seq, { inputs: { ready: 'inactive' } }))).toEqual([
       '0 k1=1: k1 1',
       '1000 -: k1 0',
-      '1000 dut: seq.1: wait for ready=1 within 1000 ms: it did not come',
+      '1000 dut: go: seq.1: wait for ready=1 within 1000 ms: it did not come; ready is 0',
     ]);
     const { start, failure } = await play(seq, { inputs: { ready: 'active' } });
     expect({ start: shown(start), failure }).toMatchObject({ failure: undefined });
@@ -110,7 +117,7 @@ test('what the config forbids ends the sequence as it would on a board', async (
   expect(told(long)).toEqual([
     '0 k1=1: k1 1',
     '2000 -: k1 0',
-    '2000 dut: k1 was active for 2 s, its longest time; shorten the sequence, or set another maxActive',
+    '2000 dut: go: seq.1: pause 3600000 ms: k1 was active for 2 s, its longest time; shorten the sequence, or set another maxActive',
   ]);
   const seq = [
     { gpio_name: 'boot', value: 1 },
@@ -143,4 +150,97 @@ test('a sequence of thousands of steps is told whole', async () => {
   ]);
   expect(moments).toHaveLength(5000);
   expect(durationMs).toBe(5_000_000);
+});
+
+describe('a board sees on its wires what is simulated', () => {
+  const lines = [
+    { name: 'reset', line: 'reset', drive: 'open-drain', activeLow: true },
+    { name: 'boot', line: 'boot', safe: 'release' },
+    { name: 'power', line: 'power', safe: 1, activeLow: true },
+    { name: 'heater', line: 'heater', drive: 'open-source' },
+    { name: 'led', line: 'led', direction: 'in' },
+  ];
+
+  /** Changes alone, as a meter would see them: a value that is set again is none. */
+  function changesOf(drives: readonly RecordedDrive[]): string[] {
+    const now = new Map<string, Drive>();
+    return drives.flatMap(({ line, drive }) => {
+      if (now.get(line) === drive) return [];
+      now.set(line, drive);
+      return [`${line} ${drive}`];
+    });
+  }
+
+  test.each<[string, object[], string | undefined]>([
+    [
+      'of levels, pulses and what is let go of',
+      [
+        { set: { boot: 1, power: 0, reset: 1 } },
+        { pulse: 'boot', value: 0, for: 1 },
+        { repeat: 2, seq: [{ pulse: 'reset', value: 0, for: 6 }, { call: 'tap' }] },
+        { wait_for: 'led', value: 0, within: '1m' },
+        { set: { reset: 0, power: 1 } },
+      ],
+      undefined,
+    ],
+    [
+      'of lines that exclude each other, until they do not',
+      [
+        { set: { heater: 1 } },
+        { set: { boot: 1, heater: 0 } },
+        { value: 5 },
+        { set: { heater: 1, boot: 0 } },
+        { gpio_name: 'boot', value: 1 },
+        { gpio_name: 'reset', value: 1 },
+      ],
+      'interlocked',
+    ],
+    [
+      'of what is active for too long',
+      [{ gpio_name: 'reset', value: 1 }, { gpio_name: 'heater', value: 1 }, { value: '1m' }],
+      'active-too-long',
+    ],
+  ])('%s', async (_what, seq, code) => {
+    const chip = join(tempFolder(), 'dut.chip');
+    const board = new RecordingBoard(['reset', 'boot', 'power', 'heater'], ['led']);
+    await using _server = await board.serve(chip);
+    const target = {
+      name: 'dut',
+      // Where time is not to be up, none is too long for a slow host.
+      gpios: lines.map((line) => ({
+        ...line,
+        chip,
+        ...(line.name === 'heater' ? { maxActive: code === 'active-too-long' ? 50 : '1h' } : {}),
+      })),
+      interlocks: [['boot', 'heater']],
+      sequences: [
+        { name: 'go', seq },
+        { name: 'tap', seq: [{ pulse: 'boot', for: 3 }] },
+      ],
+    };
+    const targets = planTargets(parse(JigConfig, { ...CONFIG, targets: [target] }, 'jig.json'), 'jig.json');
+    const found = sequenceAt(targets, 'dut/go');
+    const { signal } = new AbortController();
+    const { start, moments, failure } = await simulate(found.target, found.sequence, new Map(), signal);
+    const outputs = ([line, wire]: [string, Wire]): RecordedDrive[] =>
+      line === 'led' ? [] : [{ line, drive: wire.isDriven ? wire.level : 'released' }];
+    const simulated = [start, ...moments.map(({ changes }) => changes)].flatMap((wires) =>
+      [...wires].flatMap(outputs),
+    );
+
+    await using jig = await Jig.start(targets, {
+      openChip: () => openSocketChip(chip),
+      clock: systemClock,
+      onEvent: () => {},
+      say: () => {},
+    });
+    const run = { sequence: 'go', waitMs: 0, fence: undefined, gone: signal, onGone: 'abort' } as const;
+    const outcome = await jig.targets
+      .get('dut')
+      ?.run(run)
+      .catch((error: unknown) => error);
+    expect(changesOf(board.lines.history)).toEqual(changesOf(simulated));
+    expect(failure?.code).toBe(code);
+    expect((outcome as { code?: string }).code).toBe(code);
+  });
 });

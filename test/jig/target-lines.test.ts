@@ -76,10 +76,23 @@ describe('interlocked lines', () => {
       code: 'interlocked',
       blame: 'config',
       message:
-        'dut: expected at most one of brake and forward active, got both; set forward to 0 first, or in the same step',
+        'dut: both: seq.1: brake=1: expected at most one of brake and forward active, got both; set forward to 0 first, or in the same step',
     });
     expect(changes).toEqual(['forward=1', 'forward=0']);
     expect(events.at(-1)).toMatchObject({ event: 'ended', outcome: 'failed' });
+  });
+
+  test('that one step sets both are refused, and it is said that one has to go', async () => {
+    const { run, changes } = await bench({
+      interlocks,
+      sequences: [{ name: 'both', seq: [{ value: 1 }, { set: { reverse: 1, forward: 1 } }] }],
+    });
+    await expect(run('both')).rejects.toMatchObject({
+      code: 'interlocked',
+      message:
+        'dut: both: seq.1: reverse=1 and forward=1: expected at most one of reverse and forward active, got both; set only one of them',
+    });
+    expect(changes).toEqual([]);
   });
 
   test('are judged by what the sequence before left', async () => {
@@ -158,7 +171,7 @@ describe('a line with maxActive', () => {
       code: 'active-too-long',
       blame: 'config',
       message:
-        'dut: forward was active for 30 ms, its longest time; shorten the sequence, or set another maxActive',
+        'dut: hold: seq.1: pause 60000 ms: forward was active for 30 ms, its longest time; shorten the sequence, or set another maxActive',
     });
     expect(changes).toEqual(['forward=1', 'reverse=1', 'forward=0', 'reverse=0']);
     expect(events.map(({ event }) => event)).toEqual(['started', 'step', 'overdue', 'ended']);

@@ -2,10 +2,11 @@ import { expect, onTestFinished, test } from 'vitest';
 import { parse } from '../../src/base/validate.ts';
 import { systemClock } from '../../src/jig/clock.ts';
 import { JigConfig } from '../../src/jig/config.ts';
+import type { GpioChip } from '../../src/jig/gpio.ts';
 import { type ChipId, planTargets } from '../../src/jig/plan.ts';
 import { SimulatedChip } from '../../src/jig/simulated-chip.ts';
 import { type RunRequest, Target } from '../../src/jig/target.ts';
-import type { JigEvent } from '../../src/wire/jig.ts';
+import { JigEvent } from '../../src/wire/jig.ts';
 import { until } from '../until.ts';
 
 const CONFIG = {
@@ -16,6 +17,7 @@ const CONFIG = {
       gpios: [
         { name: 'reset', chip_index: 0, offset: 0 },
         { name: 'power', chip_index: 1, offset: 0 },
+        { name: 'led', chip_index: 1, offset: 1, direction: 'in', activeLow: true },
       ],
       sequences: [
         {
@@ -30,14 +32,19 @@ const CONFIG = {
 };
 
 /** A target whose lines are on two chips. */
-async function bench(): Promise<{ target: Target; chips: readonly SimulatedChip[]; events: JigEvent[] }> {
-  const chips = [new SimulatedChip('chip 0', ['']), new SimulatedChip('chip 1', [''])];
+async function bench(
+  change: (opened: GpioChip) => void = () => {},
+): Promise<{ target: Target; chips: readonly SimulatedChip[]; events: JigEvent[] }> {
+  const chips = [new SimulatedChip('chip 0', ['']), new SimulatedChip('chip 1', ['', ''])];
   const events: JigEvent[] = [];
   const [plan] = planTargets(parse(JigConfig, CONFIG, 'jig.json'), 'jig.json');
   if (!plan) throw new Error('expected a target');
   const target = new Target(plan, {
-    openChip: (chip: ChipId) =>
-      (chip.kind === 'number' && chips[chip.number]?.open()) as ReturnType<SimulatedChip['open']>,
+    openChip: async (chip: ChipId) => {
+      const opened: unknown = chip.kind === 'number' && (await chips[chip.number]?.open());
+      change(opened as GpioChip);
+      return opened as GpioChip;
+    },
     clock: systemClock,
     onEvent: (event) => events.push(event),
     say: () => {},
@@ -113,4 +120,48 @@ test('a client that goes away ends its sequence, if it asked for that, before th
   abort.abort(new Error('gone'));
   await expect(run).rejects.toThrow('gone');
   expect(chips.map((chip) => chip.levelAt(0))).toEqual([0, 0]);
+});
+
+test('what inputs carry is read when somebody looks, and not where their chip has gone', async () => {
+  const { target, chips } = await bench();
+  const shown = async (): Promise<unknown[]> =>
+    (await target.look()).lines.map(({ name, value }) => [name, value]);
+  const power = ['power', 0];
+  expect(await shown()).toEqual([['reset', 0], power, ['led', 1]]);
+  chips[1]?.driveFromBoard(1, 1);
+  expect(await shown()).toEqual([['reset', 0], power, ['led', 0]]);
+  expect(target.status().lines.at(-1)).toEqual({ name: 'led', direction: 'in' });
+  chips[1]?.unplug();
+  await until(() => target.status().state === 'unavailable', 'it is noticed');
+  expect(await shown()).toEqual([
+    ['reset', undefined],
+    ['power', undefined],
+    ['led', undefined],
+  ]);
+});
+
+test('a chip that does not say what its inputs carry holds up nobody who looks', async () => {
+  const { target } = await bench((opened) => {
+    const request = opened.request.bind(opened);
+    opened.request = async (...args) =>
+      Object.assign(await request(...args), { get: () => new Promise<never>(() => {}) });
+  });
+  const { lines, state } = await target.look();
+  expect({ state, led: lines.at(-1) }).toEqual({ state: 'idle', led: { name: 'led', direction: 'in' } });
+});
+
+test('an abort tells what it made safe, once, where no run that ends does', async () => {
+  const { target, events } = await bench();
+  await target.run(asking('leave'));
+  events.splice(0);
+  await target.abort(undefined);
+  await target.abort(undefined);
+  expect(events).toEqual([{ event: 'safe', atMs: expect.any(Number), target: 'dut', lines: ['reset'] }]);
+});
+
+test('each step that is told says where it stands in its sequence', async () => {
+  const { target, events } = await bench();
+  await target.run(asking('leave'));
+  expect(events[1]).toMatchObject({ event: 'step', sequence: 'leave', step: 'seq.0', text: 'reset=1' });
+  expect(events.map((event) => parse(JigEvent, event, 'event'))).toEqual(events);
 });

@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { GpioGuest, needsGpioGuest, whyNoGpioGuest } from './gpio-guest.ts';
-import { guestTests } from './guest-tests.ts';
+import { guestReports, guestTests } from './guest-tests.ts';
 import { whyNoLibgpiod } from './needs.ts';
 
 const why = whyNoGpioGuest();
@@ -28,6 +28,23 @@ describe('the guest', () => {
     await sleeper.line(/ready/);
     sleeper.kill('SIGTERM');
     expect((await sleeper.outcome).status).toBe('SIGTERM');
+  });
+
+  test('tells what fails of tests that run in it, and what hinders them', async () => {
+    expect(await guestReports(rig, 'fixtures/failing.ts')).toEqual([
+      { name: 'some > that pass' },
+      { name: 'some > that fail', problem: expect.stringContaining('expected 1 to be 2') },
+      { name: 'some > that are left out', problem: 'skip' },
+    ]);
+    expect(await guestReports(rig, 'fixtures/throwing.ts')).toEqual([
+      { name: 'it can be loaded', problem: 'thrown when loaded' },
+    ]);
+    await expect(guestReports(rig, 'fixtures/ending.ts')).rejects.toThrow(
+      'fixtures/ending.ts: expected a report, got 0: begun: ends it all\n',
+    );
+    await expect(guestReports(rig, 'fixtures/hanging.ts', 2000)).rejects.toThrow(
+      /^fixtures\/hanging\.ts: expected an end within 2 s of what was begun last: (?:nothing|never ends)$/,
+    );
   });
 
   test('has chips with named lines, which the board pulls', async () => {

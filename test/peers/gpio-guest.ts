@@ -16,6 +16,8 @@ const QEMU = 'qemu-system-x86_64';
 const AGENT_HOST = '10.0.2.2'; // what QEMU's user network calls the host
 /** Where a daemon inside must listen to be reached from the host. */
 export const GUEST_HTTP_PORT = 8080;
+/** Up in seconds, on a host that is busy with others in ten times as many. Less than a hook has, for its message. */
+const LONGEST_START_MS = 100_000;
 /** Of what the machine says on its console, so much goes into the message when it fails. */
 const CONSOLE_TAIL = 4000;
 
@@ -55,6 +57,7 @@ export interface GuestMachine {
   readonly args: (agentPort: number) => readonly string[];
   /** A folder inside, in which programs are started. */
   readonly cwd: string;
+  readonly longestStartMs: number;
 }
 
 /** Why the guest cannot be started here; undefined when it can. */
@@ -97,10 +100,16 @@ export class GpioGuest implements AsyncDisposable {
       });
     }
     const ended = once(qemu, 'close');
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      qemu.kill('SIGKILL');
+    }, machine.longestStartMs);
     try {
       const connected = once(server, 'connection') as Promise<[Socket]>;
       const first = await Promise.race([connected, ended.then(() => undefined)]);
-      if (!first) throw new Error(`the guest ended before it was up:\n${console}`);
+      const how = isLate ? `was not up within ${machine.longestStartMs / 1000} s` : 'ended before it was up';
+      if (!first) throw new Error(`the guest ${how}:\n${console}`);
       const qmp = new Qmp(qemu.stdio[3] as Socket);
       await qmp.execute('qmp_capabilities');
       const info = (await qmp.execute('human-monitor-command', { 'command-line': 'info usernet' })) as string;
@@ -111,6 +120,7 @@ export class GpioGuest implements AsyncDisposable {
       await ended;
       throw error;
     } finally {
+      clearTimeout(timer);
       server.close();
     }
   }
@@ -252,7 +262,12 @@ const QMP = ['-chardev', 'socket,id=qmp,fd=3', '-mon', 'chardev=qmp,mode=control
 function simMachine(): GuestMachine {
   const files = gpioGuest();
   if (!files) throw new Error('expected the guest to be made; run: node scripts/setup.mjs --heavy');
-  return { program: QEMU, args: (agentPort) => simArguments(files, agentPort), cwd: ROOT };
+  return {
+    program: QEMU,
+    args: (agentPort) => simArguments(files, agentPort),
+    cwd: ROOT,
+    longestStartMs: LONGEST_START_MS,
+  };
 }
 
 /** Emulated throughout: a /dev/kvm that is there need not be one that works. */
@@ -298,6 +313,9 @@ class Qmp {
   constructor(link: Socket) {
     this.#link = link;
     link.on('error', () => {}); // the machine has ended
+    link.on('close', () => {
+      for (const { reject } of this.#waiting.splice(0)) reject(new Error('the guest has ended'));
+    });
     createInterface(link).on('line', (line) => {
       const message = JSON.parse(line) as { return?: unknown; error?: { desc: string } };
       if (message.error) this.#waiting.shift()?.reject(new Error(message.error.desc));
@@ -307,6 +325,7 @@ class Qmp {
 
   execute(command: string, args: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
     return new Promise((resolve, reject) => {
+      if (this.#link.destroyed) throw new Error('the guest has ended');
       this.#waiting.push({ resolve, reject });
       this.#link.write(`${JSON.stringify({ execute: command, arguments: args })}\n`);
     });

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { describe, test } from 'vitest';
+import { reasonOf } from '../../src/base/errors.ts';
 import type { TestReport } from '../in-guest/vitest.ts';
 import type { GpioGuest } from './gpio-guest.ts';
 import { ROOT } from './running-lab.ts';
@@ -21,7 +22,9 @@ export async function guestTests(
     test(`the tests of ${file} in the guest`, (context) => context.skip(true, whyNot));
     return;
   }
-  const reports = await reportsOf(guest, file);
+  // What goes wrong here is a failed test: the file's other tests and hooks run all the same, and end the guest.
+  const failed = (error: unknown): TestReport[] => [{ name: 'all of it is run', problem: reasonOf(error) }];
+  const reports = await guestReports(guest, file).catch(failed);
   describe(`in the guest, ${file}`, () => {
     for (const { name, problem } of reports) {
       test(name, () => {
@@ -31,15 +34,50 @@ export async function guestTests(
   });
 }
 
-/** A process of its own each, started at the root: that is where the bundle finds packages. */
-async function reportsOf(guest: GpioGuest, file: string): Promise<readonly TestReport[]> {
-  const { status, stdout, stderr } = await guest.run(process.execPath, ['-'], {
-    cwd: ROOT,
-    input: await bundleOf(file),
+/** No test takes as long, on no host: its own time is over by then. Who collects tests has no other limit. */
+const LONGEST_SILENCE_MS = 300_000;
+const BEGUN = 'begun: ';
+
+/**
+ * What became of each test of `file`. A process of its own each, started at the root: that is where the bundle finds
+ * packages.
+ *
+ * @throws when it ends without saying so, or nothing has been begun for `longestSilenceMs`
+ */
+export async function guestReports(
+  guest: GpioGuest,
+  file: string,
+  longestSilenceMs = LONGEST_SILENCE_MS,
+): Promise<readonly TestReport[]> {
+  const bundle = await bundleOf(file);
+  const program = guest.start(process.execPath, ['-'], { cwd: ROOT, input: bundle });
+  let last = 'nothing';
+  let timer: NodeJS.Timeout | undefined;
+  const stuck = new Promise<never>((_, reject) => {
+    const renew = (): void => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        const limit = `${longestSilenceMs / 1000} s`;
+        reject(new Error(`${file}: expected an end within ${limit} of what was begun last: ${last}`));
+      }, longestSilenceMs);
+    };
+    renew();
+    program.onLine((line) => {
+      if (!line.startsWith(BEGUN)) return;
+      last = line.slice(BEGUN.length);
+      renew();
+    });
   });
-  const json = stdout.split('\n').find((line) => line.startsWith('[{"'));
-  if (json === undefined) throw new Error(`${file}: expected a report, got ${status}: ${stdout}${stderr}`);
-  return JSON.parse(json) as TestReport[];
+  try {
+    const { status, stdout, stderr } = await Promise.race([program.outcome, stuck]);
+    const json = stdout.split('\n').findLast((line) => line.startsWith('[{"'));
+    if (json === undefined || status !== 0)
+      throw new Error(`${file}: expected a report, got ${status}: ${stdout}${stderr}`);
+    return JSON.parse(json) as TestReport[];
+  } finally {
+    clearTimeout(timer);
+    program.kill('SIGKILL');
+  }
 }
 
 /** Made here: an emulated machine would take ten seconds to read the sources. */
@@ -47,7 +85,8 @@ async function bundleOf(file: string): Promise<string> {
   const entry = `
     import { writeFileSync } from 'node:fs';
     import { runTests } from 'vitest';
-    runTests('${file}', () => import('./${file}')).then((reports) => {
+    const begun = (name) => writeFileSync(1, '${BEGUN}' + name + '\\n');
+    runTests('${file}', () => import('./${file}'), begun).then((reports) => {
       writeFileSync(1, JSON.stringify(reports) + '\\n');
       process.exit(0);
     });`;

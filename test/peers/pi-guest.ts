@@ -10,6 +10,8 @@ import { GpioGuest, GUEST_HTTP_PORT } from './gpio-guest.ts';
 
 /** Source: BCM2835 ARM Peripherals, section 6.1, at where the BCM2837 has them; each of 32 lines, or ten. */
 const GPIO = { functions: 0x3f200000, set: 0x3f20001c, clear: 0x3f200028, levels: 0x3f200034 };
+/** Half a minute, on a host that is busy with others many. */
+const LONGEST_START_MS = 600_000;
 const LINES_PER_FUNCTION_WORD = 10;
 const BITS_PER_FUNCTION = 3;
 const OUTPUT = 1;
@@ -36,11 +38,16 @@ export class PiGuest implements AsyncDisposable {
         ...['-device', 'usb-net,netdev=net'],
         ...['-qtest', `unix:${qtest},server=on,wait=off`, '-qtest-log', 'none'],
       ];
-      const machine = { program: 'qemu-system-aarch64', args, cwd: '/' };
+      const machine = { program: 'qemu-system-aarch64', args, cwd: '/', longestStartMs: LONGEST_START_MS };
       const guest = await GpioGuest.start({ machine });
-      const link = connect(qtest);
-      await once(link, 'connect');
-      return new PiGuest(guest, link, scratch);
+      try {
+        const link = connect(qtest);
+        await once(link, 'connect');
+        return new PiGuest(guest, link, scratch);
+      } catch (error) {
+        await guest[Symbol.asyncDispose]();
+        throw error;
+      }
     } catch (error) {
       rmSync(scratch, { recursive: true, force: true });
       throw error;
