@@ -34,8 +34,7 @@ export function chipOpener(backend: Backend, targets: readonly TargetPlan[]): Op
     if (backend === 'libgpiod') return libgpiod.open(chip);
     try {
       const opened = openUapiChip(chip, watch, pulses);
-      // No pulse waits for it, of which there may be one at once: what is active meanwhile is so for too long.
-      if (hasShortPulse) await pulses.start();
+      if (hasShortPulse) pulses.start();
       return opened;
     } catch (error) {
       if (backend === 'auto' && error instanceof KernelTooOldError) return libgpiod.open(chip);

@@ -39,12 +39,16 @@ export class PulseThread {
     this.#program = program;
   }
 
-  /** Has it begin; resolves once it is up to speed, or cannot be, which the first pulse then tells. */
-  async start(): Promise<void> {
-    const worker = this.#started();
-    worker.ref();
+  /** Has it begin, and get up to speed, before it is needed. */
+  start(): void {
+    this.#started();
+  }
+
+  /** Resolves once it is up to speed, if it was started; or cannot be, which the first pulse then tells. */
+  async ready(): Promise<void> {
+    this.#worker?.ref();
     await this.#ready;
-    if (this.#askers.length === 0) worker.unref();
+    if (this.#askers.length === 0) this.#worker?.unref();
   }
 
   /** @throws {SystemError} when an order cannot be given; after the first was, the second may not have been */

@@ -93,6 +93,8 @@ class UapiChip implements GpioChip {
         () => new UapiLines(this, taken, this.#watch, this.#pulses),
       );
       this.#requests.add(request);
+      // With the lines safe. No pulse waits for it then, of which there may be one at once.
+      await this.#pulses.ready();
       return request;
     } catch (error) {
       for (const { fd } of taken) closeLines(fd);
