@@ -3,6 +3,7 @@
 import type { CheckFinding } from './check-finding.ts';
 import type { OutputValue, TargetPlan } from './plan.ts';
 import type { SequencePlan, Step } from './sequence.ts';
+import { interlockText } from './target-lines.ts';
 import { type Moment, walk } from './walk.ts';
 
 /** A step that makes a line active, and another of its interlock that is. */
@@ -44,7 +45,7 @@ export function interlocked(
       const text = `${where} is refused when all is safe, as ${rival} is active then; it is not after ${listed(way.names)}`;
       return { ...about, severity: 'remark', code: 'interlock', text };
     }
-    const text = `${where}: expected at most one of ${line} and ${rival} active, got both; set ${rival} to 0 first, or in the same step`;
+    const text = `${where}: ${interlockText(line, rival, madeActive(step).includes(rival))}`;
     return { ...about, severity: 'error', code: 'interlock', blame: 'config', text };
   });
 }

@@ -215,11 +215,7 @@ export class TargetLines implements AsyncDisposable {
     for (const [name, value] of values) {
       const rival = value === 'active' ? this.#rivalOf(name, values) : undefined;
       if (rival === undefined) continue;
-      const cure =
-        values.get(rival) === 'active'
-          ? 'set only one of them'
-          : `set ${rival} to 0 first, or in the same step`;
-      throw new InterlockError(`expected at most one of ${name} and ${rival} active, got both; ${cure}`);
+      throw new InterlockError(interlockText(name, rival, values.get(rival) === 'active'));
     }
   }
 
@@ -230,6 +226,12 @@ export class TargetLines implements AsyncDisposable {
       (other) => other !== name && (values.get(other) ?? this.line(other).value) === 'active',
     );
   }
+}
+
+/** How a step is refused that makes `name` active, with `rival` or beside it. */
+export function interlockText(name: string, rival: string, areSetTogether: boolean): string {
+  const cure = areSetTogether ? 'set only one of them' : `set ${rival} to 0 first, or in the same step`;
+  return `expected at most one of ${name} and ${rival} active, got both; ${cure}`;
 }
 
 function byChip(lines: readonly LinePlan[]): LinePlan[][] {

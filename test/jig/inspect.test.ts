@@ -91,7 +91,9 @@ describe('a sequence that makes two lines of an interlock active', () => {
     [
       'at once',
       [{ set: { reverse: 1, forward: 1 } }, { set: { reverse: 0, forward: 0 } }],
-      [`error: dut/go: seq.0: reverse=1 and forward=1: ${RULE}`],
+      [
+        'error: dut/go: seq.0: reverse=1 and forward=1: expected at most one of reverse and forward active, got both; set only one of them',
+      ],
     ],
     [
       'not where the first ends in the same step',
