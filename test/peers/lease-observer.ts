@@ -30,12 +30,14 @@ export class LeaseObserver implements Disposable {
   readonly violation: Promise<never>;
   readonly #ttyFd: number;
   readonly #witnessFd: number;
+  readonly #witness: string;
   readonly #timer: NodeJS.Timeout;
   #looks = 0;
   #reject: (reason: Error) => void = () => {};
 
   constructor(ttyPath: string, witness: string) {
     this.#ttyFd = openTty(ttyPath);
+    this.#witness = witness;
     this.#witnessFd = openSync(witness, constants.O_RDONLY | constants.O_CREAT);
     this.violation = new Promise((_resolve, reject) => (this.#reject = reject));
     this.violation.catch(() => {}); // not everybody waits for it
@@ -52,7 +54,10 @@ export class LeaseObserver implements Disposable {
     if (!tryFlock(this.#ttyFd)) return false;
     this.#looks += 1;
     if (tryFlock(this.#witnessFd)) unlock(this.#witnessFd);
-    else this.#violate(`free while a command lives, after ${Math.round(performance.now())} ms`);
+    else {
+      const atMs = Math.round(performance.now());
+      this.#violate(`free while a command lives, after ${atMs} ms: ${describeHoldersOf(this.#witness)}`);
+    }
     unlock(this.#ttyFd);
     return true;
   }
@@ -67,6 +72,22 @@ export class LeaseObserver implements Disposable {
     closeSync(this.#ttyFd);
     closeSync(this.#witnessFd);
   }
+}
+
+/** Who has the witness open, from whom it descends, and whether by now it is free. */
+function describeHoldersOf(witness: string): string {
+  const table = readProcessTable();
+  const named = (pid: number): string => {
+    const found = table.find((each) => each.pid === pid);
+    return found
+      ? `${pid} ${found.name} ${found.state} since ${found.startTicks}, child of ${found.ppid}`
+      : `${pid}`;
+  };
+  const holders = table
+    .filter(({ pid }) => pid !== process.pid && descriptorsOf(pid).some(([, path]) => path === witness))
+    .map(({ pid, ppid }) => `${named(pid)} (${named(ppid)})`);
+  const isFreeNow = isFree(openSync(witness, constants.O_RDONLY));
+  return `${holders.join('; ') || 'nobody has the witness open'}; it is ${isFreeNow ? 'free' : 'locked'} by now`;
 }
 
 /** Whether a program that knows only the tty's lock gets it. */
